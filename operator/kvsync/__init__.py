@@ -1,0 +1,1 @@
+"""kvsync: turns on, verifies and undoes KV event synchronization of vLLM models behind AIBrix."""

@@ -1,0 +1,1 @@
+"""The kvsync command: one module a command. Decides nothing itself."""

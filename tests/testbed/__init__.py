@@ -1,0 +1,1 @@
+"""The testbed: a real control plane and pods that are real processes."""
