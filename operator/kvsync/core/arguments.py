@@ -1,0 +1,65 @@
+"""Reading a vLLM command line the way vLLM reads it.
+
+vLLM's ``FlexibleArgumentParser`` takes dashes and underscores alike, ``--flag value`` and
+``--flag=value``, and lets the last one win (``vllm/utils/argparse_utils.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+KV_EVENT_FLAGS = ("enable-kv-cache-events", "kv-events-buffer-steps", "kv-events-topic")
+"""The product text's flags."""
+
+
+def flag_of(word: str) -> str:
+    """The name of the flag that a word is: without dashes, value and dotted tail; empty if none."""
+    if not word.startswith("--"):
+        return ""
+    return word[2:].partition("=")[0].partition(".")[0].replace("_", "-")
+
+
+def value_of(words: Sequence[str], *names: str) -> str | None:
+    """The value that the last of these flags got; empty for a flag without one; None if absent.
+
+    Args:
+        words: the command line.
+        names: the flag's spellings without leading dashes, dashed (``data-parallel-size``); a
+            single letter stands for its short form (``-O``).
+    """
+    found: str | None = None
+    for index, word in enumerate(words):
+        short = word[1:] if len(word) == 2 and word.startswith("-") else ""
+        if flag_of(word) in names or short in names:
+            following = words[index + 1] if index + 1 < len(words) else ""
+            inline = word.partition("=")[2] if "=" in word else None
+            found = inline if inline is not None else "" if following.startswith("-") else following
+    return found
+
+
+def has_flag(words: Sequence[str], *names: str) -> bool:
+    """Whether one of these flags stands on the command line, with or without a value."""
+    return any(flag_of(word) in names for word in words)
+
+
+def int_of(words: Sequence[str], *names: str) -> int | None:
+    """The flag's value as a number; None where it is absent or no number."""
+    value = value_of(words, *names)
+    return int(value) if value is not None and value.isdigit() else None
+
+
+def kv_event_words(words: Sequence[str]) -> tuple[str, ...]:
+    """The words that configure KV events in any accepted spelling, values in words of their own too.
+
+    ``--kv-events`` is accepted by argparse as an abbreviation of ``--kv-events-config``; shorter
+    ones are ambiguous with other flags.
+    """
+    found: list[str] = []
+    for index, word in enumerate(words):
+        name = flag_of(word)
+        if name in KV_EVENT_FLAGS or (name.startswith("kv-events") and name not in KV_EVENT_FLAGS):
+            found.append(word)
+            takes_value = "=" not in word and name != "enable-kv-cache-events"
+            if takes_value and index + 1 < len(words) and not words[index + 1].startswith("--"):
+                found.append(words[index + 1])
+    return tuple(found)

@@ -1,0 +1,254 @@
+"""The gateway's environment: what it shall be, the one patch that gets it there, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kvsync.core.patch import Operation, difference
+from kvsync.core.plan import guarded
+from kvsync.core.releases import gateway_release
+from kvsync.core.revert import readable, record_of
+from kvsync.model.image import parse_image
+from kvsync.model.reasons import ConditionReason
+from kvsync.model.record import RECORD_ANNOTATION, Record, ValueChange, dump_record
+from kvsync.model.spec import GatewayEnvironment
+from kvsync.model.version import Version
+from kvsync.model.workload import Container, Deployment
+
+OWNERS_ANNOTATION = "kvsync.aibrix.ai/owners"
+"""The KVEventSyncs that need the gateway's settings, as ``namespace/name``, comma-separated."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPlan:
+    """What to do with the gateway. ``refusal`` explains why nothing is done although something is wanted."""
+
+    patch: tuple[Operation, ...] = ()
+    refusal: tuple[ConditionReason, str] | None = None
+
+
+def gateway_version(deployment: Deployment, container: str) -> Version | None:
+    """The gateway's release, as far as its image tag names one."""
+    found = deployment.container(container)
+    return parse_image(found.image).version if found else None
+
+
+def variable_names(environment: GatewayEnvironment, version: Version | None) -> tuple[str, ...]:
+    """Which sets of names to write. The old ones are inert where unread, so Auto always has them."""
+    if environment is not GatewayEnvironment.AUTO:
+        return (environment.value,)
+    if version is not None and not gateway_release(version).new_names:
+        return (GatewayEnvironment.V0_4.value,)
+    return (GatewayEnvironment.V0_4.value, GatewayEnvironment.V0_5.value)
+
+
+def owners_of(deployment: Deployment) -> tuple[str, ...]:
+    """The KVEventSyncs that a gateway is configured for."""
+    text = deployment.annotations.get(OWNERS_ANNOTATION, "")
+    return tuple(owner for owner in text.split(",") if owner)
+
+
+def configured_variables(deployment: Deployment) -> Mapping[str, str]:
+    """What we have set on a gateway, by its record; empty where there is none.
+
+    Raises:
+        RecordError: the record cannot be read.
+    """
+    record = record_of(deployment)
+    return {name: change.after["value"] for name, change in record.env.items()} if record else {}
+
+
+def plan_gateway(
+    deployment: Deployment, container: str, wanted: Mapping[str, str], owner: str, at: int
+) -> GatewayPlan:
+    """The patch that gives the gateway its environment and notes who needs it; empty when it has both."""
+    found = deployment.container(container)
+    if found is None:
+        names = ", ".join(c.name for c in deployment.containers)
+        return GatewayPlan(
+            refusal=(
+                ConditionReason.GATEWAY_CONTAINER_NOT_FOUND,
+                f"Deployment {deployment.namespace}/{deployment.name} has no container "
+                f"{container!r}. Set spec.gateway.container to one of: {names}.",
+            )
+        )
+    refusal = _refusal(deployment, found, wanted, owner)
+    if refusal is not None:
+        return GatewayPlan(refusal=refusal)
+    owners = tuple(sorted({*owners_of(deployment), owner}))
+    target = _configured(strip_gateway(deployment), found.index, wanted, at)
+    leftover = set() if len(owners) > 1 else configured_variables(deployment).keys() - wanted.keys()
+    if _effective(found, wanted) and not leftover:
+        # What the gateway reads is right: whatever else differs is not worth its restart.
+        target = deployment
+    return GatewayPlan(_patch(deployment, _with_owners(target, owners), container))
+
+
+def plan_release(deployment: Deployment, owner: str) -> tuple[Operation, ...]:
+    """The patch that lets go: the last one out restores the environment, the others only their mark.
+
+    Raises:
+        RecordError: the record cannot be read.
+    """
+    owners = owners_of(deployment)
+    if owner not in owners:
+        return ()
+    rest = tuple(other for other in owners if other != owner)
+    target = _with_owners(deployment, rest) if rest else strip_gateway(deployment)
+    record = record_of(deployment)
+    return _patch(deployment, target, record.container if record else "")
+
+
+def plan_retain(deployment: Deployment, owner: str) -> tuple[Operation, ...]:
+    """The patch that takes our mark off and leaves environment and record as they are."""
+    owners = owners_of(deployment)
+    if owner not in owners:
+        return ()
+    rest = tuple(other for other in owners if other != owner)
+    return _patch(deployment, _with_owners(deployment, rest), "")
+
+
+def _patch(old: Deployment, new: Deployment, container: str) -> tuple[Operation, ...]:
+    operations = difference(old.body, new.body)
+    return guarded(old, operations, container) if operations else ()
+
+
+def _refusal(
+    deployment: Deployment, container: Container, wanted: Mapping[str, str], owner: str
+) -> tuple[ConditionReason, str] | None:
+    others = [other for other in owners_of(deployment) if other != owner]
+    if not readable(deployment):
+        return (
+            ConditionReason.RECORD_UNREADABLE,
+            f"The annotation {RECORD_ANNOTATION} of the gateway was edited and cannot be read. "
+            "Restore it from the Deployment's history, or remove it.",
+        )
+    if others and not _effective(container, wanted):
+        differing = sorted(name for name, value in wanted.items() if container.env(name) != value)
+        return (
+            ConditionReason.CONFLICT,
+            f"The gateway is shared with {', '.join(others)}, which needs other values of "
+            f"{', '.join(differing)}. Give all of them the same spec.gateway; nothing was changed.",
+        )
+    for item in container.body.get("env") or ():
+        if item.get("name") in wanted and "valueFrom" in item:
+            return (
+                ConditionReason.GATEWAY_VARIABLE_REFERENCED,
+                f"Variable {item['name']} of the gateway comes from a reference (valueFrom), which "
+                "is never replaced. Make it a plain value, or set what it refers to yourself and "
+                "spec.gateway.manage to false.",
+            )
+    return None
+
+
+def _effective(container: Container, wanted: Mapping[str, str]) -> bool:
+    return all(container.env(name) == value for name, value in wanted.items())
+
+
+def _configured(
+    base: Deployment, index: int, wanted: Mapping[str, str], at: int
+) -> Deployment:
+    body = base.containers[index].body
+    env, changes = merge_env(body.get("env") or (), wanted)
+    record = Record(
+        container=str(body["name"]),
+        at=at,
+        env=changes,
+        env_absent=body.get("env") is None,
+        annotations_absent=base.body["metadata"].get("annotations") is None,
+    )
+    annotations = {**base.annotations, RECORD_ANNOTATION: dump_record(record)}
+    return _with_env(_with_annotations(base, annotations), index, env)
+
+
+def merge_env(
+    env: Sequence[Mapping[str, Any]], wanted: Mapping[str, str]
+) -> tuple[list[Mapping[str, Any]], dict[str, ValueChange]]:
+    """The variables with ours in place, and what stood there before.
+
+    A name that stands more than once is changed in its last place, the one that counts.
+    """
+    merged = list(env)
+    changes: dict[str, ValueChange] = {}
+    for name, value in wanted.items():
+        places = [i for i, item in enumerate(merged) if item.get("name") == name]
+        item = {"name": name, "value": value}
+        if not places:
+            merged.append(item)
+            changes[name] = ValueChange(None, item)
+        elif merged[places[-1]].get("value", "") != value:
+            changes[name] = ValueChange(dict(merged[places[-1]]), item)
+            merged[places[-1]] = item
+    return merged, changes
+
+
+def strip_gateway(deployment: Deployment) -> Deployment:
+    """The gateway without anything of ours; a variable that someone changed since stays.
+
+    Raises:
+        RecordError: the record cannot be read.
+    """
+    record = record_of(deployment)
+    annotations = {
+        key: value
+        for key, value in deployment.annotations.items()
+        if key not in (RECORD_ANNOTATION, OWNERS_ANNOTATION)
+    }
+    stripped = deployment
+    if deployment.body["metadata"].get("annotations") is not None:
+        absent = bool(record and record.annotations_absent) and not annotations
+        stripped = _with_annotations(deployment, None if absent else annotations)
+    container = deployment.container(record.container) if record else None
+    if record is None or container is None or container.body.get("env") is None:
+        return stripped
+    env = _undo_env(container.body["env"], record)
+    return _with_env(stripped, container.index, None if record.env_absent and not env else env)
+
+
+def _undo_env(env: Sequence[Mapping[str, Any]], record: Record) -> list[Mapping[str, Any]]:
+    result: list[Mapping[str, Any]] = []
+    open_changes = dict(record.env)
+    for item in reversed(env):
+        # Of a name that stands twice only the last place was changed.
+        change = open_changes.pop(str(item.get("name")), None)
+        if change is None or dict(item) != change.after:
+            result.append(item)
+        elif change.before is not None:
+            result.append(change.before)
+    return result[::-1]
+
+
+def _with_env(
+    deployment: Deployment, index: int, env: Sequence[Mapping[str, Any]] | None
+) -> Deployment:
+    template = deployment.template
+    containers = [dict(body) for body in template["spec"]["containers"]]
+    if env is None:
+        containers[index].pop("env", None)
+    else:
+        containers[index]["env"] = list(env)
+    spec = {**template["spec"], "containers": containers}
+    return Deployment(
+        {
+            **deployment.body,
+            "spec": {**deployment.body["spec"], "template": {**template, "spec": spec}},
+        }
+    )
+
+
+def _with_annotations(
+    deployment: Deployment, annotations: Mapping[str, str] | None
+) -> Deployment:
+    metadata = {k: v for k, v in deployment.body["metadata"].items() if k != "annotations"}
+    if annotations is not None:
+        metadata["annotations"] = dict(annotations)
+    return replace(deployment, body={**deployment.body, "metadata": metadata})
+
+
+def _with_owners(deployment: Deployment, owners: Sequence[str]) -> Deployment:
+    annotations = {k: v for k, v in deployment.annotations.items() if k != OWNERS_ANNOTATION}
+    if owners:
+        annotations[OWNERS_ANNOTATION] = ",".join(owners)
+    return _with_annotations(deployment, annotations)

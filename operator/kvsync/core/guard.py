@@ -1,0 +1,151 @@
+"""Known-fatal settings: each rule looks at one thing and refuses with a reason and a remedy.
+
+A rule never guesses: it speaks only where the manifest itself shows that the engine would stop,
+or would never publish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kvsync.core.arguments import has_flag, int_of, value_of
+from kvsync.core.desired import EVENTS_LABEL
+from kvsync.core.releases import GATEWAY_PORT, GATEWAY_REPLAY_PORT, engine_release
+from kvsync.model.finding import EngineFinding, Refusal
+from kvsync.model.reasons import ModelReason
+from kvsync.model.spec import Dialect, EventsSpec
+from kvsync.model.workload import Container, Deployment
+
+_FALSE = frozenset({"0", "false", "no", "off"})
+_SIDE_CHANNEL = "VLLM_NIXL_SIDE_CHANNEL_PORT"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a rule looks at: the workload without our changes, its engine, the wanted settings."""
+
+    base: Deployment
+    container: Container
+    engine: EngineFinding
+    events: EventsSpec
+
+
+Rule = Callable[[Case], Refusal | None]
+
+
+def prefix_caching_disabled(case: Case) -> Refusal | None:
+    """Without prefix caching the ports open and nothing is ever sent."""
+    words = case.container.words
+    switched_off = has_flag(words, "no-enable-prefix-caching") or (
+        (value_of(words, "enable-prefix-caching") or "").lower() in _FALSE
+    )
+    if not switched_off:
+        return None
+    return Refusal(
+        ModelReason.PREFIX_CACHING_DISABLED,
+        f"Container {case.container.name} switches prefix caching off; such an engine has no KV "
+        "events to publish.",
+        "Remove --no-enable-prefix-caching from its arguments.",
+    )
+
+
+def engine_v0(case: Case) -> Refusal | None:
+    """Releases that can fall back to the old engine send no events from it."""
+    version = case.engine.version
+    fallback = version is not None and engine_release(version).v0_fallback
+    if not fallback or (case.container.env("VLLM_USE_V1") or "1").lower() not in _FALSE:
+        return None
+    return Refusal(
+        ModelReason.ENGINE_V0,
+        f"Container {case.container.name} sets VLLM_USE_V1=0; the V0 engine of vLLM {version} "
+        "publishes no KV events.",
+        "Remove VLLM_USE_V1 from its environment.",
+    )
+
+
+def port_in_use(case: Case) -> Refusal | None:
+    """A publisher that cannot bind stops the engine."""
+    for port in (case.events.port, case.events.replay_port):
+        user = _user_of(case, port)
+        if user:
+            return Refusal(
+                ModelReason.PORT_IN_USE,
+                f"Port {port} of Deployment {case.base.name}'s pods is taken by {user}.",
+                "Set spec.events.port and spec.events.replayPort to free ports, or move the other "
+                f"(the gateway looks for events on {GATEWAY_PORT} and {GATEWAY_REPLAY_PORT} only).",
+            )
+    return None
+
+
+def _user_of(case: Case, port: int) -> str:
+    if case.engine.http_port == port:
+        return "the engine's own HTTP server (--port)"
+    if case.container.env(_SIDE_CHANNEL) == str(port):
+        return f"the engine's NIXL side channel ({_SIDE_CHANNEL})"
+    for container in case.base.containers:
+        if container.index != case.container.index and any(
+            declared.get("containerPort") == port and declared.get("protocol", "TCP") == "TCP"
+            for declared in container.ports
+        ):
+            return f"container {container.name}"
+    pod = case.base.template.get("spec") or {}
+    return "the node's network, which its pods share (hostNetwork)" if pod.get("hostNetwork") else ""
+
+
+def data_parallel_ports(case: Case) -> Refusal | None:
+    """Rank r publishes on port + r; where that meets the replay port the engine does not start."""
+    size = int_of(case.container.words, "data-parallel-size", "dp") or 1
+    distance = abs(case.events.replay_port - case.events.port)
+    if size < 2 or distance >= size:
+        return None
+    safe = case.events.port + 100
+    return Refusal(
+        ModelReason.DATA_PARALLEL_PORTS,
+        f"Deployment {case.base.name} runs {size} data-parallel ranks, which publish on ports "
+        f"{case.events.port} to {case.events.port + size - 1}; the replay port "
+        f"{case.events.replay_port} lies among them and the engine would not start.",
+        f"Set spec.events.replayPort to {safe} (the gateway hears only rank 0 and asks for replays "
+        f"on {GATEWAY_REPLAY_PORT} only).",
+    )
+
+
+def fixed_ports_of_flags(case: Case) -> Refusal | None:
+    """The product text's flags carry no port."""
+    ports = (case.events.port, case.events.replay_port)
+    if case.engine.dialect is not Dialect.FLAGS or ports == (GATEWAY_PORT, GATEWAY_REPLAY_PORT):
+        return None
+    return Refusal(
+        ModelReason.PORT_IN_USE,
+        f"An engine that takes the flags dialect publishes on {GATEWAY_PORT} and "
+        f"{GATEWAY_REPLAY_PORT}; it cannot be told {ports[0]} and {ports[1]}.",
+        "Leave spec.events.port and spec.events.replayPort at their defaults.",
+    )
+
+
+def selector_conflict(case: Case) -> Refusal | None:
+    """A template label that the Deployment selects by cannot be changed: its pods would be orphaned."""
+    value = case.base.selector_labels.get(EVENTS_LABEL)
+    if value is None or value == "true":
+        return None
+    return Refusal(
+        ModelReason.SELECTOR_CONFLICT,
+        f"Deployment {case.base.name} selects its pods by {EVENTS_LABEL}={value}; changing that "
+        "label would orphan all of them.",
+        f"Recreate the Deployment without {EVENTS_LABEL} in its selector.",
+    )
+
+
+RULES: tuple[Rule, ...] = (
+    selector_conflict,
+    prefix_caching_disabled,
+    engine_v0,
+    fixed_ports_of_flags,
+    port_in_use,
+    data_parallel_ports,
+)
+
+
+def check(case: Case) -> Refusal | None:
+    """The first rule's refusal, or None when nothing speaks against the change."""
+    return next((refusal for rule in RULES if (refusal := rule(case))), None)

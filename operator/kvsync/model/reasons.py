@@ -1,0 +1,74 @@
+"""The reasons of conditions and models. Each has an entry in docs/runbook.md, kept by a test."""
+
+from __future__ import annotations
+
+import enum
+
+
+class ModelReason(enum.StrEnum):
+    """Why a model is in its state."""
+
+    # Nothing is patched; the cause is outside the operator.
+    NO_SUCH_DEPLOYMENT = "NoSuchDeployment"
+    NO_ENGINE_CONTAINER = "NoEngineContainer"
+    SEVERAL_ENGINES = "SeveralEngines"
+    DIALECT_UNKNOWN = "DialectUnknown"
+    ENGINE_TOO_OLD = "EngineTooOld"
+    SHELL_WRAPPED = "ShellWrapped"
+    PORT_IN_USE = "PortInUse"
+    DATA_PARALLEL_PORTS = "DataParallelPorts"
+    PREFIX_CACHING_DISABLED = "PrefixCachingDisabled"
+    ENGINE_V0 = "EngineV0"
+    EVENTS_ALREADY_CONFIGURED = "EventsAlreadyConfigured"
+    SELECTOR_CONFLICT = "SelectorConflict"
+    OWNED_BY_ANOTHER = "OwnedByAnother"
+    MODEL_UNHEALTHY = "ModelUnhealthy"
+    RECORD_UNREADABLE = "RecordUnreadable"
+    # On the way.
+    WAITING_FOR_TURN = "WaitingForTurn"
+    PAUSED = "Paused"
+    ROLLING_OUT = "RollingOut"
+    VERIFYING = "Verifying"
+    WAITING_FOR_TRAFFIC = "WaitingForTraffic"
+    # There.
+    VERIFIED = "Verified"
+    SCALED_TO_ZERO = "ScaledToZero"
+    # Tried and failed.
+    SOURCES_FAILING = "SourcesFailing"
+    ENGINE_CRASHED = "EngineCrashed"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+
+
+class ConditionReason(enum.StrEnum):
+    """Why a condition has its status, where no model's or source's reason says it."""
+
+    SYNCHRONIZED = "Synchronized"
+    GATEWAY_INCOMPATIBLE = "GatewayIncompatible"
+    NO_MODELS = "NoModels"
+    INVALID_SPEC = "InvalidSpec"
+    CONFIGURED = "Configured"
+    FLOWING = "Flowing"
+    NO_SOURCES = "NoSources"
+    WAITING_FOR_MODELS = "WaitingForModels"
+    PROGRESSING = "Progressing"
+    IDLE = "Idle"
+    UNDOING = "Undoing"
+    PAUSED = "Paused"
+    # Gateway
+    NOT_MANAGED = "NotManaged"
+    GATEWAY_NOT_FOUND = "GatewayNotFound"
+    GATEWAY_NOT_PERMITTED = "GatewayNotPermitted"
+    GATEWAY_CONTAINER_NOT_FOUND = "GatewayContainerNotFound"
+    GATEWAY_VARIABLE_REFERENCED = "GatewayVariableReferenced"
+    GATEWAY_ROLLING_OUT = "GatewayRollingOut"
+    WAITING_FOR_EVENTS = "WaitingForEvents"
+    RECORD_UNREADABLE = "RecordUnreadable"
+    CONFLICT = "Conflict"
+    # Compatibility
+    COMPATIBLE = "Compatible"
+    EVENT_LAYOUT = "EventLayout"
+    GATEWAY_PORTS = "GatewayPorts"
+    DATA_PARALLEL_RANKS = "DataParallelRanks"
+    GATEWAY_VERSION_UNKNOWN = "GatewayVersionUnknown"
+    ENGINE_VERSION_UNKNOWN = "EngineVersionUnknown"
