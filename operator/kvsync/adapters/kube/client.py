@@ -1,0 +1,272 @@
+"""`Kube`: the verbs of the Kubernetes API, on plain JSON objects as the server sent them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+from kvsync.adapters.kube.access import Access
+from kvsync.adapters.kube.answer import Json, parse
+from kvsync.adapters.kube.resource import PODS, Resource
+from kvsync.adapters.kube.transport import PROGRAM, Query, Request, Transport
+from kvsync.model.errors import Gone
+
+Objects = list[Json]
+
+FIELD_MANAGER = PROGRAM
+"""Who we are in managedFields. A name that users and GitOps tools see: it is an API."""
+
+PAGE = 500
+"""Objects per list request, as client-go's pager asks."""
+
+_LOG_LIMIT = 256 * 1024
+_MERGE_PATCH = "application/merge-patch+json"
+_JSON_PATCH = "application/json-patch+json"
+_APPLY_PATCH = "application/apply-patch+yaml"
+
+
+class Kube:
+    """One API server. Every method raises branches of `kvsync.model.errors.ApiError`.
+
+    ``namespace`` is the current one: the kubeconfig context's, or the pod's own. What is repeated
+    on failure, and what is not, says `Transport.answer`.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        *,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.namespace = access.namespace
+        self._transport = Transport(access, sleep, jitter)
+
+    @classmethod
+    async def connect(cls, kubeconfig: str | None = None, context: str | None = None) -> Kube:
+        """Find the API server where kubectl would; None means its defaults, then the pod's own.
+
+        Nothing is sent yet.
+
+        Raises:
+            AccessError: no usable kubeconfig or service account.
+        """
+        return cls(await Access.find(kubeconfig, context))
+
+    @property
+    def host(self) -> str:
+        """The API server's address."""
+        return self._transport.host
+
+    async def close(self) -> None:
+        """Close all connections; running requests fail."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Json:
+        """Read one object."""
+        doing = f"GET {resource.where(namespace, name)}"
+        return await self._ask(Request("GET", resource.item(namespace, name), doing))
+
+    async def get_path(self, path: str) -> Json:
+        """Read the JSON answer at a path of the server's own, such as ``/version``."""
+        return await self._ask(Request("GET", path, f"GET {path}"))
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        limit: int = PAGE,
+    ) -> Objects:
+        """Read all objects, of one namespace or of all; ``limit`` is the page size, 0 for one page.
+
+        Items carry no ``kind`` and ``apiVersion``: the API server leaves them out of lists.
+        """
+        query = {"labelSelector": label_selector, "fieldSelector": field_selector}
+        try:
+            return await self._listed(resource, namespace, query, limit)
+        except Gone:  # a page token aged out; one page cannot
+            return await self._listed(resource, namespace, query, 0)
+
+    async def _listed(
+        self, resource: Resource, namespace: str | None, query: Query, limit: int
+    ) -> Objects:
+        pages = self.pages(resource, namespace, query, limit)
+        return [item async for page in pages for item in items(page)]
+
+    async def pages(
+        self, resource: Resource, namespace: str | None, query: Query, limit: int = PAGE
+    ) -> AsyncIterator[Json]:
+        """The pages of one consistent list.
+
+        Raises:
+            Gone: a page token outlived the server's history (5 minutes by default): begin anew,
+                best with ``limit`` 0, which is one page and cannot expire.
+        """
+        path, doing = resource.collection(namespace), f"LIST {resource.where(namespace)}"
+        query = {**query, "limit": limit or None}
+        while True:
+            page = await self._ask(Request("GET", path, doing, query))
+            yield page
+            token = (page.get("metadata") or {}).get("continue")
+            if not token:
+                return
+            query = {**query, "continue": token}
+
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Json, *, dry_run: bool = False
+    ) -> Json:
+        """Create an object. Conflict (reason ``AlreadyExists``) when the name is taken."""
+        name = body.get("metadata", {}).get("name", "")
+        doing = f"CREATE {resource.where(namespace, name)}"
+        path = resource.collection(namespace)
+        return await self._ask(Request("POST", path, doing, _write(dry_run), encode(body)))
+
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        propagation: str = "Background",
+    ) -> Json:
+        """Ask for an object's deletion; with ``uid`` only of that one (else Conflict)."""
+        options: Json = {"propagationPolicy": propagation}
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        doing = f"DELETE {resource.where(namespace, name)}"
+        path = resource.item(namespace, name)
+        return await self._ask(Request("DELETE", path, doing, body=encode(options)))
+
+    async def json_patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        ops: Sequence[Json],
+        subresource: str | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> Json:
+        """RFC 6902. Invalid with ``patch_did_not_fit`` when a ``test`` failed."""
+        target = (resource, namespace, name, subresource)
+        return await self._patch(target, _JSON_PATCH, [*ops], _write(dry_run))
+
+    async def merge_patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: Json,
+        subresource: str | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> Json:
+        """RFC 7386: objects are merged, lists replaced, null removes.
+
+        With ``metadata.resourceVersion`` in the body: Conflict when the object changed meanwhile.
+        """
+        target = (resource, namespace, name, subresource)
+        return await self._patch(target, _MERGE_PATCH, body, _write(dry_run))
+
+    async def apply(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        body: Json,
+        subresource: str | None = None,
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Json:
+        """Server-side apply: creates or updates; ``force`` takes fields from other managers."""
+        target = (resource, namespace, name, subresource)
+        return await self._patch(target, _APPLY_PATCH, body, {**_write(dry_run), "force": force})
+
+    async def _patch(
+        self,
+        target: tuple[Resource, str | None, str, str | None],
+        content_type: str,
+        body: object,
+        query: Query,
+    ) -> Json:
+        resource, namespace, name, subresource = target
+        path = resource.item(namespace, name, subresource)
+        doing = f"PATCH {resource.where(namespace, name)}"
+        return await self._ask(Request("PATCH", path, doing, query, encode(body), content_type))
+
+    async def pod_log(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        *,
+        tail_lines: int = 50,
+        previous: bool = False,
+        limit_bytes: int = _LOG_LIMIT,
+    ) -> str:
+        """The end of a container's log, or of the run before this one. Untrusted text."""
+        query: Query = {
+            "container": container,
+            "tailLines": tail_lines,
+            "previous": previous or None,
+            "limitBytes": limit_bytes,
+        }
+        path = PODS.item(namespace, pod, "log")
+        doing = f"LOG {PODS.where(namespace, pod)}"
+        said = await self._transport.answer(Request("GET", path, doing, query))
+        return said[:limit_bytes].decode(errors="replace")
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        query: Query,
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the transport keeps it
+    ) -> AsyncIterator[aiohttp.StreamReader]:
+        """Open a watch, once; what breaks while it is read is an ApiError too."""
+        path, doing = resource.collection(namespace), f"WATCH {resource.where(namespace)}"
+        request = Request("GET", path, doing, {**query, "watch": True}, timeout=timeout)
+        async with self._transport.open(request) as response:
+            yield response.content
+
+    async def _ask(self, request: Request) -> Json:
+        return parse(await self._transport.answer(request), request.doing)
+
+
+def items(page: Json) -> Objects:
+    """The objects of a list's page."""
+    found = page.get("items")
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def encode(body: object) -> bytes:
+    """A request's body; NaN, which is no JSON, is refused here and not by the server."""
+    return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _write(dry_run: bool) -> Query:
+    return {"fieldManager": FIELD_MANAGER, "dryRun": "All" if dry_run else None}
