@@ -1,0 +1,1 @@
+"""Where `python3 -m vllm.entrypoints.openai.api_server` looks."""
