@@ -103,7 +103,9 @@ def configure(base: Deployment, desired: Desired, owner: Owner, at: int) -> Depl
     """
     container = base.container(desired.container)
     if container is None:
-        raise ValueError(f"no container {desired.container!r}")  # pragma: no cover - guarded by detect
+        raise ValueError(
+            f"no container {desired.container!r}"
+        )  # pragma: no cover - guarded by detect
     record = _record(base, container, desired, at)
     template = _with_labels(base.template, desired.labels)
     template = _with_container(template, container.index, _configured(container.body, record))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from itertools import pairwise
 from pathlib import PurePosixPath
 
 from kvsync.core.arguments import int_of, value_of
@@ -53,10 +54,7 @@ def _names_vllm(words: tuple[str, ...]) -> bool:
     if _API_SERVER_MODULE in words:
         return True
     names = [PurePosixPath(word).name for word in words]
-    return any(
-        name == "vllm" and following == "serve"
-        for name, following in zip(names, names[1:], strict=False)
-    )
+    return any(name == "vllm" and following == "serve" for name, following in pairwise(names))
 
 
 def _is_engine_image(container: Container) -> bool:

@@ -147,9 +147,7 @@ def _effective(container: Container, wanted: Mapping[str, str]) -> bool:
     return all(container.env(name) == value for name, value in wanted.items())
 
 
-def _configured(
-    base: Deployment, index: int, wanted: Mapping[str, str], at: int
-) -> Deployment:
+def _configured(base: Deployment, index: int, wanted: Mapping[str, str], at: int) -> Deployment:
     body = base.containers[index].body
     env, changes = merge_env(body.get("env") or (), wanted)
     record = Record(
@@ -238,9 +236,7 @@ def _with_env(
     )
 
 
-def _with_annotations(
-    deployment: Deployment, annotations: Mapping[str, str] | None
-) -> Deployment:
+def _with_annotations(deployment: Deployment, annotations: Mapping[str, str] | None) -> Deployment:
     metadata = {k: v for k, v in deployment.body["metadata"].items() if k != "annotations"}
     if annotations is not None:
         metadata["annotations"] = dict(annotations)

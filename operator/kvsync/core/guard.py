@@ -90,7 +90,9 @@ def _user_of(case: Case, port: int) -> str:
         ):
             return f"container {container.name}"
     pod = case.base.template.get("spec") or {}
-    return "the node's network, which its pods share (hostNetwork)" if pod.get("hostNetwork") else ""
+    return (
+        "the node's network, which its pods share (hostNetwork)" if pod.get("hostNetwork") else ""
+    )
 
 
 def data_parallel_ports(case: Case) -> Refusal | None:

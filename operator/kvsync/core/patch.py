@@ -77,9 +77,7 @@ def apply(document: Any, operations: Sequence[Operation]) -> Any:
         PatchConflictError: a ``test`` did not hold or a path does not exist.
     """
     for operation in operations:
-        parts = [
-            p.replace("~1", "/").replace("~0", "~") for p in operation["path"].split("/")[1:]
-        ]
+        parts = [p.replace("~1", "/").replace("~0", "~") for p in operation["path"].split("/")[1:]]
         document = _apply_one(document, parts, operation)
     return document
 

@@ -54,9 +54,7 @@ def render(templates: Templates, name: str, **values: Any) -> str:
         raise TemplateRenderError(f"template {name!r}: {error}") from error
 
 
-def engine_arguments(
-    templates: Templates, dialect: Dialect, events: EventsSpec
-) -> tuple[str, ...]:
+def engine_arguments(templates: Templates, dialect: Dialect, events: EventsSpec) -> tuple[str, ...]:
     """The words to append to the engine's command line.
 
     Raises:

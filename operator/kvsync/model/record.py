@@ -77,13 +77,13 @@ def load_record(text: str) -> Record:
     try:
         payload = json.loads(text)
         checksum = payload.pop("sum")
-        if payload.get("v") != FORMAT or checksum != _checksum(payload):
-            raise RecordError("the record annotation was edited or is of another version")
-        return _record(payload)
-    except RecordError:
-        raise
+        intact = payload.get("v") == FORMAT and checksum == _checksum(payload)
+        record = _record(payload) if intact else None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"the record annotation cannot be read: {error}") from error
+    if record is None:
+        raise RecordError("the record annotation was edited or is of another version")
+    return record
 
 
 def _payload(record: Record) -> dict[str, Any]:

@@ -49,7 +49,9 @@ class Container:
     def env(self, name: str) -> str | None:
         """The literal value of an environment variable; the last definition counts, as in the kubelet."""
         values = [item for item in self.body.get("env") or () if item.get("name") == name]
-        return str(values[-1].get("value", "")) if values and "valueFrom" not in values[-1] else None
+        return (
+            str(values[-1].get("value", "")) if values and "valueFrom" not in values[-1] else None
+        )
 
 
 @dataclass(frozen=True, slots=True)

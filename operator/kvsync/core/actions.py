@@ -1,0 +1,125 @@
+"""The patches that a decision is made of, each with the words that explain it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kvsync.core.assess import ModelView
+from kvsync.core.gateway import plan_release, plan_retain
+from kvsync.core.patch import difference, expect
+from kvsync.core.plan import guarded, plan_undo
+from kvsync.core.revert import readable, strip
+from kvsync.model.decision import Action, Kind
+from kvsync.model.observed import KVEventSync
+from kvsync.model.record import (
+    OWNER_ANNOTATION,
+    REJECTED_ANNOTATION,
+    Rejection,
+    dump_rejection,
+    parse_owner,
+)
+from kvsync.model.workload import Deployment
+
+
+def finalizer_action(sync: KVEventSync, finalizers: Sequence[str]) -> Action:
+    """The patch that sets an object's finalizers, given that they are still as read."""
+    old = {"finalizers": list(sync.finalizers)} if sync.finalizers else {}
+    new = {"finalizers": list(finalizers)} if finalizers else {}
+    operations = (
+        expect("/metadata/uid", sync.owner.uid),
+        *difference(old, new, "/metadata"),
+    )
+    return Action(Kind.SYNC, sync.namespace, sync.name, operations, "Finalizer", "")
+
+
+def change_action(view: ModelView) -> Action:
+    """The one patch that configures a model whose turn it is."""
+    assert view.deployment is not None  # a pending model has both
+    assert view.plan is not None
+    assert view.plan.engine is not None
+    note = (
+        f"Configured container {view.plan.engine.container} of Deployment {view.name} to publish "
+        f"KV events ({view.plan.engine.dialect}); its pods restart."
+    )
+    return _on(view.deployment, view.plan.patch, "Configured", note)
+
+
+def _on(deployment: Deployment, operations: Sequence[Mapping[str, object]], *why: str) -> Action:
+    reason, note = why
+    return Action(
+        Kind.DEPLOYMENT,
+        deployment.namespace,
+        deployment.name,
+        tuple(operations),
+        reason,
+        note,
+    )
+
+
+def rollback_action(view: ModelView) -> Action:
+    """The patch that restores the record and notes in the same patch what it was rolled back for."""
+    assert view.deployment is not None  # only a configured model is rolled back
+    assert view.plan is not None
+    rejection = Rejection(view.reason, view.message, view.plan.fingerprint)
+    base = strip(view.deployment)
+    annotations = {
+        **base.annotations,
+        OWNER_ANNOTATION: view.deployment.annotations[OWNER_ANNOTATION],
+        REJECTED_ANNOTATION: dump_rejection(rejection),
+    }
+    metadata = {**base.body["metadata"], "annotations": annotations}
+    target = {**base.body, "metadata": metadata}
+    operations = guarded(view.deployment, difference(view.deployment.body, target))
+    note = f"Restored Deployment {view.name} to what it was: {view.message}"
+    return _on(view.deployment, operations, "RolledBack", note)
+
+
+def undo_action(deployment: Deployment | None) -> Action | None:
+    """The one patch that takes everything of ours off a Deployment; None where nothing is on it."""
+    if deployment is None or not readable(deployment):
+        return None
+    operations = plan_undo(deployment)
+    if not operations:
+        return None
+    note = f"Took the KV event configuration off Deployment {deployment.name}; its pods restart."
+    return _on(deployment, operations, "Reverted", note)
+
+
+def mark_of(sync: KVEventSync) -> str:
+    """The object's mark among those that need the gateway."""
+    return f"{sync.namespace}/{sync.name}"
+
+
+def owned_by(deployment: Deployment | None, sync: KVEventSync) -> bool:
+    """Whether a Deployment carries the mark of this very object."""
+    if deployment is None:
+        return False
+    owner = parse_owner(deployment.annotations.get(OWNER_ANNOTATION, ""))
+    return owner is not None and owner.uid == sync.owner.uid
+
+
+def release_action(sync: KVEventSync, gateway: Deployment) -> Action | None:
+    """The patch that lets a gateway go; None where this object holds nothing of it."""
+    if not readable(gateway):
+        return None
+    operations = plan_release(gateway, mark_of(sync))
+    note = f"Gave the gateway's environment back for {mark_of(sync)}."
+    return _on(gateway, operations, "GatewayRestored", note) if operations else None
+
+
+def retain_actions(
+    sync: KVEventSync, models: Sequence[Deployment], gateway: Deployment | None
+) -> list[Action]:
+    """The patches that take only our marks off: what is configured stays, with its record."""
+    actions = []
+    for deployment in models:
+        annotations = {k: v for k, v in deployment.annotations.items() if k != OWNER_ANNOTATION}
+        metadata = {**deployment.body["metadata"], "annotations": annotations}
+        operations = difference(deployment.body, {**deployment.body, "metadata": metadata})
+        note = f"Left Deployment {deployment.name} configured (deletionPolicy Retain)."
+        actions.append(_on(deployment, guarded(deployment, operations), "Retained", note))
+    operations_of_gateway = plan_retain(gateway, mark_of(sync)) if gateway else ()
+    if gateway and operations_of_gateway:
+        note = "Left the gateway configured (deletionPolicy Retain)."
+        actions.append(_on(gateway, operations_of_gateway, "Retained", note))
+    return actions

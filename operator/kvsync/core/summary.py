@@ -1,0 +1,289 @@
+"""The status: what is true of the whole, in conditions, columns and a bounded list of models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from kvsync.core.assess import ModelState, ModelView, record_mark
+from kvsync.core.compatibility import Finding, compatibility
+from kvsync.core.gateway import gateway_version
+from kvsync.core.gateway_view import GatewayView
+from kvsync.core.wave import Wave
+from kvsync.model.observed import Observed
+from kvsync.model.reasons import ConditionReason, ModelReason
+from kvsync.model.source import SourceReason
+
+MAX_MODELS = 50
+"""Models listed in detail, failing first; the rest is only counted."""
+
+MAX_MESSAGE = 1024
+
+_ORDER = (
+    ModelState.FAILED,
+    ModelState.DEGRADED,
+    ModelState.REFUSED,
+    ModelState.VERIFYING,
+    ModelState.ROLLING_OUT,
+    ModelState.PENDING,
+    ModelState.READY,
+)
+_NEEDS_A_PERSON = frozenset({ModelState.FAILED, ModelState.REFUSED})
+_GATEWAY_NEEDS_A_PERSON = frozenset(
+    {
+        ConditionReason.GATEWAY_NOT_PERMITTED,
+        ConditionReason.GATEWAY_NOT_FOUND,
+        ConditionReason.GATEWAY_CONTAINER_NOT_FOUND,
+        ConditionReason.GATEWAY_VARIABLE_REFERENCED,
+        ConditionReason.RECORD_UNREADABLE,
+        ConditionReason.CONFLICT,
+    }
+)
+
+
+def timestamp(now: float) -> str:
+    """RFC 3339 in UTC to the second, as the API's own times are."""
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def seconds(text: str) -> float | None:
+    """The moment that an RFC 3339 time names, in seconds since the epoch; None for anything else."""
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Everything that the status is made of."""
+
+    observed: Observed
+    views: Sequence[ModelView]
+    gateway: GatewayView
+    wave: Wave
+
+
+def summarize(picture: Picture) -> dict[str, Any]:
+    """The status to be reported. Times of conditions that did not change are kept."""
+    observed, views = picture.observed, picture.views
+    findings = _findings(picture)
+    return {
+        "observedGeneration": observed.sync.generation,
+        "conditions": conditions(observed, findings),
+        "models": [_model_entry(view, observed) for view in _by_urgency(views)[:MAX_MODELS]],
+        "modelsTotal": len(views),
+        "modelsReady": sum(view.state is ModelState.READY for view in views),
+        "sources": _source_counts(views),
+        "gateway": _gateway_entry(picture),
+        "wave": _wave_entry(picture.wave),
+        "summary": {
+            "models": f"{sum(v.state is ModelState.READY for v in views)}/{len(views)}",
+            "sources": f"{sum(v.verified_sources for v in views)}/"
+            f"{sum(v.expected_sources for v in views)}",
+        },
+    }
+
+
+def conditions(observed: Observed, findings: Mapping[str, Finding]) -> list[dict[str, Any]]:
+    """metav1 conditions from (status, reason, message), each with the time of its last transition."""
+    before = {c.get("type"): c for c in observed.sync.status.get("conditions") or ()}
+    return [
+        {
+            "type": kind,
+            "status": status,
+            "observedGeneration": observed.sync.generation,
+            "lastTransitionTime": before[kind]["lastTransitionTime"]
+            if before.get(kind, {}).get("status") == status
+            else timestamp(observed.now),
+            "reason": str(reason),
+            "message": message[:MAX_MESSAGE],
+        }
+        for kind, (status, reason, message) in findings.items()
+    ]
+
+
+def _findings(picture: Picture) -> dict[str, Finding]:
+    observed, views, gateway = picture.observed, picture.views, picture.gateway
+    configured, flowing = _models_configured(picture), _events_flowing(views)
+    taken: Finding = (gateway.status, gateway.reason, gateway.message)
+    compatible = compatibility(observed, views)
+    ready = _ready(observed, [configured, flowing, taken], compatible)
+    return {
+        "Ready": ready,
+        "Reconciling": _reconciling(picture, ready),
+        "Stalled": _stalled(picture),
+        "ModelsConfigured": configured,
+        "EventsFlowing": flowing,
+        "GatewayConfigured": taken,
+        "GatewayCompatible": compatible,
+    }
+
+
+def _ready(observed: Observed, parts: Sequence[Finding], compatible: Finding) -> Finding:
+    broken = next((part for part in parts if part[0] != "True"), None)
+    if broken is not None:
+        if observed.spec.paused:
+            return ("False", ConditionReason.PAUSED, f"Paused. {broken[2]}")
+        return ("False", broken[1], broken[2])
+    if compatible[0] == "False":
+        message = (
+            f"Events flow and the gateway is configured, but it cannot use them: {compatible[2]}"
+        )
+        return ("True", ConditionReason.GATEWAY_INCOMPATIBLE, message)
+    return (
+        "True",
+        ConditionReason.SYNCHRONIZED,
+        "Every source publishes and the gateway is told to consume.",
+    )
+
+
+def _models_configured(picture: Picture) -> Finding:
+    views, spec = picture.views, picture.observed.spec
+    if not views:
+        return (
+            "False",
+            ConditionReason.NO_MODELS,
+            f"No Deployment in namespace {picture.observed.sync.namespace} matches "
+            "spec.models.selector. Correct it, or label the Deployments' own metadata.",
+        )
+    problems = [v for v in _by_urgency(views) if v.state in _NEEDS_A_PERSON]
+    if problems:
+        return _of_model(problems)
+    unfinished = [
+        v for v in _by_urgency(views) if v.state in (ModelState.ROLLING_OUT, ModelState.PENDING)
+    ]
+    if unfinished and spec.paused:
+        return ("False", ConditionReason.PAUSED, _paused_message(unfinished))
+    if unfinished:
+        return _of_model(unfinished)
+    return ("True", ConditionReason.CONFIGURED, f"{len(views)} of {len(views)} models configured.")
+
+
+def _paused_message(unfinished: Sequence[ModelView]) -> str:
+    changes = [view.name for view in unfinished if view.state is ModelState.PENDING]
+    if not changes:
+        return "Paused while models roll out."
+    return (
+        f"Paused; nothing is written. To be changed and restarted: {', '.join(changes[:10])}. "
+        "Set spec.paused to false to go on."
+    )
+
+
+def _events_flowing(views: Sequence[ModelView]) -> Finding:
+    degraded = [v for v in views if v.state is ModelState.DEGRADED]
+    if degraded:
+        return _of_model(degraded)
+    verifying = [v for v in views if v.state is ModelState.VERIFYING]
+    if verifying:
+        unsettled = all(v.reason == ModelReason.VERIFYING for v in verifying)
+        _, reason, message = _of_model(verifying)
+        return ("Unknown" if unsettled else "False", reason, message)
+    waiting = [v for v in views if v.state is not ModelState.READY]
+    if waiting or not views:
+        return (
+            "Unknown",
+            ConditionReason.WAITING_FOR_MODELS,
+            "Sources are probed when the models are configured and rolled out.",
+        )
+    if not any(view.verified_sources for view in views):
+        message = "Every model is scaled to zero: there is no source to hear."
+        return ("Unknown", ConditionReason.NO_SOURCES, message)
+    total = sum(view.verified_sources for view in views)
+    return ("True", ConditionReason.FLOWING, f"{total} of {total} sources verified.")
+
+
+def _of_model(views: Sequence[ModelView]) -> Finding:
+    """What the first of them says, and how many more there are."""
+    first, more = views[0], len(views) - 1
+    suffix = f" (and {more} more: {', '.join(v.name for v in views[1:4])})" if more else ""
+    reason: Any = first.reason
+    return ("False", reason, f"{first.name}: {first.message}{suffix}")
+
+
+def _reconciling(picture: Picture, ready: Finding) -> Finding:
+    moving = picture.wave.current or picture.wave.start
+    restarting = picture.gateway.reason is ConditionReason.GATEWAY_ROLLING_OUT
+    if not picture.observed.spec.paused and (moving or restarting):
+        return ("True", ConditionReason.PROGRESSING, ready[2])
+    return ("False", ConditionReason.IDLE, "Nothing is being changed.")
+
+
+def _stalled(picture: Picture) -> Finding:
+    problems = [v for v in _by_urgency(picture.views) if v.state in _NEEDS_A_PERSON]
+    if problems:
+        _, reason, message = _of_model(problems)
+        return ("True", reason, message)
+    if picture.gateway.reason in _GATEWAY_NEEDS_A_PERSON:
+        return ("True", picture.gateway.reason, picture.gateway.message)
+    if not picture.views:
+        return ("True", ConditionReason.NO_MODELS, "No Deployment is selected.")
+    return ("False", ConditionReason.IDLE, "Nothing waits for a person.")
+
+
+def _by_urgency(views: Sequence[ModelView]) -> list[ModelView]:
+    return sorted(views, key=lambda view: (_ORDER.index(view.state), view.name))
+
+
+def _model_entry(view: ModelView, observed: Observed) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "name": view.name,
+        "state": view.state.value,
+        "reason": str(view.reason),
+        "message": view.message[:MAX_MESSAGE],
+        "sources": {"total": view.expected_sources, "verified": view.verified_sources},
+    }
+    engine = view.plan.engine if view.plan else None
+    if engine is not None:
+        entry["dialect"] = engine.dialect.value
+        entry["versionSource"] = engine.version_source.value
+        if engine.version is not None:
+            entry["engineVersion"] = str(engine.version)
+    mark = _verified_record(view, observed)
+    if mark is not None:
+        entry["verifiedRecord"] = mark
+    return entry
+
+
+def _verified_record(view: ModelView, observed: Observed) -> int | None:
+    """The change that was seen working: noted once, kept while the same record stands."""
+    if view.state is ModelState.READY and view.verified_sources:
+        return record_mark(view.record)
+    for entry in observed.sync.status.get("models") or ():
+        if entry.get("name") == view.name:
+            mark = entry.get("verifiedRecord")
+            return mark if mark == record_mark(view.record) else None
+    return None
+
+
+def _source_counts(views: Sequence[ModelView]) -> dict[str, int]:
+    verdicts = [verdict for view in views for verdict in view.verdicts]
+    return {
+        "total": sum(view.expected_sources for view in views),
+        "publishing": sum(v.reason is SourceReason.PUBLISHING for v in verdicts),
+        "idle": sum(v.reason is SourceReason.IDLE for v in verdicts),
+        "failing": sum(v.settled and not v.verified for v in verdicts),
+    }
+
+
+def _gateway_entry(picture: Picture) -> dict[str, Any]:
+    spec, deployment = picture.observed.spec.gateway, picture.observed.gateway.deployment
+    entry = {
+        "deployment": f"{spec.namespace}/{spec.deployment}",
+        "state": str(picture.gateway.reason),
+        "message": picture.gateway.message[:MAX_MESSAGE],
+    }
+    version = gateway_version(deployment, spec.container) if deployment else None
+    if version is not None:
+        entry["version"] = str(version)
+    return entry
+
+
+def _wave_entry(wave: Wave) -> dict[str, Any]:
+    return {
+        "current": list(wave.current + wave.start)[:MAX_MODELS],
+        "next": list(wave.waiting)[:MAX_MODELS],
+        "message": wave.message,
+    }

@@ -1,0 +1,99 @@
+"""The decision for a KVEventSync that is being deleted: the gateway first, then the models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kvsync.core.actions import (
+    finalizer_action,
+    owned_by,
+    release_action,
+    retain_actions,
+    undo_action,
+)
+from kvsync.core.revert import readable
+from kvsync.core.summary import conditions, seconds
+from kvsync.model.decision import Action, Announcement, Decision
+from kvsync.model.observed import FINALIZER, KVEventSync, Observed
+from kvsync.model.reasons import ConditionReason
+from kvsync.model.spec import DeletionPolicy
+from kvsync.model.workload import Deployment
+
+GATEWAY_PATIENCE = 120.0
+"""Seconds that the models wait for the gateway to restart without them. A gateway that does not
+come up must not keep a namespace from being deleted."""
+
+
+def decide_undo(observed: Observed) -> Decision:
+    """What to do next on the way out. A paused object is undone too: deleting it asks for that."""
+    sync = observed.sync
+    if FINALIZER not in sync.finalizers:
+        return Decision()
+    owned = [m.deployment for m in observed.models if owned_by(m.deployment, sync)]
+    deployments = [deployment for deployment in owned if deployment is not None]
+    gateway = observed.gateway.deployment if observed.gateway.permitted else None
+    if observed.spec.deletion_policy is DeletionPolicy.RETAIN:
+        actions = retain_actions(sync, deployments, gateway)
+        return Decision(actions=(*actions, _let_go(sync)))
+    gateways = [g for g in (gateway, *observed.strays) if g is not None]
+    releases = [action for g in gateways if (action := release_action(sync, g)) is not None]
+    if releases:
+        return _step(observed, releases, "The gateway gets its environment back.")
+    elapsed = observed.now - (seconds(sync.deletion_timestamp) or 0)
+    restarting = gateway is not None and not gateway.rollout.complete
+    if restarting and deployments and elapsed < GATEWAY_PATIENCE:
+        return _step(observed, [], "Waiting until the gateway has restarted.", look_again=5.0)
+    return _undo_models(observed, deployments, elapsed)
+
+
+def _undo_models(observed: Observed, owned: Sequence[Deployment], elapsed: float) -> Decision:
+    undos = {d.name: action for d in owned if (action := undo_action(d)) is not None}
+    if not undos:
+        return Decision(actions=(_let_go(observed.sync),), announcements=tuple(_left_behind(owned)))
+    late = elapsed > observed.spec.rollout.progress_deadline
+    moving = [
+        model.name
+        for model in observed.models
+        if model.deployment and model.name not in undos and not model.deployment.rollout.complete
+    ]
+    free = len(undos) if late else max(0, observed.spec.rollout.max_concurrent - len(moving))
+    chosen = [undos[name] for name in sorted(undos)[:free]]
+    message = f"{len(undos)} models to be taken back"
+    message += f"; waiting for {', '.join(moving[:5])}." if moving else "."
+    return _step(observed, chosen, message, look_again=5.0)
+
+
+def _left_behind(owned: Sequence[Deployment]) -> list[Announcement]:
+    return [
+        Announcement(
+            warning=True,
+            reason="RecordUnreadable",
+            note=f"Deployment {deployment.name} keeps its KV event configuration: the annotation "
+            "kvsync.aibrix.ai/record was edited and cannot be read. Take it out by hand.",
+            deployment=deployment.name,
+        )
+        for deployment in owned
+        if not readable(deployment)
+    ]
+
+
+def _let_go(sync: KVEventSync) -> Action:
+    return finalizer_action(sync, [name for name in sync.finalizers if name != FINALIZER])
+
+
+def _step(
+    observed: Observed, actions: Sequence[Action], message: str, look_again: float | None = None
+) -> Decision:
+    undoing = ("False", ConditionReason.UNDOING, message)
+    findings = {
+        "Ready": undoing,
+        "Reconciling": ("True", ConditionReason.UNDOING, message),
+        "Stalled": ("False", ConditionReason.UNDOING, message),
+        "ModelsConfigured": undoing,
+        "EventsFlowing": undoing,
+        "GatewayConfigured": undoing,
+        "GatewayCompatible": ("Unknown", ConditionReason.UNDOING, message),
+    }
+    status = {**observed.sync.status, "observedGeneration": observed.sync.generation}
+    status["conditions"] = conditions(observed, findings)
+    return Decision(actions=tuple(actions), status=status, look_again=look_again)

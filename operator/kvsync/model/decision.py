@@ -1,0 +1,63 @@
+"""What one pass comes to: what to write, what to watch, what to say."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kvsync.model.source import SourceKey, Target
+
+
+class Kind(enum.StrEnum):
+    """What an action is applied to."""
+
+    DEPLOYMENT = "Deployment"
+    SYNC = "KVEventSync"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One JSON patch (RFC 6902) on one object, with the reason and sentence for log and Event."""
+
+    kind: Kind
+    namespace: str
+    name: str
+    operations: tuple[Mapping[str, Any], ...]
+    reason: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A Kubernetes Event to record on the object, and on a Deployment where ``deployment`` names one."""
+
+    warning: bool
+    reason: str
+    note: str
+    deployment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A running engine whose version and block size are not known yet."""
+
+    uid: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one pass comes to. ``status`` None: the object is about to go, nothing is reported.
+
+    ``look_again`` is the number of seconds after which time alone may change the decision.
+    """
+
+    actions: tuple[Action, ...] = ()
+    targets: Mapping[SourceKey, Target] = field(default_factory=dict)
+    questions: tuple[Question, ...] = ()
+    status: Mapping[str, Any] | None = None
+    announcements: tuple[Announcement, ...] = ()
+    look_again: float | None = None

@@ -1,0 +1,109 @@
+"""Everything that one pass looks at, gathered before anything is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kvsync.model.record import Owner
+from kvsync.model.source import SourceKey, Verdict
+from kvsync.model.spec import KVEventSyncSpec
+from kvsync.model.workload import JSON, Deployment, Pod
+
+FINALIZER = "kvsync.aibrix.ai/undo"
+RETRY_ANNOTATION = "kvsync.aibrix.ai/retry"
+
+
+@dataclass(frozen=True, slots=True)
+class KVEventSync:
+    """The custom resource as read."""
+
+    body: JSON
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace, in which its models are."""
+        return str(self.body["metadata"]["namespace"])
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.body["metadata"]["name"])
+
+    @property
+    def owner(self) -> Owner:
+        """Its mark on the objects that it configured."""
+        return Owner(self.namespace, self.name, str(self.body["metadata"].get("uid", "")))
+
+    @property
+    def generation(self) -> int:
+        """Counts changes of its spec."""
+        return int(self.body["metadata"].get("generation") or 0)
+
+    @property
+    def deleting(self) -> bool:
+        """Whether it is on its way out."""
+        return bool(self.body["metadata"].get("deletionTimestamp"))
+
+    @property
+    def deletion_timestamp(self) -> str:
+        """When it was deleted, RFC 3339; empty if it was not."""
+        return str(self.body["metadata"].get("deletionTimestamp") or "")
+
+    @property
+    def finalizers(self) -> tuple[str, ...]:
+        """What holds it back from going."""
+        return tuple(self.body["metadata"].get("finalizers") or ())
+
+    @property
+    def retry(self) -> str:
+        """A new value asks to try again what was rolled back."""
+        return str((self.body["metadata"].get("annotations") or {}).get(RETRY_ANNOTATION, ""))
+
+    @property
+    def status(self) -> JSON:
+        """The status as last written."""
+        return self.body.get("status") or {}
+
+
+@dataclass(frozen=True, slots=True)
+class EngineAnswers:
+    """What a running engine said of itself over HTTP; None where it did not say."""
+
+    version: str | None = None
+    block_size: int | None = None
+    """Tokens a KV cache block."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedModel:
+    """One model: a Deployment that is selected, or was and still carries our changes."""
+
+    name: str
+    selected: bool
+    deployment: Deployment | None
+    pods: tuple[Pod, ...] = ()
+    answers: Mapping[str, EngineAnswers] | None = None
+    """By pod uid."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedGateway:
+    """The gateway that the object names. ``permitted``: whether the operator may touch it."""
+
+    deployment: Deployment | None
+    permitted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The whole picture for one KVEventSync. ``now`` is in seconds since the epoch."""
+
+    sync: KVEventSync
+    spec: KVEventSyncSpec
+    models: tuple[ObservedModel, ...]
+    gateway: ObservedGateway
+    strays: tuple[Deployment, ...]
+    """Gateways that carry this object's mark although it no longer names them."""
+    verdicts: Mapping[SourceKey, Verdict]
+    now: float
