@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 import aiohttp
@@ -60,7 +60,7 @@ class Gateway:
         """Runs until cancelled, then closes everything."""
         async with AsyncExitStack() as stack:
             await self._open_metrics(stack)
-            news = self._source.follow()
+            news = await stack.enter_async_context(aclosing(self._source.follow()))
             await self._first_pods(news)
             stack.push_async_callback(self._close_sync)
             await self._initialise()
@@ -157,7 +157,7 @@ class Gateway:
             app.router.add_post(path, front.handle)
         app.router.add_get("/debug/state", self._show_state)
         await self._listen(stack, app, "http", self._ports.http)
-        server = await asyncio.start_server(_hang_up, port=self._ports.grpc)
+        server = await asyncio.start_server(_hang_up, self._ports.host, self._ports.grpc)
         stack.callback(server.close)
         self.bound["grpc"] = server.sockets[0].getsockname()[1]
         self._log.info("main.go:187", f"starting gateway server on port :{self.bound['grpc']}")
@@ -176,7 +176,7 @@ class Gateway:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, port=port)
+        site = web.TCPSite(runner, self._ports.host, port)
         await site.start()
         self.bound[name] = runner.addresses[0][1]
 

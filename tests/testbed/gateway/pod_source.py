@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -42,7 +42,7 @@ class News:
 class PodSource(Protocol):
     """Tells all pods, then SYNCED once, then every change, for ever."""
 
-    def follow(self) -> AsyncIterator[News]:
+    def follow(self) -> AsyncGenerator[News]:
         """The stream of news."""
         ...
 
@@ -54,15 +54,18 @@ class GoneError(Exception):
 class ApiPods:
     """Pods of all namespaces from the API server of the cluster this process runs in."""
 
-    def __init__(self, log: Klog, env: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, log: Klog, env: Mapping[str, str] = os.environ, account: Path = SERVICE_ACCOUNT
+    ) -> None:
         host, port = env["KUBERNETES_SERVICE_HOST"], env["KUBERNETES_SERVICE_PORT"]
         host = f"[{host}]" if ":" in host else host
         self._url = f"https://{host}:{port}/api/v1/pods"
-        self._tls = ssl.create_default_context(cafile=str(SERVICE_ACCOUNT / "ca.crt"))
+        self._tls = ssl.create_default_context(cafile=str(account / "ca.crt"))
+        self._account = account
         self._log = log
         self._known: dict[str, Pod] = {}
 
-    async def follow(self) -> AsyncIterator[News]:
+    async def follow(self) -> AsyncGenerator[News]:
         """List, SYNCED, watch; lists again and tells the difference when the watch breaks."""
         synced = False
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=_WATCH_SECONDS + 30)
@@ -115,7 +118,7 @@ class ApiPods:
         self, session: aiohttp.ClientSession, parameters: dict[str, str]
     ) -> aiohttp.client._RequestContextManager:
         # The token is read each time because the kubelet replaces it before it expires.
-        token = (SERVICE_ACCOUNT / "token").read_text().strip()
+        token = (self._account / "token").read_text().strip()
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         return session.get(self._url, params=parameters, headers=headers, ssl=self._tls)
 

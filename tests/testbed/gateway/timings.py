@@ -17,8 +17,9 @@ class Timings:
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the gateway listens; 0 picks a free port."""
+    """Where the gateway listens; 0 picks a free port, no host means all addresses."""
 
+    host: str | None = None
     metrics: int = 8080
     grpc: int = 50052
     http: int = 10080
