@@ -110,7 +110,7 @@ def _questions_of(view: ModelView, model: ObservedModel) -> list[Question]:
     return [
         Question(pod.uid, pod.ip, port)
         for pod in model.pods
-        if pod.running and pod.uid not in asked
+        if pod.ready and pod.uid not in asked
     ]
 
 

@@ -12,7 +12,7 @@ from kvsync.core.compatibility import Finding, compatibility
 from kvsync.core.gateway import gateway_version
 from kvsync.core.gateway_view import GatewayView
 from kvsync.core.wave import Wave
-from kvsync.model.observed import Observed
+from kvsync.model.observed import KVEventSync, Observed
 from kvsync.model.reasons import ConditionReason, ModelReason
 from kvsync.model.source import SourceReason
 
@@ -51,7 +51,7 @@ def timestamp(now: float) -> str:
 def seconds(text: str) -> float | None:
     """The moment that an RFC 3339 time names, in seconds since the epoch; None for anything else."""
     try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+        return datetime.fromisoformat(text).timestamp()
     except ValueError:
         return None
 
@@ -72,7 +72,7 @@ def summarize(picture: Picture) -> dict[str, Any]:
     findings = _findings(picture)
     return {
         "observedGeneration": observed.sync.generation,
-        "conditions": conditions(observed, findings),
+        "conditions": conditions(observed.sync, observed.now, findings),
         "models": [_model_entry(view, observed) for view in _by_urgency(views)[:MAX_MODELS]],
         "modelsTotal": len(views),
         "modelsReady": sum(view.state is ModelState.READY for view in views),
@@ -87,17 +87,44 @@ def summarize(picture: Picture) -> dict[str, Any]:
     }
 
 
-def conditions(observed: Observed, findings: Mapping[str, Finding]) -> list[dict[str, Any]]:
+def invalid(sync: KVEventSync, problem: str, now: float) -> dict[str, Any]:
+    """The status of an object whose spec, or the operator's own template, cannot be used."""
+    finding: Finding = ("False", ConditionReason.INVALID_SPEC, f"{problem} Nothing is changed.")
+    findings = {"Ready": finding, "Stalled": ("True", *finding[1:])}
+    return {
+        **sync.status,
+        "observedGeneration": sync.generation,
+        "conditions": conditions(sync, now, findings),
+    }
+
+
+def refused(
+    sync: KVEventSync, status: Mapping[str, Any], problem: str, now: float
+) -> dict[str, Any]:
+    """The status when the API server refuses a write that the decision needs."""
+    message = f"The API server refuses a change: {problem}"
+    findings: dict[str, Finding] = {
+        condition["type"]: (condition["status"], condition["reason"], condition["message"])
+        for condition in status["conditions"]
+    }
+    findings["Ready"] = ("False", ConditionReason.WRITE_REFUSED, message)
+    findings["Stalled"] = ("True", ConditionReason.WRITE_REFUSED, message)
+    return {**status, "conditions": conditions(sync, now, findings)}
+
+
+def conditions(
+    sync: KVEventSync, now: float, findings: Mapping[str, Finding]
+) -> list[dict[str, Any]]:
     """metav1 conditions from (status, reason, message), each with the time of its last transition."""
-    before = {c.get("type"): c for c in observed.sync.status.get("conditions") or ()}
+    before = {c.get("type"): c for c in sync.status.get("conditions") or ()}
     return [
         {
             "type": kind,
             "status": status,
-            "observedGeneration": observed.sync.generation,
+            "observedGeneration": sync.generation,
             "lastTransitionTime": before[kind]["lastTransitionTime"]
             if before.get(kind, {}).get("status") == status
-            else timestamp(observed.now),
+            else timestamp(now),
             "reason": str(reason),
             "message": message[:MAX_MESSAGE],
         }

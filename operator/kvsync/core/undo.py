@@ -95,5 +95,5 @@ def _step(
         "GatewayCompatible": ("Unknown", ConditionReason.UNDOING, message),
     }
     status = {**observed.sync.status, "observedGeneration": observed.sync.generation}
-    status["conditions"] = conditions(observed, findings)
+    status["conditions"] = conditions(observed.sync, observed.now, findings)
     return Decision(actions=tuple(actions), status=status, look_again=look_again)

@@ -55,6 +55,7 @@ class ConditionReason(enum.StrEnum):
     IDLE = "Idle"
     UNDOING = "Undoing"
     PAUSED = "Paused"
+    WRITE_REFUSED = "WriteRefused"
     # Gateway
     NOT_MANAGED = "NotManaged"
     GATEWAY_NOT_FOUND = "GatewayNotFound"

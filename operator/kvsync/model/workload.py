@@ -197,6 +197,28 @@ class Pod:
         """Running with an address and not on its way out: what a probe can connect to."""
         return self.phase == "Running" and bool(self.ip) and not self.deleting
 
+    @property
+    def ready(self) -> bool:
+        """Whether the kubelet finds it ready to serve."""
+        conditions = (self.body.get("status") or {}).get("conditions") or ()
+        return self.running and any(
+            c.get("type") == "Ready" and c.get("status") == "True" for c in conditions
+        )
+
+    @property
+    def deployment(self) -> str:
+        """The Deployment whose ReplicaSet made it; empty for any other pod.
+
+        A ReplicaSet is named after its Deployment and the template's hash, which its pods carry
+        as a label (Kubernetes, ``pkg/controller/deployment/sync.go``).
+        """
+        suffix = "-" + self.labels.get("pod-template-hash", "")
+        for reference in self.body["metadata"].get("ownerReferences") or ():
+            name = str(reference.get("name", ""))
+            if reference.get("kind") == "ReplicaSet" and len(suffix) > 1 and name.endswith(suffix):
+                return name.removesuffix(suffix)
+        return ""
+
     def container(self, name: str) -> Container | None:
         """The container of that name, as the pod was created with it."""
         bodies = (self.body.get("spec") or {}).get("containers") or ()
@@ -208,15 +230,3 @@ class Pod:
         status = self.body.get("status") or {}
         yield from status.get("initContainerStatuses") or ()
         yield from status.get("containerStatuses") or ()
-
-    def belongs_to(self, deployment: str) -> bool:
-        """Whether a ReplicaSet of that Deployment made it.
-
-        A ReplicaSet is named after its Deployment and the template's hash, which its pods carry
-        as a label (Kubernetes, ``pkg/controller/deployment/sync.go``).
-        """
-        owner = f"{deployment}-{self.labels.get('pod-template-hash', '')}"
-        return any(
-            reference.get("kind") == "ReplicaSet" and reference.get("name") == owner
-            for reference in self.body["metadata"].get("ownerReferences") or ()
-        )

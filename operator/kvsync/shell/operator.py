@@ -1,0 +1,212 @@
+"""The operator's process: what runs beside what, from start to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from kvsync.adapters.engine_http import EngineHTTP
+from kvsync.adapters.kube.access import Access
+from kvsync.adapters.kube.client import Kube
+from kvsync.adapters.kube.events import EventRecorder
+from kvsync.adapters.kube.resource import DEPLOYMENTS, PODS
+from kvsync.adapters.kube.watch import Watch
+from kvsync.adapters.subscriber import Subscriber
+from kvsync.adapters.templates import read_templates
+from kvsync.core.wire import decode_batch, parse_replay
+from kvsync.model.errors import ApiError, Unavailable
+from kvsync.shell.handlers import watch_objects
+from kvsync.shell.interviews import Interviews
+from kvsync.shell.probes import Probes
+from kvsync.shell.projection import project_deployment, project_pod
+from kvsync.shell.queue import WorkQueue
+from kvsync.shell.reconcile import Reconciler, is_race
+from kvsync.shell.settings import Settings
+from kvsync.shell.world import World
+from kvsync.shell.writer import ClusterWriter
+
+log = logging.getLogger(__name__)
+
+Key = tuple[str, str]
+Json = Mapping[str, Any]
+
+RESYNC = 300.0
+"""Seconds after which every object is looked at again, whatever was or was not heard."""
+
+QUICK_ACTS = 10
+"""Passes in a row that may change something before the next one waits: a healthy sequence is
+shorter, and one that never ends must not restart pods again and again."""
+
+
+class Operator:
+    """One running operator."""
+
+    def __init__(self, settings: Settings, access: Access, kube: Kube) -> None:
+        self._settings = settings
+        self._access = access
+        self._kube = kube
+        self._queue: WorkQueue[Key] = WorkQueue()
+        self._acts: dict[Key, int] = {}
+        namespaces = settings.watched
+        self._deployments: Watch[Json] = Watch(
+            kube,
+            DEPLOYMENTS,
+            project=project_deployment,
+            on_change=self._deployment_changed,
+            namespaces=namespaces,
+        )
+        self._pods: Watch[Json] = Watch(
+            kube,
+            PODS,
+            project=project_pod,
+            on_change=self._pod_changed,
+            namespaces=namespaces,
+            label_selector="pod-template-hash",
+        )
+        self._world = World(settings, self._deployments.store, self._pods.store)
+        self._recorder = EventRecorder(kube)
+        self._subscriber = Subscriber(
+            on_change=lambda _: None, decode=decode_batch, read_replay=parse_replay
+        )
+        self._engines = EngineHTTP()
+        self._probes = Probes(self._subscriber, self._queue.add, time.monotonic)
+        self._interviews = Interviews(self._engines, self._queue.add)
+        self._reconciler = Reconciler(
+            self._world,
+            self._probes,
+            self._interviews,
+            ClusterWriter(kube, self._recorder, self._world),
+            read_templates(settings.templates),
+            time.time,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until ``stop`` is set.
+
+        Raises:
+            RuntimeError: the watch of KVEventSync objects ended by itself.
+        """
+        ready = asyncio.Event()
+        followers = [asyncio.create_task(self._deployments.run())]
+        followers.append(asyncio.create_task(self._pods.run()))
+        objects = asyncio.create_task(
+            watch_objects(self._object_changed, self._access, self._settings.namespaces, ready, stop)
+        )
+        try:
+            await self._await_synced(stop)
+            followers += [asyncio.create_task(self._work()) for _ in range(self._settings.workers)]
+            followers.append(asyncio.create_task(self._probes.run()))
+            followers.append(asyncio.create_task(self._resync()))
+            log.info("watching %s", ", ".join(self._settings.namespaces) or "all namespaces")
+            await objects
+            if not stop.is_set():
+                raise RuntimeError("the watch of KVEventSync objects ended; see the lines above")
+        finally:
+            stop.set()
+            for task in (*followers, objects):
+                task.cancel()
+            await asyncio.gather(*followers, objects, return_exceptions=True)
+            await self._close()
+
+    async def _await_synced(self, stop: asyncio.Event) -> None:
+        """Nothing is decided on half a picture."""
+        synced = asyncio.gather(self._deployments.synced.wait(), self._pods.synced.wait())
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({synced, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+
+    async def _close(self) -> None:
+        await self._interviews.close()
+        await self._subscriber.close()
+        await self._recorder.close()
+        await self._engines.close()
+
+    def _object_changed(self, key: Key, body: Json | None) -> None:
+        if body is None:
+            self._world.sync_gone(key)
+        else:
+            self._world.syncs[key] = body
+        self._queue.add(key)
+        # Others may share its gateway or its models.
+        for other in self._world.syncs:
+            if other != key and body is None:
+                self._queue.add(other)
+
+    def _deployment_changed(self, key: Key, _: Json | None, new: Json | None) -> None:
+        if new is None:
+            self._world.deployment_gone(key)
+        for sync in list(self._world.concerned(*key)):
+            self._queue.add(sync)
+
+    def _pod_changed(self, key: Key, old: Json | None, new: Json | None) -> None:
+        if new is None and old is not None:
+            self._interviews.forget(old["metadata"]["uid"])
+        deployment = self._world.pod_changed(key, new)
+        if deployment:
+            for sync in list(self._world.concerned(key[0], deployment)):
+                self._queue.add(sync)
+
+    async def _resync(self) -> None:
+        while True:
+            await asyncio.sleep(RESYNC)
+            for key in self._world.syncs:
+                self._queue.add(key)
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.get()
+            try:
+                await self._pass(key)
+            finally:
+                self._queue.done(key)
+
+    async def _pass(self, key: Key) -> None:
+        try:
+            outcome = await self._reconciler.reconcile(key)
+        except ApiError as error:
+            delay = self._queue.retry(key)
+            level = logging.DEBUG if is_race(error) else logging.WARNING
+            log.log(level, "%s/%s: %s; again in %.1f s", *key, error, delay)
+            if isinstance(error, Unavailable):
+                log.info("%s/%s: the API server did not answer; nothing is lost", *key)
+        except Exception:  # one object's bug must not stop the others
+            delay = self._queue.retry(key)
+            log.exception("%s/%s: a pass failed; again in %.1f s", *key, delay)
+        else:
+            self._come_again(key, acted=outcome.acted, look_again=outcome.look_again)
+
+    def _come_again(self, key: Key, *, acted: bool, look_again: float | None) -> None:
+        if not acted:
+            self._acts.pop(key, None)
+            self._queue.succeeded(key)
+            if look_again is not None:
+                self._queue.add_after(key, look_again)
+            return
+        self._acts[key] = self._acts.get(key, 0) + 1
+        if self._acts[key] <= QUICK_ACTS:
+            self._queue.add(key)
+        else:
+            self._queue.retry(key)
+
+
+async def serve(settings: Settings) -> None:
+    """Run an operator until SIGINT or SIGTERM.
+
+    Raises:
+        AccessError: there is no way to an API server.
+        RuntimeError: the watch of KVEventSync objects ended by itself.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    access = await Access.find(settings.kubeconfig, settings.context)
+    kube = Kube(access)
+    try:
+        await Operator(settings, access, kube).run(stop)
+    finally:
+        await kube.close()

@@ -1,0 +1,156 @@
+"""The story of one pass over one KVEventSync: observe, decide, carry out, report."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kvsync.core.decide import decide
+from kvsync.core.render import TemplateRenderError, Templates
+from kvsync.core.summary import invalid, refused
+from kvsync.model.decision import Action, Announcement, Decision
+from kvsync.model.errors import ApiError, Invalid, NotFound
+from kvsync.model.observed import KVEventSync, Observed
+from kvsync.model.spec import KVEventSyncSpec, ModelSelection, SpecError
+from kvsync.shell.interviews import Interviews
+from kvsync.shell.probes import Probes
+from kvsync.shell.world import World
+
+log = logging.getLogger(__name__)
+
+Key = tuple[str, str]
+
+_UNREADABLE = KVEventSyncSpec(models=ModelSelection())
+"""Stands in for a spec that cannot be read when its object is deleted: what is ours is found by mark."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a pass came to: whether it changed anything, and the seconds after which to come again."""
+
+    acted: bool
+    look_again: float | None
+
+
+class Writer(Protocol):
+    """What carries out a decision (``shell.writer``)."""
+
+    async def patch(self, action: Action) -> None:
+        """Apply one action. Raises ApiError."""
+
+    async def write_status(self, sync: KVEventSync, status: Mapping[str, Any]) -> None:
+        """Replace the status. Raises ApiError."""
+
+    def announce(self, sync: KVEventSync, announcement: Announcement) -> None:
+        """Record a Kubernetes Event, best effort."""
+
+
+class Reconciler:
+    """Runs passes. Holds no state of its own: everything is in the world, the probes and the cluster."""
+
+    def __init__(
+        self,
+        world: World,
+        probes: Probes,
+        interviews: Interviews,
+        writer: Writer,
+        templates: Templates,
+        clock: Callable[[], float],
+    ) -> None:
+        self._world = world
+        self._probes = probes
+        self._interviews = interviews
+        self._writer = writer
+        self._templates = templates
+        self._clock = clock
+
+    async def reconcile(self, key: Key) -> Outcome:
+        """One pass.
+
+        A pass that changed something reports nothing: the next one, at once, sees what came of it.
+
+        Raises:
+            ApiError: a write was refused or lost; come again.
+        """
+        sync = self._world.sync(key)
+        if sync is None:
+            self._probes.assign(key, {})
+            return Outcome(acted=False, look_again=None)
+        decision = self._decide(sync)
+        self._probes.assign(key, decision.targets)
+        self._interviews.ask(key, decision.questions)
+        if decision.actions:
+            await self._carry_out(sync, decision)
+            return Outcome(acted=True, look_again=None)
+        await self._report(sync, decision.status, decision.announcements)
+        return Outcome(acted=False, look_again=decision.look_again)
+
+    def _observe(self, sync: KVEventSync, spec: KVEventSyncSpec) -> Observed:
+        verdicts = self._probes.verdicts((sync.namespace, sync.name))
+        return self._world.observe(
+            sync, spec, self._interviews.answers, verdicts, self._clock()
+        )
+
+    def _decide(self, sync: KVEventSync) -> Decision:
+        try:
+            spec = KVEventSyncSpec.from_manifest(sync.body.get("spec") or {})
+        except SpecError as error:
+            if not sync.deleting:
+                return Decision(status=invalid(sync, str(error), self._clock()))
+            spec = _UNREADABLE
+        try:
+            return decide(self._observe(sync, spec), self._templates)
+        except TemplateRenderError as error:
+            return Decision(status=invalid(sync, str(error), self._clock()))
+
+    async def _carry_out(self, sync: KVEventSync, decision: Decision) -> None:
+        for announcement in decision.announcements if sync.deleting else ():
+            self._writer.announce(sync, announcement)
+        for action in decision.actions:
+            try:
+                await self._writer.patch(action)
+            except ApiError as error:
+                if decision.status is not None and not is_race(error):
+                    status = refused(sync, decision.status, str(error), self._clock())
+                    await self._report(sync, status, ())
+                raise
+            if action.note:
+                log.info("%s/%s: %s: %s", sync.namespace, sync.name, action.reason, action.note)
+                self._writer.announce(sync, _announcement(sync, action))
+
+    async def _report(
+        self,
+        sync: KVEventSync,
+        status: Mapping[str, Any] | None,
+        announcements: Iterable[Announcement],
+    ) -> None:
+        if status is None or status == sync.status:
+            return
+        await self._writer.write_status(sync, status)
+        _log_ready(sync, status)
+        for announcement in announcements:
+            self._writer.announce(sync, announcement)
+
+
+def _announcement(sync: KVEventSync, action: Action) -> Announcement:
+    model = action.name if action.namespace == sync.namespace else ""
+    return Announcement(action.reason == "RolledBack", action.reason, action.note, model)
+
+
+def _log_ready(sync: KVEventSync, status: Mapping[str, Any]) -> None:
+    ready = status["conditions"][0]
+    log.info(
+        "%s/%s: Ready=%s %s: %s",
+        sync.namespace,
+        sync.name,
+        ready.get("status"),
+        ready.get("reason"),
+        ready.get("message"),
+    )
+
+
+def is_race(error: ApiError) -> bool:
+    """Whether a refusal is the ordinary kind: the object changed or went while we decided."""
+    return isinstance(error, NotFound) or (isinstance(error, Invalid) and error.patch_did_not_fit)

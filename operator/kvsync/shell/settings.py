@@ -1,0 +1,37 @@
+"""The operator's settings: one frozen object, from flags and their environment variables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one operator process runs. The command line documents each of them (``kvsync run --help``)."""
+
+    kubeconfig: str | None = None
+    context: str | None = None
+    namespaces: tuple[str, ...] = ()
+    """Namespaces whose objects are served; empty for all."""
+    gateways: tuple[str, ...] = ("aibrix-system/aibrix-gateway-plugins",)
+    """Gateways that objects may have changed, as ``namespace/name``; ``*`` matches any part."""
+    templates: str | None = None
+    """A folder of templates to use in place of the built-in ones."""
+    workers: int = 4
+    log_level: str = "info"
+
+    def permits_gateway(self, namespace: str, name: str) -> bool:
+        """Whether an object may have this Deployment changed as its gateway."""
+        return any(fnmatchcase(f"{namespace}/{name}", pattern) for pattern in self.gateways)
+
+    @property
+    def watched(self) -> tuple[str, ...] | None:
+        """The namespaces to watch Deployments and pods in; None for all.
+
+        A gateway outside of the served namespaces is watched too.
+        """
+        if not self.namespaces:
+            return None
+        gateways = {pattern.partition("/")[0] for pattern in self.gateways}
+        return tuple(sorted({*self.namespaces, *(g for g in gateways if g and "*" not in g)}))

@@ -1,0 +1,67 @@
+"""Carrying out: the only place from which the operator writes to the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kvsync.adapters.kube.client import Kube
+from kvsync.adapters.kube.events import EventRecorder, ObjectReference
+from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS
+from kvsync.core.patch import expect
+from kvsync.model.decision import Action, Announcement, Kind
+from kvsync.model.observed import KVEventSync
+from kvsync.shell.world import World
+
+_RESOURCES = {Kind.DEPLOYMENT: DEPLOYMENTS, Kind.SYNC: KVEVENTSYNCS}
+
+
+class ClusterWriter:
+    """Writes through the API server and shows the world what came of it."""
+
+    def __init__(self, kube: Kube, recorder: EventRecorder, world: World) -> None:
+        self._kube = kube
+        self._recorder = recorder
+        self._world = world
+
+    async def patch(self, action: Action) -> None:
+        """Apply one action. Raises ApiError."""
+        body = await self._kube.json_patch(
+            _RESOURCES[action.kind], action.namespace, action.name, list(action.operations)
+        )
+        self._world.note_written(action.kind, body)
+
+    async def write_status(self, sync: KVEventSync, status: Mapping[str, Any]) -> None:
+        """Replace the status as a whole. Raises ApiError."""
+        operations = [
+            expect("/metadata/uid", sync.owner.uid),
+            {"op": "add", "path": "/status", "value": dict(status)},
+        ]
+        body = await self._kube.json_patch(
+            KVEVENTSYNCS, sync.namespace, sync.name, operations, subresource="status"
+        )
+        self._world.note_written(Kind.SYNC, body)
+
+    def announce(self, sync: KVEventSync, announcement: Announcement) -> None:
+        """Record a Kubernetes Event on the object and, where it concerns one, on the Deployment."""
+        kind = "Warning" if announcement.warning else "Normal"
+        references = [_reference(sync.body, "KVEventSync", "kvsync.aibrix.ai/v1alpha1")]
+        model = self._world.deployment(sync.namespace, announcement.deployment)
+        if announcement.deployment and model is not None:
+            references.append(_reference(model.body, "Deployment", "apps/v1"))
+        for reference in references:
+            self._recorder.record(
+                reference, kind, announcement.reason, "Reconcile", announcement.note
+            )
+
+
+def _reference(body: Mapping[str, Any], kind: str, api_version: str) -> ObjectReference:
+    # Lists leave kind and apiVersion out of their items, so they are named here.
+    metadata = body["metadata"]
+    return ObjectReference(
+        api_version=api_version,
+        kind=kind,
+        namespace=str(metadata["namespace"]),
+        name=str(metadata["name"]),
+        uid=str(metadata.get("uid", "")),
+    )
