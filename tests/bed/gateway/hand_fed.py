@@ -72,7 +72,7 @@ class Publisher:
         self._router = context.socket(zmq.ROUTER)
         self._router.bind(f"tcp://{ip}:{REPLAY_PORT}")
         self._answers = answers
-        self._sequence = 0
+        self.sequence = 0
         self.requests: list[list[bytes]] = []
         self._serving = asyncio.create_task(self._serve())
 
@@ -84,8 +84,8 @@ class Publisher:
     async def publish(self, *events: Any) -> None:
         """One batch of the events given."""
         payload = msgpack.packb([1.5, list(events), 0])
-        frames = [b"topic", self._sequence.to_bytes(8, "big"), payload]
-        self._sequence += 1
+        frames = [b"topic", self.sequence.to_bytes(8, "big"), payload]
+        self.sequence += 1
         await self._pub.send_multipart(frames)
 
     async def close(self) -> None:

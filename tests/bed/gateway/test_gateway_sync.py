@@ -241,3 +241,21 @@ async def test_the_end_closes_the_clients_without_saying_unsubscribed(
     assert "ZMQ client stopped for pod default/a" in gateway.log
     assert "Stopping KV event manager" in gateway.log
     assert "Unsubscribed" not in gateway.log
+
+
+async def test_a_gap_is_warned_of_and_a_restart_resumes_without_a_line(
+    publisher: Callable[..., Publisher],
+):
+    engine = publisher(ip := address())
+    async with running(Source(pod("a", ip))) as gateway:
+        await gateway.until_logged(SUBSCRIBED)
+        await engine.joined()
+        for sequence in (0, 5, 0):
+            engine.sequence = sequence
+            await engine.publish(["AllBlocksCleared"])
+        state = await gateway.until_state(
+            lambda state: state["subscriptions"]["default/a"]["batches"] == 3
+        )
+    assert "Missed 4 events for default/a (last=0, current=5)" in gateway.log
+    assert gateway.log.count("Missed") == 1
+    assert state["subscriptions"]["default/a"]["last_sequence"] == 0
