@@ -52,6 +52,9 @@ class Gateway:
         self._pods: dict[str, Pod] = {}
         self._metrics = GatewayMetrics(settings)
         self._index = PrefixIndex(settings.block_size)
+        """Filled by events; the router's own as well where a release shares it."""
+        shared = settings.sync and settings.release.shared_index
+        self._router_index = self._index if shared else PrefixIndex(settings.block_size)
         self._manager: Manager | None = None
         self._verdict, self._words = judge(settings)
         self._failure = self._words
@@ -136,7 +139,8 @@ class Gateway:
     async def _evict(self) -> None:
         while True:
             await asyncio.sleep(self._timings.evict)
-            self._index.evict(time.monotonic())
+            for index in (self._index, self._router_index):
+                index.evict(time.monotonic())
 
     def _pods_of(self, model: str) -> list[Pod]:
         return [pod for pod in self._pods.values() if pod.model == model]
@@ -163,12 +167,10 @@ class Gateway:
         self._log.info("main.go:187", f"starting gateway server on port :{self.bound['grpc']}")
 
     def _router(self, session: aiohttp.ClientSession) -> Router:
-        own = not (self.settings.sync and self.settings.release.shared_index)
-        index = PrefixIndex(self.settings.block_size) if own else self._index
         if not self.settings.router_tokenizes_remotely:
-            return Router(index, Characters(), self._metrics)
+            return Router(self._router_index, Characters(), self._metrics)
         remote = Remote(session, self.settings.tokenizer_template, self._metrics)
-        return Router(index, remote, self._metrics)
+        return Router(self._router_index, remote, self._metrics)
 
     async def _listen(
         self, stack: AsyncExitStack, app: web.Application, name: str, port: int
