@@ -36,7 +36,12 @@ def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def render(templates: Templates, name: str, **values: Any) -> str:
+def _quote(value: str) -> str:
+    # YAML's single quotes leave JSON readable; the only escape in them is the quote itself.
+    return "'" + value.replace("'", "''") + "'"
+
+
+def render(templates: Templates, name: str, /, **values: Any) -> str:
     """The template's text with the values filled in.
 
     Raises:
@@ -46,6 +51,7 @@ def render(templates: Templates, name: str, **values: Any) -> str:
         undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
     )
     environment.filters["json"] = _json
+    environment.filters["quote"] = _quote
     try:
         return environment.from_string(templates[name]).render(**values)
     except KeyError:

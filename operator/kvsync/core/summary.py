@@ -262,8 +262,16 @@ def _model_entry(view: ModelView, observed: Observed) -> dict[str, Any]:
         "message": view.message[:MAX_MESSAGE],
         "sources": {"total": view.expected_sources, "verified": view.verified_sources},
     }
+    if view.deployment is not None:
+        rollout = view.deployment.rollout
+        entry["replicas"] = {
+            "desired": rollout.wanted,
+            "updated": rollout.updated,
+            "available": rollout.available,
+        }
     engine = view.plan.engine if view.plan else None
     if engine is not None:
+        entry["container"] = engine.container
         entry["dialect"] = engine.dialect.value
         entry["versionSource"] = engine.version_source.value
         if engine.version is not None:

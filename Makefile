@@ -1,0 +1,63 @@
+# Two commands do everything from nothing: `make demo` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV   := .venv
+PYTHON ?= python3
+BIN    := $(VENV)/bin
+INSIDE := PYTHONPATH=tests $(BIN)/python -m testbed.enter --
+STAMP  := $(VENV)/.installed
+
+.PHONY: help setup demo demo-stop test test-unit test-bed lint format lock generate clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP) ## create .venv with locked dependencies (nothing outside of it is touched)
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@echo "setup: creating $(VENV) (Python $$($(PYTHON) -c 'import platform; print(platform.python_version())'))"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "setup: Python 3.11 or newer is needed; set PYTHON=python3.12, say"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@echo "setup: installing locked dependencies (a minute the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## the main job on a real API server, start to undo (KEEP=1 leaves it up)
+	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
+	@PYTHONPATH=tests $(BIN)/python -m testbed.enter $(if $(KEEP),--keep) -- $(BIN)/python -m testbed.demo $(if $(KEEP),--keep)
+
+demo-stop: setup ## end what `make demo KEEP=1` left up
+	@PYTHONPATH=tests $(BIN)/python -m testbed.enter --stop
+
+test: setup test-unit test-bed ## everything that needs no GPU, from nothing
+
+test-unit: setup ## tests that need no control plane (seconds)
+	$(BIN)/pytest -m "not bed" -n 2 --dist loadfile
+
+test-bed: setup ## tests on a real control plane with pods as processes
+	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
+	$(INSIDE) $(BIN)/pytest -m bed -n 2 --dist loadfile
+
+lint: setup ## ruff, mypy strict, import contracts
+	$(BIN)/ruff check operator tests docs
+	$(BIN)/ruff format --check operator tests docs
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: setup ## let ruff write what it can
+	$(BIN)/ruff check --fix operator tests docs
+	$(BIN)/ruff format operator tests docs
+
+lock: ## renew requirements/*.txt from pyproject.toml (needs uv on PATH)
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/runtime.txt
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -c requirements/runtime.txt -o requirements/dev.txt
+
+generate: setup ## rewrite what is generated: docs/reference.md, docs/samples/quickstart
+	$(BIN)/python docs/generate_reference.py
+	$(BIN)/kvsync quickstart my-model > docs/samples/quickstart/model-with-kv-events.yaml
+
+clean: ## remove .venv and caches of this checkout (the built control plane stays)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

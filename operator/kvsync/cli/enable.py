@@ -1,0 +1,181 @@
+"""``kvsync enable NAMESPACE DEPLOYMENT``: the old migration script's arguments, done right."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import click
+import yaml
+
+from kvsync.adapters.kube.client import Kube
+from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS
+from kvsync.adapters.templates import read_templates
+from kvsync.cli.options import Duration, cluster_options, run_async
+from kvsync.cli.progress import wait_ready
+from kvsync.core.plan import Ask, ModelPlan, Outcome, plan
+from kvsync.model.errors import Conflict, KvsyncError, NotFound
+from kvsync.model.reasons import ModelReason
+from kvsync.model.record import Owner
+from kvsync.model.spec import Dialect, KVEventSyncSpec
+from kvsync.model.workload import Deployment
+
+
+@click.command()
+@click.argument("namespace")
+@click.argument("deployment")
+@click.option("--name", metavar="NAME", help="Name of the KVEventSync; default: the Deployment's.")
+@click.option(
+    "--dialect",
+    type=click.Choice([d.value for d in Dialect]),
+    default=Dialect.AUTO.value,
+    show_default=True,
+    help="How the engine takes its settings.",
+)
+@click.option("--engine-version", default="", metavar="X.Y.Z", help="Where no tag tells it.")
+@click.option("--container", default="", metavar="NAME", help="The engine's, if not found.")
+@click.option("--tokenizer-endpoint", default="", metavar="URL", help="Default: the model's Service.")
+@click.option("--gateway/--no-gateway", default=True, help="Configure the gateway too (default).")
+@click.option(
+    "--gateway-deployment",
+    default="aibrix-system/aibrix-gateway-plugins",
+    show_default=True,
+    metavar="NAMESPACE/NAME",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be changed; write nothing.")
+@click.option("--wait/--no-wait", default=True, help="Wait until it is Ready (default).")
+@click.option("--timeout", type=Duration(), default="30m", show_default=True)
+@cluster_options
+def enable(
+    namespace: str,
+    deployment: str,
+    dry_run: bool,
+    wait: bool,
+    timeout: float,
+    kubeconfig: str | None,
+    context: str | None,
+    **choices: Any,
+) -> None:
+    """Turn KV event synchronization on for one existing DEPLOYMENT in NAMESPACE.
+
+    Writes a KVEventSync and waits until events are seen from every pod and the gateway consumes
+    them. Exit code 0: Ready. 1: not, and the last line says why. Take it back with kvsync disable.
+    """
+    sync = manifest(namespace, deployment, **choices)
+    work = _enable(sync, deployment, kubeconfig, context, dry_run, wait, timeout)
+    if not run_async(work):
+        sys.exit(1)
+
+
+def manifest(
+    namespace: str,
+    deployment: str,
+    *,
+    name: str | None,
+    dialect: str,
+    engine_version: str,
+    container: str,
+    tokenizer_endpoint: str,
+    gateway: bool,
+    gateway_deployment: str,
+) -> dict[str, Any]:
+    """The KVEventSync that the options ask for; only what differs from the defaults is written."""
+    engine = {"dialect": dialect, "version": engine_version, "container": container}
+    engine = {key: value for key, value in engine.items() if value and value != Dialect.AUTO}
+    gateway_namespace, _, gateway_name = gateway_deployment.partition("/")
+    spec: dict[str, Any] = {"models": {"names": [deployment]}}
+    if engine:
+        spec["engine"] = engine
+    spec["gateway"] = {"manage": gateway}
+    if gateway:
+        spec["gateway"] |= {"namespace": gateway_namespace, "deployment": gateway_name}
+    if gateway and tokenizer_endpoint:
+        spec["gateway"]["remoteTokenizer"] = {"endpoint": tokenizer_endpoint}
+    return {
+        "apiVersion": KVEVENTSYNCS.api_version,
+        "kind": "KVEventSync",
+        "metadata": {"name": name or deployment, "namespace": namespace},
+        "spec": spec,
+    }
+
+
+async def _enable(
+    sync: dict[str, Any],
+    deployment: str,
+    kubeconfig: str | None,
+    context: str | None,
+    dry_run: bool,
+    wait: bool,
+    timeout: float,
+) -> bool:
+    namespace, name = sync["metadata"]["namespace"], sync["metadata"]["name"]
+    async with await Kube.connect(kubeconfig, context) as kube:
+        if dry_run:
+            return await _show_plan(kube, sync, deployment)
+        await _write(kube, sync)
+        return not wait or await wait_ready(kube, namespace, name, timeout)
+
+
+async def _write(kube: Kube, sync: dict[str, Any]) -> None:
+    namespace, name = sync["metadata"]["namespace"], sync["metadata"]["name"]
+    try:
+        await kube.create(KVEVENTSYNCS, namespace, sync)
+        click.echo(f"KVEventSync {namespace}/{name} created.")
+    except Conflict:
+        models = (await kube.get(KVEVENTSYNCS, namespace, name))["spec"]["models"]
+        if models != sync["spec"]["models"]:
+            raise KvsyncError(
+                f"KVEventSync {namespace}/{name} is there already and serves other models; choose "
+                "another name with --name."
+            ) from None
+        await kube.merge_patch(KVEVENTSYNCS, namespace, name, {"spec": sync["spec"]})
+        click.echo(f"KVEventSync {namespace}/{name} was there already; its spec is updated.")
+    except NotFound as error:
+        raise KvsyncError(
+            f"{error}. If the namespace exists, the CRD is missing: install kvsync-operator first."
+        ) from error
+
+
+async def _show_plan(kube: Kube, sync: Mapping[str, Any], name: str) -> bool:
+    namespace = sync["metadata"]["namespace"]
+    click.echo("Would write:\n")
+    click.echo(yaml.safe_dump(dict(sync), sort_keys=False))
+    try:
+        live = Deployment(await kube.get(DEPLOYMENTS, namespace, name))
+    except NotFound:
+        click.secho(f"There is no Deployment {namespace}/{name}.", fg="red", err=True)
+        return False
+    ask = Ask(
+        spec=KVEventSyncSpec.from_manifest(sync["spec"]),
+        owner=Owner(namespace, sync["metadata"]["name"], "dry-run"),
+        templates=read_templates(),
+        running_version=None,
+        retry="",
+        at=int(time.time()),
+    )
+    return show(live, plan(live, ask))
+
+
+def show(live: Deployment, planned: ModelPlan) -> bool:
+    """Print a plan; False where the model is refused."""
+    if planned.refusal is not None:
+        click.secho(f"Refused ({planned.refusal.reason}): {planned.refusal}", fg="red", err=True)
+        if planned.refusal.reason == ModelReason.DIALECT_UNKNOWN:
+            click.echo("(The operator also asks the running engine for its version.)", err=True)
+        return False
+    if planned.outcome is Outcome.UNCHANGED or planned.desired is None:
+        click.echo(f"Deployment {live.name} is right already; nothing would be changed.")
+        return True
+    desired = planned.desired
+    click.echo(f"Deployment {live.name}, container {desired.container}:")
+    for argument in desired.arguments:
+        click.echo(f"  + argument    {argument}")
+    for port in desired.ports:
+        click.echo(f"  + port        {port['containerPort']} ({port['name']})")
+    for key, value in desired.labels.items():
+        click.echo(f"  + pod label   {key}={value}")
+    click.echo(f"{live.replicas} pods would be restarted, by the Deployment's own strategy.")
+    click.echo("The gateway would be configured when events of every pod were seen.")
+    return True

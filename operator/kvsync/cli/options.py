@@ -1,0 +1,54 @@
+"""Options that several commands share, and running their coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import click
+
+from kvsync.model.duration import parse_duration
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+Result = TypeVar("Result")
+
+
+def cluster_options(command: Decorated) -> Decorated:
+    """``--kubeconfig`` and ``--context``, as kubectl takes them."""
+    for option in (
+        click.option("--context", metavar="NAME", help="Context of the kubeconfig to use."),
+        click.option(
+            "--kubeconfig",
+            metavar="FILE",
+            envvar="KUBECONFIG",
+            help="Kubeconfig file; default: as kubectl finds it.  [env: KUBECONFIG]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+class Duration(click.ParamType):
+    """A duration such as ``90s``, ``30m`` or ``1h30m``, in seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The seconds, or a usage error that says the form."""
+        if isinstance(value, float):
+            return value
+        try:
+            return parse_duration(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r} is no duration such as 30m: {error}", param, ctx)
+
+
+def run_async(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a command's coroutine; Ctrl-C ends it with click's own message."""
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        raise click.Abort from None

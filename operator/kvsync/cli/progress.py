@@ -1,0 +1,91 @@
+"""Waiting for a KVEventSync while telling what happens, one line for each change."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from kvsync.adapters.kube.client import Kube
+from kvsync.adapters.kube.resource import KVEVENTSYNCS
+from kvsync.model.errors import NotFound
+
+POLL = 0.5
+"""Seconds between looks."""
+
+SILENCE = 15.0
+"""Seconds after which an object that nobody took notice of means that no operator runs."""
+
+
+def condition(sync: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """A condition that speaks of the current spec; empty while there is none."""
+    generation = sync["metadata"].get("generation")
+    for found in (sync.get("status") or {}).get("conditions") or ():
+        if found.get("type") == kind and found.get("observedGeneration") == generation:
+            return dict(found)
+    return {}
+
+
+class Teller:
+    """Prints a line with the time since the start whenever what it is told differs."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._last = ""
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._start
+
+    def tell(self, text: str) -> None:
+        """Print it, unless it is what was printed last."""
+        if text and text != self._last:
+            click.echo(f"{self.elapsed:6.1f}s  {text}")
+            self._last = text
+
+
+async def wait_ready(kube: Kube, namespace: str, name: str, timeout: float) -> bool:
+    """Wait until the object is Ready (True), or until a person must act or time is up (False)."""
+    teller = Teller()
+    while teller.elapsed < timeout:
+        sync = await kube.get(KVEVENTSYNCS, namespace, name)
+        ready, stalled = condition(sync, "Ready"), condition(sync, "Stalled")
+        if ready:
+            summary = (sync.get("status") or {}).get("summary") or {}
+            counts = f"models {summary.get('models', '?')}, sources {summary.get('sources', '?')}"
+            teller.tell(f"{counts}  {ready['reason']}: {ready['message']}")
+        if ready.get("status") == "True":
+            return True
+        if stalled.get("status") == "True":
+            click.secho(f"Stalled: {stalled['message']}", fg="red", err=True)
+            return False
+        if not ready and teller.elapsed > SILENCE:
+            teller.tell("no operator has taken notice yet: is kvsync-operator installed and running?")
+        await asyncio.sleep(POLL)
+    click.secho(f"Not Ready after {timeout:.0f} s; it goes on in the cluster.", fg="red", err=True)
+    return False
+
+
+async def wait_gone(kube: Kube, namespace: str, name: str, uid: str, timeout: float) -> bool:
+    """Wait until the object is gone: whatever was configured for it is then undone."""
+    teller = Teller()
+    while teller.elapsed < timeout:
+        try:
+            sync = await kube.get(KVEVENTSYNCS, namespace, name)
+        except NotFound:
+            return True
+        if sync["metadata"]["uid"] != uid:
+            return True
+        found = (sync.get("status") or {}).get("conditions") or ()
+        ready = next((c for c in found if c.get("type") == "Ready"), {})
+        if ready.get("reason") == "Undoing":
+            teller.tell(f"Undoing: {ready['message']}")
+        elif teller.elapsed > SILENCE:
+            teller.tell("waiting for the operator: is kvsync-operator installed and running?")
+        await asyncio.sleep(POLL)
+    click.secho(f"Not undone after {timeout:.0f} s; it goes on in the cluster.", fg="red", err=True)
+    return False

@@ -1,0 +1,97 @@
+"""``kvsync run``: the operator itself."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import click
+
+from kvsync.cli.options import cluster_options, run_async
+from kvsync.shell.operator import serve
+from kvsync.shell.settings import DEFAULT_GATEWAYS, Settings
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+@click.command()
+@cluster_options
+@click.option(
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    metavar="NAME",
+    envvar="KVSYNC_NAMESPACES",
+    help="Serve KVEventSync objects of this namespace only; repeatable. Default: all.  "
+    "[env: KVSYNC_NAMESPACES, separated by spaces]",
+)
+@click.option(
+    "--gateway",
+    "gateways",
+    multiple=True,
+    metavar="NAMESPACE/NAME",
+    envvar="KVSYNC_GATEWAYS",
+    default=DEFAULT_GATEWAYS,
+    help="A Deployment that objects may have changed as their gateway; * matches any part; "
+    "repeatable. Default: aibrix-system/aibrix-gateway-plugins.  [env: KVSYNC_GATEWAYS]",
+)
+@click.option(
+    "--templates",
+    metavar="FOLDER",
+    envvar="KVSYNC_TEMPLATES",
+    help="Folder of templates that replace built-in ones.  [env: KVSYNC_TEMPLATES]",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=4,
+    show_default=True,
+    envvar="KVSYNC_WORKERS",
+    help="Objects worked on at once.  [env: KVSYNC_WORKERS]",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(LEVELS),
+    default="info",
+    show_default=True,
+    envvar="KVSYNC_LOG_LEVEL",
+    help="Least severe lines to write.  [env: KVSYNC_LOG_LEVEL]",
+)
+def run(
+    kubeconfig: str | None,
+    context: str | None,
+    namespaces: tuple[str, ...],
+    gateways: tuple[str, ...],
+    templates: str | None,
+    workers: int,
+    log_level: str,
+) -> None:
+    """Run the operator until SIGINT or SIGTERM."""
+    _check_gateways(gateways)
+    logging.basicConfig(
+        level=log_level.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+    )
+    for chatty in ("kopf", "asyncio"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+    settings = Settings(
+        kubeconfig=kubeconfig,
+        context=context,
+        namespaces=namespaces,
+        gateways=gateways,
+        templates=templates,
+        workers=workers,
+    )
+    try:
+        run_async(serve(settings))
+    except (RuntimeError, FileNotFoundError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _check_gateways(gateways: tuple[str, ...]) -> None:
+    for gateway in gateways:
+        if gateway.count("/") != 1 or not all(gateway.split("/")):
+            raise click.BadParameter(
+                f"{gateway!r} is not of the form NAMESPACE/NAME", param_hint="--gateway"
+            )
