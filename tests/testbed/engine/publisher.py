@@ -81,10 +81,10 @@ class Publisher:
                 os.eventfd_read(self._bell)
             if self._silent:
                 self._hang()
-            if self._router is not None and self._router in ready:
-                self._answer(self._router)
             if not self._send_waiting():
                 return
+            if self._router is not None and self._router in ready:
+                self._answer(self._router)
 
     def _hang(self) -> None:
         """A stuck thread: connections stand, nothing is sent, until the engine closes."""

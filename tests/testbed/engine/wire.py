@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-import msgpack  # type: ignore[import-untyped]
+import msgpack
 
 from testbed.engine.layouts import ALWAYS_WRITTEN, Layout
 
