@@ -90,6 +90,9 @@ def test_clearing_the_cache_is_told_with_the_next_step() -> None:
         engine.complete("short")
         wait_kept(replay, 1)
         assert types_of(kept_batches(local(replay))[0]) == ["AllBlocksCleared"]
+        engine.complete(LONG_PROMPT)
+        wait_kept(replay, 2)
+        assert types_of(kept_batches(local(replay))[1]) == ["BlockStored"]
 
 
 @pytest.mark.parametrize(
