@@ -99,7 +99,7 @@ class Invalid(ApiError):
         The API server gives both the same sentence and no causes, validation gives causes
         (``applyJSPatch`` in apiserver's endpoints/handlers/patch.go).
         """
-        return not self.causes
+        return self.reason == "Invalid" and not self.causes
 
 
 class TooManyRequests(ApiError):

@@ -72,7 +72,7 @@ def from_status(said: Json, doing: str) -> ApiError:
     details = said.get("details")
     details = details if isinstance(details, dict) else {}
     error = _kind(status)(
-        _text(said.get("message")) or f"the API server answered {status} without saying why",
+        _text(said.get("message")) or _unsaid(status),
         status=status,
         reason=_text(said.get("reason")),
         causes=_causes(details.get("causes")),
@@ -81,6 +81,12 @@ def from_status(said: Json, doing: str) -> ApiError:
     if isinstance(error, TooManyRequests):
         error.retry_after = _seconds(details.get("retryAfterSeconds")) or error.retry_after
     return error
+
+
+def _unsaid(status: int) -> str:
+    if status == 404:  # an unknown path is answered with plain text, an unknown object is not
+        return "the API server does not serve this kind; is its CRD installed?"
+    return f"the API server answered {status} without saying why"
 
 
 def _kind(status: int) -> type[ApiError]:

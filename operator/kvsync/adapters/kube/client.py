@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
@@ -14,6 +12,7 @@ import aiohttp
 
 from kvsync.adapters.kube.access import Access
 from kvsync.adapters.kube.answer import Json, parse
+from kvsync.adapters.kube.pace import Timing
 from kvsync.adapters.kube.resource import PODS, Resource
 from kvsync.adapters.kube.transport import PROGRAM, Query, Request, Transport
 from kvsync.model.errors import Gone
@@ -39,15 +38,9 @@ class Kube:
     on failure, and what is not, says `Transport.answer`.
     """
 
-    def __init__(
-        self,
-        access: Access,
-        *,
-        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-        jitter: Callable[[], float] = random.random,
-    ) -> None:
+    def __init__(self, access: Access, timing: Timing | None = None) -> None:
         self.namespace = access.namespace
-        self._transport = Transport(access, sleep, jitter)
+        self._transport = Transport(access, timing or Timing())
 
     @classmethod
     async def connect(cls, kubeconfig: str | None = None, context: str | None = None) -> Kube:

@@ -7,9 +7,7 @@ times the CPU. Bodies are never logged.
 
 from __future__ import annotations
 
-import asyncio
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -22,7 +20,7 @@ from yarl import URL
 
 from kvsync.adapters.kube.access import Access
 from kvsync.adapters.kube.answer import refusal
-from kvsync.adapters.kube.pace import Backoff
+from kvsync.adapters.kube.pace import Backoff, Timing
 from kvsync.model.errors import (
     ApiError,
     ConnectionLost,
@@ -61,12 +59,10 @@ class Transport:
     def __init__(
         self,
         access: Access,
-        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-        jitter: Callable[[], float] = random.random,
+        timing: Timing,
     ) -> None:
         self._access = access
-        self._sleep = sleep
-        self._jitter = jitter
+        self._timing = timing
         self._api = ApiClient(access.configuration)
         # The library makes its session at its own first request, which is never sent.
         self._session = self._api.rest_client._create_pool_manager()
@@ -89,7 +85,7 @@ class Transport:
         Repeated are reads when the server is unavailable, and anything it answers 429 to. Writes
         are otherwise sent once: whoever wrote decides, after reading again.
         """
-        backoff = Backoff(0.2, 5.0, self._jitter)
+        backoff = Backoff(0.2, 5.0, self._timing.jitter)
         left = _ATTEMPTS
         while True:
             try:
@@ -100,7 +96,7 @@ class Transport:
                 pause = pause_before_repeat(error, request.method, backoff)
                 if not left or pause is None:
                     raise
-            await self._sleep(pause)
+            await self._timing.sleep(pause)
 
     @asynccontextmanager
     async def open(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:

@@ -1,0 +1,71 @@
+"""`Mirror`: the last known state of objects, projected, and a call for each change."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Set
+from types import MappingProxyType
+from typing import Generic, TypeVar
+
+from kvsync.adapters.kube.answer import Json
+
+log = logging.getLogger(__name__)
+
+Key = tuple[str, str]
+"""Namespace (empty for a cluster-scoped object) and name."""
+
+Projected = TypeVar("Projected")
+OnChange = Callable[[Key, Projected | None, Projected | None], None]
+
+
+class Mirror(Generic[Projected]):
+    """``objects`` is what is known now; ``project`` and ``on_change`` are described at `Watch`."""
+
+    def __init__(
+        self, project: Callable[[Json], Projected], on_change: OnChange[Projected]
+    ) -> None:
+        self._objects: dict[Key, Projected] = {}
+        self.objects: Mapping[Key, Projected] = MappingProxyType(self._objects)
+        self._project = project
+        self._on_change = on_change
+
+    def put(self, item: Json) -> Key:
+        """An object as it is now, new or not."""
+        key = key_of(item)
+        try:
+            new = self._project(item)
+        except Exception:
+            log.exception("%s/%s cannot be read; its last known state is kept", *key)
+            return key
+        known, old = key in self._objects, self._objects.get(key)
+        self._objects[key] = new
+        if not known or old != new:
+            self._tell(key, old, new)
+        return key
+
+    def drop(self, key: Key) -> None:
+        """An object is gone."""
+        if key in self._objects:
+            self._tell(key, self._objects.pop(key), None)
+
+    def keep_only(self, namespace: str | None, seen: Set[Key]) -> None:
+        """What a complete list of ``namespace`` (None: all) did not show is gone."""
+        gone = [
+            key
+            for key in self._objects
+            if key not in seen and (namespace is None or key[0] == namespace)
+        ]
+        for key in gone:
+            self.drop(key)
+
+    def _tell(self, key: Key, old: Projected | None, new: Projected | None) -> None:
+        try:
+            self._on_change(key, old, new)
+        except Exception:
+            log.exception("the change of %s/%s was not taken", *key)
+
+
+def key_of(item: Json) -> Key:
+    """An object's namespace and name."""
+    metadata = item["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]
