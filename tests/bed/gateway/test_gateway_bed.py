@@ -166,8 +166,17 @@ def test_array_events_are_consumed_and_a_label_taken_off_ends_it(place: Place):
     place.install_engine("v0.16.0", **{KV_EVENTS_LABEL: "true"})
     pod = place.pod("engine")["metadata"]["name"]
     place.install_gateway("v0.7.0", SYNC_ON)
+    wait_for(place.subscription, WITHIN, what="a subscription")
+    prompted = iter(range(1000))
+
+    def decoded() -> int:
+        # Another text each time: the first ones can be over before the subscription has arrived.
+        place.prompt(f"{next(prompted)} {ONE_BLOCK}")
+        return int((place.subscription() or {}).get("batches", 0))
+
+    batches = wait_for(decoded, WITHIN, what="a decoded batch", pause=0.2)
     place.prompt()
-    wait_for(lambda: (place.subscription() or {}).get("batches"), WITHIN, what="a decoded batch")
+    wait_for(lambda: (place.subscription() or {})["batches"] > batches, WITHIN, what="one more")
     answer = _post(
         f"http://{_ip(place.pod('gateway-plugins'))}:10080/v1/completions",
         place.name,
@@ -188,10 +197,10 @@ def test_map_events_are_errors_that_repeat(place: Place):
     place.pod("engine")
     place.install_gateway("main", SYNC_ON)
     error = f"Event consumption error for {place.engine_key()}"
-    words = iter(range(1000))
+    prompted = iter(range(1000))
 
     def seen_twice() -> bool:
-        place.prompt(f"{next(words)} {ONE_BLOCK}")
+        place.prompt(f"{next(prompted)} {ONE_BLOCK}")
         return place.log().count(error) >= 2
 
     wait_for(seen_twice, WITHIN, what=f"twice {error}", pause=0.2)
