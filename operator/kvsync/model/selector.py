@@ -13,8 +13,10 @@ MAX_LABELS = 32
 MAX_EXPRESSIONS = 16
 MAX_VALUES = 64
 
-_PREFIX = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?){0,31}"
-LABEL_KEY = re.compile(rf"^({_PREFIX}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{{0,61}}[A-Za-z0-9])?$")
+_PREFIX = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
+LABEL_KEY = re.compile(
+    rf"^(?=.{{1,317}}$)({_PREFIX}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{{0,61}}[A-Za-z0-9])?$"
+)
 LABEL_VALUE = re.compile(r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$")
 KEY_HINT = "must be a label key such as app or model.aibrix.ai/name"
 VALUE_HINT = "must be a label value: at most 63 letters, digits, '-', '_', '.', or empty"

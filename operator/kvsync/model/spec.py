@@ -201,7 +201,7 @@ class EventsSpec:
         relay.done()
         fields.done()
         if spec.port == spec.replay_port:
-            problem = f"is {spec.port}, as spec.events.port is: choose two different ports"
+            problem = f"is {spec.port}, the same as {fields.at('port')}: choose two different ports"
             raise SpecError(fields.at("replayPort"), problem)
         return spec
 
