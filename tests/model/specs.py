@@ -40,7 +40,7 @@ def _tokenizer(**fields: Any) -> Spec:
 
 ACCEPTED: list[Spec] = [
     NAMED,
-    {"models": {"names": ["a", "b.c-d", "x" * 63]}},
+    {"models": {"names": ["a", "b.c-d", "x" * 253]}},
     _labels(**{"model.aibrix.ai/name": "my-model", "app": ""}),
     _expression(key="app", operator="In", values=["a", ""]),
     _expression(key="example.com/app", operator="NotIn", values=["a"]),

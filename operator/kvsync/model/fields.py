@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from kvsync.model.duration import format_duration, parse_duration
+from kvsync.model.errors import KvsyncError
 
 _Choice = TypeVar("_Choice", bound=enum.StrEnum)
 
 
-class SpecError(ValueError):
+class SpecError(KvsyncError, ValueError):
     """A field of a KVEventSync holds what it may not; ``field`` is its path from the root."""
 
     def __init__(self, field: str, problem: str) -> None:

@@ -41,10 +41,11 @@ __all__ = [
 
 MAX_NAMES = 100
 
-# One name of at most 63 characters, and dotted names as Deployments may have them.
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_WORD = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 DNS_LABEL = re.compile(rf"^{_LABEL}$")
-DNS_SUBDOMAIN = re.compile(rf"^(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*$")
+# As a Deployment may be named: no limit of 63 between its dots.
+DNS_SUBDOMAIN = re.compile(rf"^(?=.{{1,253}}$){_WORD}(\.{_WORD})*$")
 OPTIONAL_DNS_LABEL = re.compile(rf"^({_LABEL})?$")
 VERSION = re.compile(r"^(?=.{0,64}$)(v?[0-9]{1,4}(\.[0-9]{1,4}){1,3}([a-z.+-][A-Za-z0-9.+-]*)?)?$")
 # No '$': the kubelet expands $(NAME) in arguments and environment values.
