@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes.aio.client import ApiClient
@@ -63,6 +64,9 @@ class Transport:
     ) -> None:
         self._access = access
         self._timing = timing
+        # Otherwise aiohttp reads ~/.netrc and the proxy variables in a thread for every request:
+        # twice the CPU, and an error when .netrc knows the host and we send a token.
+        access.configuration.client_session_kwargs = {"trust_env": False}
         self._api = ApiClient(access.configuration)
         # The library makes its session at its own first request, which is never sent.
         self._session = self._api.rest_client._create_pool_manager()
@@ -169,11 +173,19 @@ def user_agent() -> str:
         return f"{PROGRAM}/unknown"
 
 
+def environment_proxy(host: str) -> str | None:
+    """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for a server's address."""
+    address = urlsplit(host)
+    if proxy_bypass(address.netloc):
+        return None
+    return getproxies().get(address.scheme)
+
+
 def _settings(api: ApiClient) -> dict[str, Any]:
     # What the library's RESTClientObject passes with each request besides the session.
     settings = {
         "server_hostname": api.configuration.tls_server_name,
-        "proxy": api.rest_client.proxy,
+        "proxy": api.rest_client.proxy or environment_proxy(str(api.configuration.host)),
         "proxy_headers": api.rest_client.proxy_headers,
     }
     return {key: value for key, value in settings.items() if value}
