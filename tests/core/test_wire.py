@@ -1,0 +1,355 @@
+"""The wire decoder against frames of real releases, and against everything else."""
+
+import contextlib
+import dataclasses
+import itertools
+import json
+import math
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kvsync.core.wire import (
+    HARMLESS_REPLAY_REQUEST,
+    Keep,
+    WireLimits,
+    decode_batch,
+    parse_replay,
+)
+from kvsync.model.events import (
+    AllBlocksCleared,
+    Batch,
+    BlockRemoved,
+    BlockStored,
+    KVEvent,
+    ReplayReply,
+    UnknownEvent,
+    WireError,
+)
+
+DATA = Path(__file__).parent.parent / "testbed" / "data"
+ALL = Keep(token_ids=True, extra_keys=True)
+
+
+def _lines(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (DATA / name).read_text().splitlines()]
+
+
+GOLDEN = _lines("vllm_golden.jsonl")
+CAPTURE = [
+    [row["topic"].encode(), bytes.fromhex(row["seq_hex"]), bytes.fromhex(row["payload_hex"])]
+    for row in _lines("vllm_capture_0.32.0.jsonl")
+]
+
+
+def _frames(hexes: list[str]) -> list[bytes]:
+    return [bytes.fromhex(text) for text in hexes]
+
+
+GOLDEN_FRAMES = [_frames(frames) for row in GOLDEN for frames in row["pub_frames_hex"]]
+
+# What the golden rows' generator put in, by vLLM's names; a release sends those it has.
+STORED_FIRST = {
+    "block_hashes": (111, 222),
+    "parent_block_hash": None,
+    "token_ids": tuple(range(1, 9)),
+    "block_size": 4,
+    "lora_id": None,
+    "medium": "GPU",
+    "lora_name": None,
+    "extra_keys": (None, None),
+    "group_idx": 0,
+    "kv_cache_spec_kind": "full_attention",
+}
+STORED_SECOND = {
+    "block_hashes": (b"\x01" * 32,),
+    "parent_block_hash": 222,
+    "token_ids": (9, 10, 11, 12),
+    "block_size": 4,
+    "lora_id": 3,
+    "medium": "GPU",
+    "lora_name": "ad",
+    "extra_keys": (("ad",),),
+    "group_idx": 0,
+    "kv_cache_spec_kind": "full_attention",
+}
+REMOVED = {"block_hashes": (111,), "medium": "GPU", "group_idx": 0}
+
+
+def _known(values: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name in names}
+
+
+def _stored(values: dict[str, Any], names: list[str]) -> BlockStored:
+    return BlockStored(token_count=len(values["token_ids"]), **_known(values, names))
+
+
+@pytest.mark.parametrize("row", GOLDEN, ids=lambda row: row["version"])
+def test_golden_frames_hold_what_the_release_put_in(row: dict[str, Any]):
+    fields = row["fields"]
+    rank = 0 if "data_parallel_rank" in fields["EventBatch"] else None
+    removed = BlockRemoved(**_known(REMOVED, fields["BlockRemoved"]))
+    events: list[tuple[KVEvent, ...]] = [
+        (_stored(STORED_FIRST, fields["BlockStored"]),),
+        (_stored(STORED_SECOND, fields["BlockStored"]), removed),
+        (AllBlocksCleared(),),
+    ]
+    for index, frames in enumerate(row["pub_frames_hex"]):
+        batch = decode_batch(_frames(frames), keep=ALL)
+        assert batch == Batch("t", index, 1.5 + index, events[index], rank)
+
+
+@pytest.mark.parametrize("row", GOLDEN, ids=lambda row: row["version"])
+def test_golden_replays_are_read_in_both_forms(row: dict[str, Any]):
+    replies = [parse_replay(_frames(frames)) for frames in row["replay_from_1_frames_hex"]]
+    new_form = tuple(int(part) for part in row["version"].split(".")) >= (0, 26, 0)
+    assert [reply.sequence for reply in replies] == [1, 2, None]
+    assert [reply.end for reply in replies] == [False, False, True]
+    assert replies[0].topic == (b"t" if new_form else None)
+    payloads = [frames[2] for frames in row["pub_frames_hex"]]
+    assert [reply.payload.hex() for reply in replies] == [*payloads[1:], ""]
+
+
+def _plain(event: KVEvent) -> dict[str, Any]:
+    fields = dataclasses.asdict(event)
+    fields.pop("token_count", None)
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value
+
+
+def test_capture_decodes_to_what_an_untyped_reader_sees():
+    kinds: Counter[str] = Counter()
+    for index, frames in enumerate(CAPTURE):
+        batch = decode_batch(frames, keep=ALL)
+        timestamp, events, rank = msgpack.unpackb(frames[2])
+        assert (batch.topic, batch.sequence) == ("kv-events", index)
+        assert (batch.timestamp, batch.rank) == (timestamp, rank)
+        for event, raw in zip(batch.events, events, strict=True):
+            kind = raw.pop("type")
+            assert type(event).__name__ == kind
+            expected = {k: _tuples(v) for k, v in raw.items() if v is not None}
+            assert _plain(event) == expected
+            kinds[kind] += 1
+    assert kinds == {"BlockStored": 126, "BlockRemoved": 337, "AllBlocksCleared": 1}
+
+
+def test_token_ids_are_counted_and_not_kept():
+    for frames in CAPTURE:
+        for event in decode_batch(frames).events:
+            if isinstance(event, BlockStored):
+                assert (event.token_ids, event.extra_keys) == (None, None)
+                assert event.token_count == len(event.block_hashes) * event.block_size
+
+
+def _message(batch: Any) -> list[bytes]:
+    return [b"", bytes(8), msgpack.packb(batch)]
+
+
+STORED = {"type": "BlockStored", "block_hashes": [-5], "parent_block_hash": -7}
+STORED |= {"token_ids": [], "block_size": 16}
+
+
+def test_batch_as_map_reads_like_batch_as_array():
+    as_array = decode_batch(_message([2.0, [STORED], 3]))
+    as_map = decode_batch(
+        _message({"later": [1], "data_parallel_rank": 3, "events": [STORED], "ts": 2})
+    )
+    assert as_map == as_array
+    assert as_map.rank == 3
+
+
+def test_signed_hashes_and_a_tag_that_stands_last():
+    tag_last = {**{k: v for k, v in STORED.items() if k != "type"}, "type": "BlockStored"}
+    (event,) = decode_batch(_message([1.0, [tag_last]])).events
+    assert event == BlockStored((-5,), -7, 0, 16)
+
+
+def test_fields_and_elements_of_a_later_release_are_passed_over():
+    later = {**STORED, "novel": {"a": [[1], {"b": 2}]}, "other": b"x"}
+    array = ["BlockRemoved", [1], "GPU", 0, None, None, {"novel": []}, 7]
+    batch = decode_batch(_message([1.0, [later, array], 0, "more", [1]]))
+    assert batch.events == (BlockStored((-5,), -7, 0, 16), BlockRemoved((1,), "GPU", 0))
+
+
+def test_an_event_of_a_later_release_is_named_and_not_read():
+    batch = decode_batch(_message([1.0, [["BlockMoved", [[]]], {"type": "Moved", "medium": 3}]]))
+    assert batch.events == (UnknownEvent("BlockMoved"), UnknownEvent("Moved"))
+
+
+def test_lookahead_tokens_are_tokens():
+    message = _message([1.0, [{**STORED, "lookahead_token_ids": [77, 78]}]])
+    (kept,) = decode_batch(message, keep=Keep(token_ids=True)).events
+    (left,) = decode_batch(message).events
+    assert isinstance(kept, BlockStored)
+    assert isinstance(left, BlockStored)
+    assert (kept.lookahead_token_ids, left.lookahead_token_ids) == ((77, 78), None)
+
+
+def _without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in STORED.items() if key != name}
+
+
+NESTED = b"\x91" * 100_000
+REFUSED = {
+    "two frames": [b"", bytes(8)],
+    "short sequence": [b"", bytes(7), b"\x90"],
+    "long topic": [b"t" * 1025, bytes(8), b"\x90"],
+    "empty payload": [b"", bytes(8), b""],
+    "json": [b"", bytes(8), b'{"events": []}'],
+    "http": [b"HTTP/1.1 400 Bad Request", bytes(8), b"\r\n"],
+    "empty batch": _message([]),
+    "number": _message(7),
+    "no events": _message([1.0]),
+    "text for a time": _message(["1.0", []]),
+    "NaN": _message([math.nan, []]),
+    "true for a time": _message([True, []]),
+    "nil events": _message([1.0, None]),
+    "map without ts": _message({"events": []}),
+    "bad rank": _message([1.0, [], "0"]),
+    "empty event": _message([1.0, [[]]]),
+    "event is a number": _message([1.0, [5]]),
+    "untagged": _message([1.0, [_without("type")]]),
+    "no hashes": _message([1.0, [_without("block_hashes")]]),
+    "no tokens": _message([1.0, [_without("token_ids")]]),
+    "hash is text": _message([1.0, [{**STORED, "block_hashes": ["a"]}]]),
+    "hash is a list": _message([1.0, [{**STORED, "block_hashes": [[]]}]]),
+    "true for a hash": _message([1.0, [{**STORED, "block_hashes": [True]}]]),
+    "no block size": _message([1.0, [{**STORED, "block_size": None}]]),
+    "tokens are text": _message([1.0, [{**STORED, "token_ids": "abc"}]]),
+    "type is no name": _message([1.0, [["a b"]]]),
+    "type is a list": _message([1.0, [[["BlockStored"]]]]),
+    "bytes follow": [b"", bytes(8), msgpack.packb([1.0, []]) + b"\x00"],
+    "ext": _message([1.0, [], msgpack.ExtType(4, b"")]),
+    "not utf-8": [b"", bytes(8), b"\x92\x01\x91\x91\xa2\xff\xfe"],
+    "field twice": [b"", bytes(8), b"\x82\xa2ts\x01\xa2ts\x01"],
+    "nested": [b"", bytes(8), NESTED],
+    "nested in tokens": [b"", bytes(8), b"\x92\x01\x91\x94\xabBlockStored\x90\xc0" + NESTED],
+    "a million empty lists": _message([1.0, [[]] * 1_000_000]),
+    "claims 4 G events": [b"", bytes(8), b"\x92\x01\xdd\xff\xff\xff\xff"],
+    "claims 4 G tokens": [
+        b"",
+        bytes(8),
+        b"\x92\x01\x91\x95\xabBlockStored\x90\xc0\xdd\xff\xff\xff\xff",
+    ],
+}
+
+
+@pytest.mark.parametrize("frames", REFUSED.values(), ids=REFUSED.keys())
+def test_other_layouts_are_refused_in_plain_words(frames: list[bytes]):
+    with pytest.raises(WireError) as refused:
+        decode_batch(frames, keep=ALL)
+    assert len(str(refused.value)) < 120
+    assert refused.value.__cause__ is None
+    assert refused.value.__suppress_context__ or refused.value.__context__ is None
+
+
+def test_a_refusal_names_the_place_and_never_a_token():
+    tokens = [424_242, "secret", 31_337]
+    message = _message([1.0, [STORED, {**STORED, "token_ids": tokens}]])
+    with pytest.raises(WireError, match="event 1 has str in place of an integer") as refused:
+        decode_batch(message, keep=ALL)
+    assert not {"424242", "secret", "31337"} & set(str(refused.value).split())
+
+
+def test_limits_are_the_callers():
+    with pytest.raises(WireError, match="payload has"):
+        decode_batch(CAPTURE[0], limits=WireLimits(payload=64))
+    with pytest.raises(WireError, match="at most 3"):
+        decode_batch(CAPTURE[0], limits=WireLimits(tokens=3))
+
+
+def test_replay_refusals():
+    for frames in ([], [b"x"], [b""] * 5, [b"", b"abc", b""], [b"", b"\xff" * 8, b"data"]):
+        with pytest.raises(WireError):
+            parse_replay(frames)
+
+
+def test_the_harmless_request_asks_for_the_last_possible_sequence():
+    delimiter, start = HARMLESS_REPLAY_REQUEST
+    assert delimiter == b""
+    # one below the end marker: the comparison `seq >= start` of the engine never holds
+    assert int.from_bytes(start, "big") == 2**64 - 2
+    assert parse_replay([b"", b"\xff" * 8, b""]) == ReplayReply(end=True)
+
+
+# --- anything at all: a value or a WireError, soon ---
+
+
+def _value_or_refusal(frames: list[bytes], keep: Keep = ALL) -> None:
+    began = time.thread_time()
+    try:
+        batch = decode_batch(frames, keep=keep)
+    except WireError:
+        pass
+    else:
+        assert len(batch.events) <= len(frames[2])
+    assert time.thread_time() - began < 1.0
+
+
+SAMPLES = GOLDEN_FRAMES + CAPTURE[::20]
+
+
+def test_every_truncation_is_refused():
+    for frames in GOLDEN_FRAMES:
+        for length in range(len(frames[2])):
+            with pytest.raises(WireError):
+                decode_batch([frames[0], frames[1], frames[2][:length]])
+
+
+def test_every_bit_flip_of_the_golden_frames_gives_a_value_or_a_refusal():
+    for _, sequence, payload in GOLDEN_FRAMES[::4]:
+        for place, bit in itertools.product(range(len(payload)), range(8)):
+            flipped = bytearray(payload)
+            flipped[place] ^= 1 << bit
+            _value_or_refusal([b"t", sequence, bytes(flipped)])
+
+
+LIES = st.sampled_from(
+    [
+        b"\xdc\xff\xff",
+        b"\xdd\xff\xff\xff\xff",
+        b"\xdf\x7f\xff\xff\xff",
+        b"\xdb\xff\xff\xff\xff",
+        b"\xc6\xff\xff\xff\xff",
+        b"\xc9\xff\xff\xff\xff\x01",
+        b"\xde\xff\xff",
+        b"\xc1",
+        b"\x91" * 99,
+    ]
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(SAMPLES), st.data(), LIES | st.binary(max_size=12), st.booleans())
+def test_lies_anywhere_give_a_value_or_a_refusal(
+    frames: list[bytes], data: st.DataObject, lie: bytes, insert: bool
+):
+    payload = frames[2]
+    at = data.draw(st.integers(0, len(payload)))
+    rest = payload[at:] if insert else payload[at + len(lie) :]
+    _value_or_refusal([frames[0], frames[1], payload[:at] + lie + rest])
+
+
+PLAIN = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text()
+ANYTHING = st.recursive(
+    PLAIN | st.binary(),
+    lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(), inner, max_size=6),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.binary(max_size=64), max_size=5) | ANYTHING.map(_message))
+def test_anything_gives_a_value_or_a_refusal(frames: list[bytes]):
+    _value_or_refusal(frames, Keep())
+    with contextlib.suppress(WireError):
+        parse_replay(frames)
