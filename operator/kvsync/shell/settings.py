@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 
+DEFAULT_GATEWAYS = ("aibrix-system/aibrix-gateway-plugins",)
+"""What AIBrix's own manifests install."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How one operator process runs. The command line documents each of them (``kvsync run --help``)."""
@@ -14,12 +18,11 @@ class Settings:
     context: str | None = None
     namespaces: tuple[str, ...] = ()
     """Namespaces whose objects are served; empty for all."""
-    gateways: tuple[str, ...] = ("aibrix-system/aibrix-gateway-plugins",)
+    gateways: tuple[str, ...] = DEFAULT_GATEWAYS
     """Gateways that objects may have changed, as ``namespace/name``; ``*`` matches any part."""
     templates: str | None = None
     """A folder of templates to use in place of the built-in ones."""
     workers: int = 4
-    log_level: str = "info"
 
     def permits_gateway(self, namespace: str, name: str) -> bool:
         """Whether an object may have this Deployment changed as its gateway."""

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 from kubernetes.aio.config.incluster_config import SERVICE_HOST_ENV_NAME, SERVICE_TOKEN_FILENAME
@@ -137,7 +138,7 @@ async def _from_files(files: str, context: str | None) -> Loaded:
     try:
         loader = await load_kube_config(  # type: ignore[no-untyped-call]
             config_file=files,
-            context=context,
+            context=context or _current_context(files),
             client_configuration=configuration,
             persist_config=False,  # a user's file is not ours to rewrite
         )
@@ -151,6 +152,15 @@ async def _from_files(files: str, context: str | None) -> Loaded:
         chosen.get("namespace") or "default",
         expiry.timestamp() if expiry else None,
     )
+
+
+def _current_context(files: str) -> str | None:
+    # kubectl takes the first file that names one; the library would take the last.
+    for path in files.split(os.pathsep):
+        said = yaml.safe_load(Path(path).read_text()) or {}
+        if said.get("current-context"):
+            return str(said["current-context"])
+    return None
 
 
 def _require_plugin_result(loader: object, configuration: Configuration, files: str) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
 
@@ -127,7 +127,12 @@ class Kube:
             query = {**query, "continue": token}
 
     async def create(
-        self, resource: Resource, namespace: str | None, body: Json, *, dry_run: bool = False
+        self,
+        resource: Resource,
+        namespace: str | None,
+        body: Mapping[str, Any],
+        *,
+        dry_run: bool = False,
     ) -> Json:
         """Create an object. Conflict (reason ``AlreadyExists``) when the name is taken."""
         name = body.get("metadata", {}).get("name", "")
@@ -157,7 +162,7 @@ class Kube:
         resource: Resource,
         namespace: str | None,
         name: str,
-        ops: Sequence[Json],
+        ops: Sequence[Mapping[str, Any]],
         subresource: str | None = None,
         *,
         dry_run: bool = False,
@@ -171,7 +176,7 @@ class Kube:
         resource: Resource,
         namespace: str | None,
         name: str,
-        body: Json,
+        body: Mapping[str, Any],
         subresource: str | None = None,
         *,
         dry_run: bool = False,
@@ -188,7 +193,7 @@ class Kube:
         resource: Resource,
         namespace: str | None,
         name: str,
-        body: Json,
+        body: Mapping[str, Any],
         subresource: str | None = None,
         *,
         force: bool = False,

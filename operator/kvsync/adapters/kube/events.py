@@ -141,14 +141,16 @@ class EventRecorder:
     async def close(self, within: float = 2.0) -> None:
         """Send what waits, for at most ``within`` seconds, and stop; later records are dropped."""
         self._closed = True
-        for series in self._series.values():
-            if 0 < series.told < series.count:
-                self._enqueue(series)
         if self._task is None:
             return
         self._wake_sender()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._queue.join(), within)
+            async with asyncio.timeout(within):
+                await self._queue.join()
+                for series in self._series.values():
+                    if 0 < series.told < series.count:
+                        self._enqueue(series)
+                await self._queue.join()
         self.dropped += self._queue.qsize()
         self._task.cancel()
         await asyncio.wait([self._task])

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from kvsync.adapters.kube.answer import Json
+from kvsync.model.errors import ServerError
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,13 @@ class Mirror(Generic[Projected]):
 
 
 def key_of(item: Json) -> Key:
-    """An object's namespace and name."""
-    metadata = item["metadata"]
-    return metadata.get("namespace", ""), metadata["name"]
+    """An object's namespace and name.
+
+    Raises:
+        ServerError: it has no name: this is no object of a Kubernetes API server.
+    """
+    metadata = item.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if not metadata or not name:
+        raise ServerError("an object came without a name", reason="NotKubernetes")
+    return metadata.get("namespace") or "", name

@@ -1,0 +1,69 @@
+"""One bed for the run, with the CRD, the gateway and the operator's ServiceAccount installed."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bed.conftest import bed  # noqa: F401 - the fixture itself
+from e2e.scene import GATEWAY, OperatorProcess, Scene
+from testbed.bed import Bed
+
+ROOT = Path(__file__).resolve().parents[2]
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def installed(bed: Bed) -> Bed:  # noqa: F811 - pytest's way
+    """The bed with everything but a running operator."""
+    bed.api.apply(ROOT / "crds" / "kveventsync.yaml")
+    documents = (ROOT / "docs" / "samples" / "install" / "operator.yaml").read_text()
+    # The operator runs as a process of the test, so that a test can kill it.
+    without_pod = "\n---\n".join(d for d in documents.split("\n---\n") if "kind: Deployment" not in d)
+    bed.api.create_all(without_pod)
+    bed.api.create_all(ROOT / "tests" / "testbed" / "manifests" / "gateway.yaml")
+    return bed
+
+
+@pytest.fixture
+def scene(installed: Bed) -> Iterator[Scene]:
+    """A namespace of its own, and a gateway that is as it was installed when the test begins."""
+    namespace = f"e2e-{next(_numbers)}"
+    installed.create_namespace(namespace)
+    stage = Scene(installed, namespace)
+    before = stage.gateway()["spec"]["template"]
+    yield stage
+    for body in stage.api.list("kveventsyncs", namespace):
+        stage.api.patch(
+            "kveventsyncs", body["metadata"]["name"], {"metadata": {"finalizers": None}}, namespace
+        )
+    stage.api.delete("namespace", namespace)
+    after = stage.gateway()
+    if after["spec"]["template"] != before:
+        stage.api.delete("deployments", *GATEWAY)
+        stage.api.create_all(ROOT / "tests" / "testbed" / "manifests" / "gateway.yaml")
+
+
+@pytest.fixture
+def start_operator(installed: Bed, tmp_path: Path) -> Iterator[Callable[..., OperatorProcess]]:
+    """Starts operators under the install manifest's rights; all are stopped at the end."""
+    started: list[OperatorProcess] = []
+    kubeconfig = installed.kubeconfig_for_service_account("kvsync-system", "kvsync-operator")
+
+    def start(*options: str, through: Path | None = None) -> OperatorProcess:
+        process = OperatorProcess(through or kubeconfig, tmp_path / "operator.log", *options)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.process.poll() is None:
+            process.stop()
+    print((tmp_path / "operator.log").read_text()[-20_000:])  # noqa: T201 - shown when a test fails
+
+
+@pytest.fixture
+def operator(start_operator: Callable[..., OperatorProcess]) -> OperatorProcess:
+    """A running operator."""
+    return start_operator()
