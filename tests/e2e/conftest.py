@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from bed.conftest import bed  # noqa: F401 - the fixture itself
-from e2e.scene import GATEWAY, OperatorProcess, Scene
 from testbed.bed import Bed
+
+from e2e.scene import GATEWAY, OperatorProcess, Scene
 
 ROOT = Path(__file__).resolve().parents[2]
 _numbers = itertools.count(1)
@@ -20,7 +20,9 @@ def installed(bed: Bed) -> Bed:  # noqa: F811 - pytest's way
     bed.api.apply(ROOT / "crds" / "kveventsync.yaml")
     documents = (ROOT / "docs" / "samples" / "install" / "operator.yaml").read_text()
     # The operator runs as a process of the test, so that a test can kill it.
-    without_pod = "\n---\n".join(d for d in documents.split("\n---\n") if "kind: Deployment" not in d)
+    without_pod = "\n---\n".join(
+        d for d in documents.split("\n---\n") if "kind: Deployment" not in d
+    )
     bed.api.create_all(without_pod)
     bed.api.create_all(ROOT / "tests" / "testbed" / "manifests" / "gateway.yaml")
     return bed
@@ -60,7 +62,7 @@ def start_operator(installed: Bed, tmp_path: Path) -> Iterator[Callable[..., Ope
     for process in started:
         if process.process.poll() is None:
             process.stop()
-    print((tmp_path / "operator.log").read_text()[-20_000:])  # noqa: T201 - shown when a test fails
+    print((tmp_path / "operator.log").read_text()[-20_000:])
 
 
 @pytest.fixture

@@ -16,7 +16,9 @@ import yaml
 from aiohttp import web
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-HOP_BY_HOP = frozenset({"transfer-encoding", "content-length", "content-encoding", "connection", "host"})
+HOP_BY_HOP = frozenset(
+    {"transfer-encoding", "content-length", "content-encoding", "connection", "host"}
+)
 
 
 class DeadlyProxy:
@@ -26,7 +28,7 @@ class DeadlyProxy:
         config = yaml.safe_load(kubeconfig.read_text())
         cluster = config["clusters"][0]["cluster"]
         self._server: str = cluster["server"]
-        self._tls = ssl._create_unverified_context()  # noqa: SLF001 - loopback, its own bed
+        self._tls = ssl._create_unverified_context()
         self.kill: Callable[[], None] = lambda: None
         self.writes: list[str] = []
         self._loop = asyncio.new_event_loop()
@@ -61,7 +63,11 @@ class DeadlyProxy:
         headers = {k: v for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP}
         headers.pop("Accept-Encoding", None)
         async with self._session.request(
-            request.method, self._server + request.raw_path, data=body, headers=headers, ssl=self._tls
+            request.method,
+            self._server + request.raw_path,
+            data=body,
+            headers=headers,
+            ssl=self._tls,
         ) as answer:
             if request.method in WRITES:
                 await answer.read()

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from e2e.manifests import Object
 from testbed.bed import Bed
+
+from e2e.manifests import Object
 from testbed.waiting import wait_for
 
 KVSYNC = str(Path(sys.executable).parent / "kvsync")
@@ -99,9 +100,7 @@ class Scene:
 
     def wait_ready(self, name: str, deadline: float = DEADLINE) -> Mapping[str, Any]:
         """Wait for Ready=True."""
-        self.wait(
-            f"{name} Ready", lambda: self.condition(name).get("status") == "True", deadline
-        )
+        self.wait(f"{name} Ready", lambda: self.condition(name).get("status") == "True", deadline)
         return self.condition(name)
 
     def wait_reason(self, name: str, reason: str, kind: str = "Ready") -> Mapping[str, Any]:
@@ -117,7 +116,9 @@ class Scene:
         def rolled_out() -> bool:
             body = self.deployment(name)
             status, wanted = body.get("status", {}), body["spec"]["replicas"]
-            counts = [status.get(k, 0) for k in ("updatedReplicas", "availableReplicas", "replicas")]
+            counts = [
+                status.get(k, 0) for k in ("updatedReplicas", "availableReplicas", "replicas")
+            ]
             seen = status.get("observedGeneration", 0) >= body["metadata"]["generation"]
             return seen and counts == [wanted] * 3
 

@@ -109,11 +109,15 @@ def test_an_unknown_version_is_asked_of_the_running_engine(
 def test_an_unknown_version_without_an_engine_to_ask_is_refused_until_the_field_settles_it(
     scene: Scene, operator: OperatorProcess
 ) -> None:
-    scene.create(model("m", scene.namespace, image="registry.example.com/team/vllm:prod", replicas=0))
+    scene.create(
+        model("m", scene.namespace, image="registry.example.com/team/vllm:prod", replicas=0)
+    )
     scene.create(sync("kv", scene.namespace, "m"))
     unknown = scene.wait_reason("kv", "DialectUnknown")
     assert "spec.engine.version" in unknown["message"]
-    scene.api.patch("kveventsyncs", "kv", {"spec": {"engine": {"version": "0.16.0"}}}, scene.namespace)
+    scene.api.patch(
+        "kveventsyncs", "kv", {"spec": {"engine": {"version": "0.16.0"}}}, scene.namespace
+    )
     scene.wait("configured", lambda: "args" in scene.container("m"))
 
 
@@ -125,7 +129,9 @@ def test_a_missing_gateway_is_named_and_the_models_still_work(
     scene.create(sync("kv", scene.namespace, "m", gateway=elsewhere))
     refused = scene.wait_reason("kv", "GatewayNotPermitted", "GatewayConfigured")
     assert "aibrix-system/nowhere" in refused["message"]
-    scene.wait("models verified", lambda: scene.condition("kv", "EventsFlowing")["status"] == "True")
+    scene.wait(
+        "models verified", lambda: scene.condition("kv", "EventsFlowing")["status"] == "True"
+    )
     assert scene.condition("kv")["status"] == "False"
     scene.api.patch("kveventsyncs", "kv", {"spec": {"gateway": {"manage": False}}}, scene.namespace)
     scene.wait_ready("kv")

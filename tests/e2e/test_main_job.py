@@ -101,13 +101,15 @@ def test_events_tell_the_story_on_the_object_and_on_the_deployment(
 
     scene.wait(
         "Events on both",
-        lambda: {
-            ("KVEventSync", "Configured"),
-            ("Deployment", "Configured"),
-            ("KVEventSync", "GatewayConfigured"),
-            ("KVEventSync", "Synchronized"),
-        }
-        <= told(),
+        lambda: (
+            {
+                ("KVEventSync", "Configured"),
+                ("Deployment", "Configured"),
+                ("KVEventSync", "GatewayConfigured"),
+                ("KVEventSync", "Synchronized"),
+            }
+            <= told()
+        ),
     )
 
 

@@ -32,7 +32,9 @@ def test_rejected_arguments_are_restored_and_the_engine_quoted(
     assert scene.deployment("m")["metadata"]["generation"] == generation, "not tried again"
     assert scene.gateway()["spec"]["template"] == gateway, "the gateway was never told"
 
-    scene.api.patch("kveventsyncs", "kv", {"spec": {"engine": {"dialect": "Auto"}}}, scene.namespace)
+    scene.api.patch(
+        "kveventsyncs", "kv", {"spec": {"engine": {"dialect": "Auto"}}}, scene.namespace
+    )
     scene.wait_ready("kv")
     scene.delete_sync("kv")
     assert scene.template("m") == original

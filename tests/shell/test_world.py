@@ -135,7 +135,9 @@ def test_a_named_model_without_deployment_is_observed_as_missing() -> None:
 
 
 def test_a_gateway_that_carries_the_mark_but_is_no_longer_named_is_a_stray() -> None:
-    marked = deployment("old", "aibrix-system", annotations={"kvsync.aibrix.ai/owners": "default/kv"})
+    marked = deployment(
+        "old", "aibrix-system", annotations={"kvsync.aibrix.ai/owners": "default/kv"}
+    )
     seen = world(marked, settings=Settings(gateways=("aibrix-system/*",)))
     observed = observe(seen, sync(gateway={"deployment": "new"}))
     assert [stray.name for stray in observed.strays] == ["old"]

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +115,13 @@ class Demo:
 
     def deploy(self) -> tuple[Object, Object]:
         """A gateway as AIBrix installs it and a plain model; both templates as they are."""
-        self._story.say("applying the AIBrix gateway (v0.7.0, KV sync off) and a plain vLLM model, 2 pods")
+        self._story.say(
+            "applying the AIBrix gateway (v0.7.0, KV sync off) and a plain vLLM model, 2 pods"
+        )
         self._api.create_all(ROOT / "tests" / "testbed" / "manifests" / "gateway.yaml")
         self._api.create_all(MODEL_MANIFEST, NAMESPACE)
         for name, namespace in (GATEWAY, (MODEL, NAMESPACE), ("kvsync-operator", "kvsync-system")):
-            self._wait(f"{name} available", lambda n=name, s=namespace: self._available(n, s))
+            self._wait(f"{name} available", partial(self._available, name, namespace))
         self._story.say("gateway, model and operator are available")
         return self._template(MODEL, NAMESPACE), self._template(*GATEWAY)
 
@@ -154,7 +157,10 @@ class Demo:
         self._story.check("2 of 2 sources publishing", self._publishing() == 2)
         state = self._wait("the gateway decodes events of both pods", self._consuming)
         self._story.say("the gateway consumes:")
-        lines = (f"{pod}: {one['batches']} batches decoded" for pod, one in state["subscriptions"].items())
+        lines = (
+            f"{pod}: {one['batches']} batches decoded"
+            for pod, one in state["subscriptions"].items()
+        )
         self._story.show("\n".join(lines))
         self._story.check("the gateway decodes events of both pods", True)
         listing = self._api.kubectl("get", "kves", "-A").stdout

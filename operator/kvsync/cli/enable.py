@@ -36,7 +36,9 @@ from kvsync.model.workload import Deployment
 )
 @click.option("--engine-version", default="", metavar="X.Y.Z", help="Where no tag tells it.")
 @click.option("--container", default="", metavar="NAME", help="The engine's, if not found.")
-@click.option("--tokenizer-endpoint", default="", metavar="URL", help="Default: the model's Service.")
+@click.option(
+    "--tokenizer-endpoint", default="", metavar="URL", help="Default: the model's Service."
+)
 @click.option("--gateway/--no-gateway", default=True, help="Configure the gateway too (default).")
 @click.option(
     "--gateway-deployment",

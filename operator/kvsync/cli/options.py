@@ -29,7 +29,7 @@ def cluster_options(command: Decorated) -> Decorated:
     return command
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """A duration such as ``90s``, ``30m`` or ``1h30m``, in seconds."""
 
     name = "duration"

@@ -64,7 +64,9 @@ async def wait_ready(kube: Kube, namespace: str, name: str, timeout: float) -> b
             click.secho(f"Stalled: {stalled['message']}", fg="red", err=True)
             return False
         if not ready and teller.elapsed > SILENCE:
-            teller.tell("no operator has taken notice yet: is kvsync-operator installed and running?")
+            teller.tell(
+                "no operator has taken notice yet: is kvsync-operator installed and running?"
+            )
         await asyncio.sleep(POLL)
     click.secho(f"Not Ready after {timeout:.0f} s; it goes on in the cluster.", fg="red", err=True)
     return False
@@ -81,7 +83,7 @@ async def wait_gone(kube: Kube, namespace: str, name: str, uid: str, timeout: fl
         if sync["metadata"]["uid"] != uid:
             return True
         found = (sync.get("status") or {}).get("conditions") or ()
-        ready = next((c for c in found if c.get("type") == "Ready"), {})
+        ready: Mapping[str, Any] = next((c for c in found if c.get("type") == "Ready"), {})
         if ready.get("reason") == "Undoing":
             teller.tell(f"Undoing: {ready['message']}")
         elif teller.elapsed > SILENCE:

@@ -108,9 +108,7 @@ def _questions_of(view: ModelView, model: ObservedModel) -> list[Question]:
     port = engine.http_port if engine else guessed_port(model)
     asked = model.answers or {}
     return [
-        Question(pod.uid, pod.ip, port)
-        for pod in model.pods
-        if pod.ready and pod.uid not in asked
+        Question(pod.uid, pod.ip, port) for pod in model.pods if pod.ready and pod.uid not in asked
     ]
 
 

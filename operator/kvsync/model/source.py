@@ -49,6 +49,40 @@ class SourceReason(enum.StrEnum):
     STALE = "Stale"
 
 
+class Failure(enum.StrEnum):
+    """How the last attempt to reach a publisher ended."""
+
+    REFUSED = "refused"
+    TIMED_OUT = "timed out"
+    NOT_ZMQ = "not ZeroMQ"
+    WRONG_TYPE = "no publisher"
+    AUTH = "authentication required"
+    LOST = "connection lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What was seen of one source so far. Times are of one monotonic clock, in seconds.
+
+    ``failure`` is None while a handshake stands or none was tried yet.
+    """
+
+    since: float
+    handshake_at: float | None = None
+    failure: Failure | None = None
+    failed_at: float | None = None
+    batches: int = 0
+    last_batch_at: float | None = None
+    last_sequence: int | None = None
+    restarts: int = 0
+    wrong_topic: str | None = None
+    """The topic of the last batch, where it is not the expected one."""
+    undecodable: str | None = None
+    """Why the last message could not be decoded; None after one that could."""
+    replay_asked_at: float | None = None
+    replay_answered_at: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What is true of one source at one moment.

@@ -58,9 +58,7 @@ def make_registry(on_object: OnObject, access: Access) -> kopf.OperatorRegistry:
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return connection(access.configuration, await access.authorization())
 
-    @kopf.on.event(
-        KVEVENTSYNCS.group, KVEVENTSYNCS.version, KVEVENTSYNCS.plural, registry=registry
-    )
+    @kopf.on.event(KVEVENTSYNCS.group, KVEVENTSYNCS.version, KVEVENTSYNCS.plural, registry=registry)
     async def changed(event: Mapping[str, Any], body: kopf.Body, **_: Any) -> None:
         plain = dict(body)
         key = (plain["metadata"]["namespace"], plain["metadata"]["name"])

@@ -94,7 +94,9 @@ class Operator:
         followers = [asyncio.create_task(self._deployments.run())]
         followers.append(asyncio.create_task(self._pods.run()))
         objects = asyncio.create_task(
-            watch_objects(self._object_changed, self._access, self._settings.namespaces, ready, stop)
+            watch_objects(
+                self._object_changed, self._access, self._settings.namespaces, ready, stop
+            )
         )
         try:
             await self._await_synced(stop)
@@ -114,9 +116,11 @@ class Operator:
 
     async def _await_synced(self, stop: asyncio.Event) -> None:
         """Nothing is decided on half a picture."""
-        synced = asyncio.gather(self._deployments.synced.wait(), self._pods.synced.wait())
         stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait({synced, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        for watch in (self._deployments, self._pods):
+            synced = asyncio.create_task(watch.synced.wait())
+            await asyncio.wait({synced, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            synced.cancel()
         stopped.cancel()
 
     async def _close(self) -> None:

@@ -89,9 +89,7 @@ class Reconciler:
 
     def _observe(self, sync: KVEventSync, spec: KVEventSyncSpec) -> Observed:
         verdicts = self._probes.verdicts((sync.namespace, sync.name))
-        return self._world.observe(
-            sync, spec, self._interviews.answers, verdicts, self._clock()
-        )
+        return self._world.observe(sync, spec, self._interviews.answers, verdicts, self._clock())
 
     def _decide(self, sync: KVEventSync) -> Decision:
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-
 DEFAULT_GATEWAYS = ("aibrix-system/aibrix-gateway-plugins",)
 """What AIBrix's own manifests install."""
 

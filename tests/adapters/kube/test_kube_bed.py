@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bed.conftest import bed  # noqa: F401 - the fixture itself
+from testbed.bed import Bed
 
 from adapters.kube.broken_line import BrokenLine
 from adapters.kube.conftest import until
-from bed.conftest import bed  # noqa: F401 - the fixture itself
 from kvsync.adapters.kube.client import FIELD_MANAGER, Kube
 from kvsync.adapters.kube.events import EventRecorder, ObjectReference
 from kvsync.adapters.kube.resource import (
@@ -26,7 +27,6 @@ from kvsync.adapters.kube.resource import (
 )
 from kvsync.adapters.kube.watch import Trouble, Watch
 from kvsync.model.errors import ApiError, Conflict, Forbidden, Invalid, NotFound
-from testbed.bed import Bed
 
 pytestmark = pytest.mark.bed
 

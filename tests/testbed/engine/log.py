@@ -10,12 +10,12 @@ def line(process: str, level: str, source: str, text: str) -> None:
     """Print one line of vLLM's own logger; ``source`` is file and line, as ``kv_events.py:308``."""
     stamp = time.strftime("%m-%d %H:%M:%S")
     for part in text.splitlines():
-        print(f"({process} pid={os.getpid()}) {level} {stamp} [{source}] {part}", flush=True)  # noqa: T201
+        print(f"({process} pid={os.getpid()}) {level} {stamp} [{source}] {part}", flush=True)
 
 
 def uvicorn(text: str) -> None:
     """Print one line as uvicorn does."""
-    print(f"INFO:     {text}", flush=True)  # noqa: T201
+    print(f"INFO:     {text}", flush=True)
 
 
 def core_of(rank: int) -> str:

@@ -43,9 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     publisher = context.socket(zmq.XPUB)  # a PUB to its subscribers, but it sees them come
     publisher.set_hwm(0)
     publisher.bind(f"tcp://*:{options.port}")
-    print("listening", flush=True)  # noqa: T201
+    print("listening", flush=True)
     publisher.recv()
-    print(f"played {play(options.file, publisher, options.rate)}", flush=True)  # noqa: T201
+    print(f"played {play(options.file, publisher, options.rate)}", flush=True)
     while not options.once:
         publisher.recv()
     context.destroy(linger=2000)

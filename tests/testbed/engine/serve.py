@@ -79,10 +79,10 @@ def _run(parse: Callable[[Build, Sequence[str]], CommandLine], arguments: Sequen
     try:
         line = parse(build, arguments)
     except UsageError as error:
-        print(f"ValueError: {error}", file=sys.stderr)  # noqa: T201
+        print(f"ValueError: {error}", file=sys.stderr)
         return 1
     if line.options.subparser != "serve":
-        print("error: the engine stand-in knows only `vllm serve`", file=sys.stderr)  # noqa: T201
+        print("error: the engine stand-in knows only `vllm serve`", file=sys.stderr)
         return 2
     stop = Stop()
     settings = settle(build, line, os.environ)

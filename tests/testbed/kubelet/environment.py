@@ -56,7 +56,9 @@ def _text(key: str, value: str) -> str:
 def references(container: Object) -> Iterator[Reference]:
     """Yield what must be fetched before `environment` can be called."""
     for source in container.get("envFrom", ()):
-        yield from ((kind, source[ref]["name"]) for ref, kind in _FROM_REFS.items() if ref in source)
+        yield from (
+            (kind, source[ref]["name"]) for ref, kind in _FROM_REFS.items() if ref in source
+        )
     for variable in container.get("env", ()):
         source = variable.get("valueFrom") or {}
         yield from ((kind, source[ref]["name"]) for ref, kind in _KEY_REFS.items() if ref in source)

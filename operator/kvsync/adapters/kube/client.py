@@ -243,7 +243,7 @@ class Kube:
         resource: Resource,
         namespace: str | None,
         query: Query,
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the transport keeps it
+        timeout: aiohttp.ClientTimeout,
     ) -> AsyncIterator[aiohttp.StreamReader]:
         """Open a watch, once; what breaks while it is read is an ApiError too."""
         path, doing = resource.collection(namespace), f"WATCH {resource.where(namespace)}"

@@ -1,0 +1,229 @@
+"""One pod: its network and volumes, its containers in their order, its status, and its end."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from testbed.kubelet.client import STRATEGIC, Client, Refused
+from testbed.kubelet.environment import Reference, Sources, decoded, environment, references
+from testbed.kubelet.fields import ConfigError, Object
+from testbed.kubelet.images import IMAGE_VARIABLE, ImageTable, command_line
+from testbed.kubelet.mounts import plan_mounts
+from testbed.kubelet.process import ContainerProcess
+from testbed.kubelet.records import Role
+from testbed.kubelet.status import PodFacts, keep_transitions, pod_status
+from testbed.kubelet.supervisor import NoImage, Supervisor
+from testbed.network import Attachment, Network
+
+KINDS = {"configmap": "configmaps", "secret": "secrets"}
+TOKEN_SECONDS = 86400
+QUIET = 0.02  # seconds that changes are collected for before the status is written
+
+
+class PodRunner:
+    """Runs one pod from its binding to its end."""
+
+    def __init__(
+        self,
+        pod: Object,
+        client: Client,
+        network: Network,
+        images: ImageTable,
+        state: Path,
+        forget: Callable[[str], None],
+    ) -> None:
+        self.pod = pod
+        self.uid: str = pod["metadata"]["uid"]
+        self.namespace: str = pod["metadata"]["namespace"]
+        self.name: str = pod["metadata"]["name"]
+        self._client = client
+        self._network = network
+        self._images = images
+        self._volumes = state / self.uid
+        self._forget = forget
+        self._attachment: Attachment | None = None
+        self._start_time = datetime.now(UTC)
+        self._dirty = asyncio.Event()
+        self._written: Object | None = None
+        self._ending: asyncio.Task[None] | None = None
+        policy = pod["spec"].get("restartPolicy", "Always")
+        self.supervisors = [
+            self._supervisor(container, role, policy) for container, role in _roles(pod)
+        ]
+        self._tasks = [
+            asyncio.create_task(self._write_status()),
+            asyncio.create_task(self._run()),
+        ]
+
+    def _supervisor(self, container: Object, role: Role, policy: str) -> Supervisor:
+        return Supervisor(
+            container,
+            role,
+            policy,
+            self._launch,
+            lambda: self._attachment.address if self._attachment else "",
+            self._client.session,
+            self._dirty.set,
+        )
+
+    def container(self, name: str) -> Supervisor | None:
+        """The supervisor of a container."""
+        return next((s for s in self.supervisors if s.record.name == name), None)
+
+    def update(self, pod: Object) -> None:
+        """Take news of the pod; a deletion timestamp begins its end."""
+        self.pod = pod
+        self._dirty.set()
+        if pod["metadata"].get("deletionTimestamp") and self._ending is None:
+            grace = pod["metadata"].get("deletionGracePeriodSeconds", 30)
+            self._ending = asyncio.create_task(self._end(float(grace)))
+
+    def vanish(self) -> None:
+        """The object is gone: end at once."""
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end(0.0))
+
+    async def _run(self) -> None:
+        self._attachment = await self._network.attach()
+        self._dirty.set()
+        await self._make_volumes()
+        group: list[asyncio.Task[bool]] = []
+        for each in self.supervisors:
+            task = asyncio.create_task(each.run())
+            group.append(task)
+            self._tasks.append(task)  # type: ignore[arg-type]
+            if each.record.role is Role.INIT and not await task:
+                return
+            if each.record.role is Role.SIDECAR:
+                await each.started.wait()
+
+    async def _make_volumes(self) -> None:
+        for volume in self.pod["spec"].get("volumes", ()):
+            folder = self._volumes / volume["name"]
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, text in (await self._content(volume)).items():
+                path = folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+
+    async def _content(self, volume: Object) -> dict[str, str]:
+        if "configMap" in volume:
+            return await self._data(("configmap", volume["configMap"]["name"]))
+        if "secret" in volume:
+            return await self._data(("secret", volume["secret"]["secretName"]))
+        found: dict[str, str] = {}
+        for source in (volume.get("projected") or {}).get("sources", ()):
+            found |= await self._projected(source)
+        return found
+
+    async def _projected(self, source: Object) -> dict[str, str]:
+        if "serviceAccountToken" in source:
+            return {source["serviceAccountToken"]["path"]: await self._token()}
+        if "configMap" in source:
+            data = await self._data(("configmap", source["configMap"]["name"]))
+            items = source["configMap"].get("items") or [{"key": k, "path": k} for k in data]
+            return {item["path"]: data.get(item["key"], "") for item in items}
+        items = (source.get("downwardAPI") or {}).get("items", ())
+        return {item["path"]: self.namespace for item in items}
+
+    async def _token(self) -> str:
+        account = self.pod["spec"].get("serviceAccountName", "default")
+        reference = {"apiVersion": "v1", "kind": "Pod", "name": self.name, "uid": self.uid}
+        body = {"spec": {"expirationSeconds": TOKEN_SECONDS, "boundObjectRef": reference}}
+        path = f"/api/v1/namespaces/{self.namespace}/serviceaccounts/{account}/token"
+        answer = await self._client.request("POST", path, body)
+        return str(answer["status"]["token"])
+
+    async def _data(self, reference: Reference) -> dict[str, str]:
+        found = await self._fetch(reference)
+        return decoded(reference[0], found) if found else {}
+
+    async def _fetch(self, reference: Reference) -> Object | None:
+        kind, name = reference
+        try:
+            return await self._client.request(
+                "GET", f"/api/v1/namespaces/{self.namespace}/{KINDS[kind]}/{name}"
+            )
+        except Refused as error:
+            if error.code == 404:
+                return None
+            raise
+
+    async def _launch(self, container: Object, process: ContainerProcess) -> None:
+        image = self._images.find(container["image"])
+        if image is None:
+            raise NoImage(
+                f'no program stands for image "{container["image"]}": add it to the image table'
+            )
+        if image.pull_seconds:
+            await asyncio.sleep(image.pull_seconds)
+        assert self._attachment is not None
+        fetched = {ref: await self._fetch(ref) for ref in references(container)}
+        sources = Sources(self.namespace, {r: o for r, o in fetched.items() if o is not None})
+        addressed = {**self.pod, "status": {**self.pod.get("status", {}), **self._addresses()}}
+        services = {
+            "KUBERNETES_SERVICE_HOST": self._network.address,
+            "KUBERNETES_SERVICE_PORT": str(self._network.apiserver_port),
+        }
+        own = environment(container, addressed, sources, services)
+        names = [volume["name"] for volume in self.pod["spec"].get("volumes", ())]
+        mounts = plan_mounts(container, names, os.path.exists)
+        words = command_line(image, container.get("command", ()), container.get("args", ()), own)
+        if not words:
+            raise ConfigError("no command specified")
+        variables = {"HOSTNAME": self.name, IMAGE_VARIABLE: container["image"], **image.env, **own}
+        variables.setdefault("PATH", os.defpath)
+        folder = container.get("workingDir", "/")
+        await process.start(self._attachment.path, words, variables, mounts, self._volumes, folder)
+
+    def _addresses(self) -> Object:
+        address = self._attachment.address if self._attachment else ""
+        return {"podIP": address, "podIPs": [{"ip": address}], "hostIP": self._network.address}
+
+    async def _write_status(self) -> None:
+        while True:
+            await self._dirty.wait()
+            await asyncio.sleep(QUIET)
+            self._dirty.clear()
+            with contextlib.suppress(Refused, OSError, TimeoutError):
+                await self._report(stopped=False)
+
+    async def _report(self, *, stopped: bool) -> None:
+        address = self._attachment.address if self._attachment else ""
+        facts = PodFacts(self.pod, self._network.address, address, self._start_time, stopped)
+        records = [each.record for each in self.supervisors]
+        status = keep_transitions(pod_status(facts, records, datetime.now(UTC)), self._written)
+        if status == self._written:
+            return
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{self.name}/status"
+        body = {"metadata": {"uid": self.uid}, "status": status}
+        await self._client.request("PATCH", path, body, STRATEGIC)
+        self._written = status
+
+    async def _end(self, grace: float) -> None:
+        mains = [s for s in self.supervisors if s.record.role is not Role.SIDECAR]
+        await asyncio.gather(*(each.stop(grace) for each in mains))
+        for each in reversed([s for s in self.supervisors if s.record.role is Role.SIDECAR]):
+            await each.stop(min(grace, 2.0))
+        for task in self._tasks:
+            task.cancel()
+        if self._attachment is not None:
+            await self._network.detach(self._attachment)
+        shutil.rmtree(self._volumes, ignore_errors=True)
+        with contextlib.suppress(Refused, OSError, TimeoutError):
+            options = {"gracePeriodSeconds": 0, "preconditions": {"uid": self.uid}}
+            path = f"/api/v1/namespaces/{self.namespace}/pods/{self.name}"
+            await self._client.request("DELETE", path, options)
+        self._forget(self.uid)
+
+
+def _roles(pod: Object) -> list[tuple[Object, Role]]:
+    found = [
+        (c, Role.SIDECAR if c.get("restartPolicy") == "Always" else Role.INIT)
+        for c in pod["spec"].get("initContainers", ())
+    ]
+    return [*found, *((c, Role.MAIN) for c in pod["spec"]["containers"])]

@@ -1,0 +1,125 @@
+"""One run of one container: a process in its pod's network, with mounts and PIDs of its own."""
+
+import asyncio
+import os
+import signal
+from collections import deque
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from testbed.kubelet.mounts import Mount
+
+KEPT_LINES = 5000
+LAST_WORDS = 5
+LONGEST_WORDS = 2048
+
+# $1 is the number of mounts; each is source, target, ro or rw, make or keep.
+_SETUP = """
+set -e
+mount -t tmpfs tmpfs /tmp
+n=$1; shift
+while [ "$n" -gt 0 ]; do
+  if [ "$4" = make ]; then if [ -d "$1" ]; then mkdir -p "$2"; else mkdir -p "${2%/*}"; : >> "$2"; fi; fi
+  mount --bind "$1" "$2"
+  if [ "$3" = ro ]; then mount -o remount,bind,ro "$2"; fi
+  shift 4; n=$((n-1))
+done
+cd "$1"; shift
+exec "$@"
+"""
+
+
+class ContainerProcess:
+    """A running container. ``lines`` holds what it wrote, each with the time."""
+
+    def __init__(self) -> None:
+        self.lines: deque[tuple[datetime, str]] = deque(maxlen=KEPT_LINES)
+        self.grown = asyncio.Condition()
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    async def start(
+        self,
+        network: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        mounts: Sequence[Mount],
+        volumes: Path,
+        folder: str,
+    ) -> None:
+        """Start it in the network namespace at the path ``network``."""
+        words: list[str] = [str(len(mounts))]
+        for mount in mounts:
+            access, make = "ro" if mount.read_only else "rw", "make" if mount.make else "keep"
+            words += [str(volumes / mount.source), mount.target, access, make]
+        self._process = await asyncio.create_subprocess_exec(
+            "nsenter",
+            f"--net={network}",
+            "unshare",
+            *("--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", _SETUP),
+            *("sh", *words, folder, *command),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=dict(environment),
+            start_new_session=True,
+            limit=1 << 20,
+        )
+        self._reader = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        while True:
+            try:
+                line = await self._process.stdout.readline()
+            except ValueError:  # longer than the buffer: what came is dropped
+                continue
+            if not line:
+                return
+            self.lines.append((datetime.now(UTC), line.decode(errors="replace").rstrip("\n")))
+            async with self.grown:
+                self.grown.notify_all()
+
+    async def wait(self) -> int:
+        """The exit code; 128 + N after signal N."""
+        assert self._process is not None
+        code = await self._process.wait()
+        if self._reader is not None:
+            await asyncio.wait([self._reader], timeout=1)
+        async with self.grown:
+            self.grown.notify_all()
+        return 128 - code if code < 0 else code
+
+    @property
+    def last_words(self) -> str:
+        """The end of what it wrote, as terminationMessagePolicy FallbackToLogsOnError takes it."""
+        text = "\n".join(line for _, line in list(self.lines)[-LAST_WORDS:])
+        return text[-LONGEST_WORDS:]
+
+    @property
+    def pid(self) -> int | None:
+        """The container's first process as seen from here; None when it is gone."""
+        if self._process is None or self._process.returncode is not None:
+            return None
+        try:
+            children = Path(
+                f"/proc/{self._process.pid}/task/{self._process.pid}/children"
+            ).read_text()
+        except OSError:
+            return None
+        return int(children.split()[0]) if children.split() else None
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal the container's first process; SIGKILL ends all of it."""
+        pid = self.pid
+        if pid is not None:
+            with_pid_gone = ProcessLookupError
+            try:
+                os.kill(pid, number)
+            except with_pid_gone:
+                return
+        elif number == signal.SIGKILL and self._process is not None:
+            if self._process.returncode is None:
+                self._process.kill()

@@ -1,0 +1,206 @@
+"""One container of a pod: started, probed, and started again as its pod's restart policy says."""
+
+import asyncio
+import signal
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import aiohttp
+
+from testbed.kubelet.fields import ConfigError, Object
+from testbed.kubelet.probes import Prober, http_get, port_of, run_in, tcp_open
+from testbed.kubelet.process import ContainerProcess
+from testbed.kubelet.records import ContainerRecord, Role, Running, Terminated, Waiting
+
+Launch = Callable[[Object, ContainerProcess], Awaitable[None]]
+
+FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 10.0
+STABLE = 600.0  # seconds of running after which a crash starts a new series
+
+
+class NoImage(Exception):
+    """The image table has no program for an image."""
+
+
+class Supervisor:
+    """Keeps a container as it should be and its record true. ``changed`` is called after each change."""
+
+    def __init__(
+        self,
+        container: Object,
+        role: Role,
+        policy: str,
+        launch: Launch,
+        address: Callable[[], str],
+        session: aiohttp.ClientSession,
+        changed: Callable[[], None],
+    ) -> None:
+        self.container = container
+        self.policy = "Always" if role is Role.SIDECAR else policy
+        self.record = ContainerRecord(
+            container["name"], container["image"], role, Waiting("PodInitializing")
+        )
+        self.process = ContainerProcess()
+        self.previous: ContainerProcess | None = None
+        self.started = asyncio.Event()
+        self._launch = launch
+        self._address = address
+        self._session = session
+        self._changed = changed
+        self._stopping = False
+
+    async def run(self) -> bool:
+        """Run until it need not run again; whether its last run ended with 0."""
+        backoff = FIRST_BACKOFF
+        while not self._stopping:
+            if not await self._start():
+                await asyncio.sleep(1.0)
+                continue
+            begun = asyncio.get_running_loop().time()
+            code = await self._live()
+            if self._stopping or not self._again(code):
+                return code == 0
+            ran = asyncio.get_running_loop().time() - begun
+            backoff = FIRST_BACKOFF if ran > STABLE else backoff
+            self._wait_for_restart(backoff)
+            await asyncio.sleep(backoff)
+            backoff = min(LONGEST_BACKOFF, backoff * 2)
+        return False
+
+    def _again(self, code: int) -> bool:
+        if self.record.role is Role.INIT:
+            return code != 0 and self.policy != "Never"
+        return self.policy == "Always" or (self.policy == "OnFailure" and code != 0)
+
+    async def _start(self) -> bool:
+        if self.record.outcome is not None or self.record.restarts:
+            self.previous = self.process
+        self.process = ContainerProcess()
+        try:
+            await self._launch(self.container, self.process)
+        except NoImage as error:
+            again = isinstance(self.record.state, Waiting) and "Pull" in self.record.state.reason
+            self._wait("ImagePullBackOff" if again else "ErrImagePull", str(error))
+            return False
+        except ConfigError as error:
+            self._wait("CreateContainerConfigError", str(error))
+            return False
+        self.record.container_id = f"process://{uuid.uuid4().hex}"
+        self.record.image_id = self.container["image"]
+        self.record.state = Running(datetime.now(UTC))
+        self._note_started(started="startupProbe" not in self.container)
+        return True
+
+    def _note_started(self, *, started: bool) -> None:
+        self.record.started = started
+        self.record.ready = started and "readinessProbe" not in self.container
+        if started:
+            self.started.set()
+        self._changed()
+
+    async def _live(self) -> int:
+        probing = asyncio.create_task(self._probe())
+        try:
+            code = await self.process.wait()
+        finally:
+            probing.cancel()
+        since = (
+            self.record.state.since if isinstance(self.record.state, Running) else datetime.now(UTC)
+        )
+        self.record.state = Terminated(
+            code,
+            "Completed" if code == 0 else "Error",
+            since,
+            datetime.now(UTC),
+            self.record.container_id,
+            "" if code == 0 else self.process.last_words,
+        )
+        self.record.ready = self.record.role is Role.INIT and code == 0
+        self.record.started = False
+        self._changed()
+        return code
+
+    def _wait_for_restart(self, backoff: float) -> None:
+        assert isinstance(self.record.state, Terminated)
+        self.record.last = self.record.state
+        self.record.restarts += 1
+        message = f"back-off {backoff:.0f}s restarting failed container={self.record.name}"
+        self._wait("CrashLoopBackOff", message)
+
+    def _wait(self, reason: str, message: str) -> None:
+        self.record.state = Waiting(reason, message)
+        self._changed()
+
+    async def _probe(self) -> None:
+        if "startupProbe" in self.container:
+            await self._await_startup(self.container["startupProbe"])
+        async with asyncio.TaskGroup() as group:
+            if "readinessProbe" in self.container:
+                prober = Prober(self.container["readinessProbe"], self._attempt)
+                group.create_task(prober.run(self._take_readiness))
+            if "livenessProbe" in self.container:
+                prober = Prober(self.container["livenessProbe"], self._attempt)
+                group.create_task(prober.run(self._take_liveness))
+
+    async def _await_startup(self, probe: Object) -> None:
+        passed = asyncio.Event()
+
+        def take(up: bool) -> None:
+            if up:
+                passed.set()
+            else:
+                self.process.send(signal.SIGKILL)
+
+        running = asyncio.create_task(Prober(probe, self._attempt).run(take))
+        try:
+            await passed.wait()
+        finally:
+            running.cancel()
+        self._note_started(started=True)
+
+    def _take_readiness(self, up: bool) -> None:
+        if self.record.ready != up and self.record.running:
+            self.record.ready = up
+            self._changed()
+
+    def _take_liveness(self, up: bool) -> None:
+        if not up:
+            self.process.send(signal.SIGKILL)
+
+    async def _attempt(self, probe: Object, timeout: float) -> bool:
+        if "httpGet" in probe:
+            get = probe["httpGet"]
+            port = port_of(get["port"], self.container)
+            scheme = get.get("scheme", "HTTP").lower()
+            path = get.get("path", "/")
+            return await http_get(
+                self._session, f"{scheme}://{self._address()}:{port}{path}", timeout
+            )
+        if "tcpSocket" in probe:
+            port = port_of(probe["tcpSocket"]["port"], self.container)
+            return await tcp_open(self._address(), port, timeout)
+        pid = self.process.pid
+        return pid is not None and await run_in(pid, probe["exec"]["command"], timeout)
+
+    async def stop(self, grace: float) -> None:
+        """End it: preStop, SIGTERM, and SIGKILL after ``grace`` seconds."""
+        self._stopping = True
+        hook = ((self.container.get("lifecycle") or {}).get("preStop") or {}).get("exec")
+        pid = self.process.pid
+        if hook and pid is not None:
+            await run_in(pid, hook["command"], grace)
+        self.process.send(signal.SIGTERM)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await self._ended()
+                return
+        self.process.send(signal.SIGKILL)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                await self._ended()
+
+    async def _ended(self) -> None:
+        while self.process.pid is not None:
+            await asyncio.sleep(0.02)
