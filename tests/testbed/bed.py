@@ -80,7 +80,9 @@ class Bed:
         table.write_text(json.dumps(images()))
         words: list[str | Path] = [sys.executable, "-m", "testbed.kubelet"]
         words += ["--kubeconfig", self._plane.kubeconfig, "--network", facts, "--images", table]
-        words += ["--state", self.directory / "pods", "--certificate", certificate, "--key", key]
+        # Below /run: each container has a /tmp of its own and would not see volumes there.
+        state = Path("/run/testbed") / self._network.bridge
+        words += ["--state", state, "--certificate", certificate, "--key", key]
         words += ["--nodes", str(self._nodes), "--gpus", str(self._gpus)]
         log = self.directory / "logs" / "kubelet.log"
         self._kubelet = Process(words, log, env={"PYTHONPATH": str(TESTS)}, outlive=True)

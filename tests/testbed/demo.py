@@ -110,7 +110,7 @@ class Demo:
         crd = self._api.get("customresourcedefinitions", "kveventsyncs.kvsync.aibrix.ai")
         return any(
             c["type"] == "Established" and c["status"] == "True"
-            for c in crd.get("status", {}).get("conditions", ())
+            for c in crd.get("status", {}).get("conditions") or ()
         )
 
     def deploy(self) -> tuple[Object, Object]:
