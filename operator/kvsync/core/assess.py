@@ -146,6 +146,8 @@ def _configured(
     verdicts = tuple(
         observed.verdicts.get(target.key) or _not_yet(target.key) for target in targets
     )
+    if was_verified(model.name, record_of(deployment), observed):
+        verdicts = tuple(map(_trusted, verdicts))
     answers = model.answers or {}
     sizes = (answers[pod.uid].block_size for pod in pods if pod.uid in answers)
     view = ModelView(
@@ -206,6 +208,14 @@ def _not_yet(key: SourceKey) -> Verdict:
     return Verdict(
         key, SourceReason.CONNECTING, verified=False, settled=False, message="being probed"
     )
+
+
+def _trusted(verdict: Verdict) -> Verdict:
+    """A source of a verified model stands until something speaks against it: a probe that has only
+    begun, as after a restart of the operator, is no news."""
+    if verdict.settled:
+        return verdict
+    return replace(verdict, reason=SourceReason.IDLE, verified=True)
 
 
 def _progress(view: ModelView, pods: tuple[Pod, ...], observed: Observed) -> ModelView:

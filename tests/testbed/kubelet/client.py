@@ -19,7 +19,7 @@ STRATEGIC = "application/strategic-merge-patch+json"
 LONGEST_LINE = 64 << 20
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The API server refused: ``code`` is the HTTP status."""
 
     def __init__(self, code: int, message: str) -> None:
@@ -61,7 +61,7 @@ class Client:
     async def request(
         self, method: str, path: str, body: object = None, content: str = "application/json"
     ) -> Object:
-        """One request. Raises Refused."""
+        """One request. Raises RefusedError."""
         async with self.session.request(
             method,
             self.server + path,
@@ -71,7 +71,7 @@ class Client:
         ) as answer:
             text = await answer.text()
             if answer.status >= 400:
-                raise Refused(answer.status, text[:500])
+                raise RefusedError(answer.status, text[:500])
             found: Object = json.loads(text)
             return found
 
@@ -92,5 +92,5 @@ class Client:
                         if event["type"] == "ERROR":
                             break
                         yield event["type"], event["object"]
-            except (aiohttp.ClientError, Refused, TimeoutError):
+            except (aiohttp.ClientError, RefusedError, TimeoutError):
                 await asyncio.sleep(0.5)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from testbed.kubelet.client import MERGE, Client, Refused
+from testbed.kubelet.client import MERGE, Client, RefusedError
 from testbed.kubelet.fields import Object
 from testbed.kubelet.images import ImageTable
 from testbed.kubelet.logs import LogServer
@@ -47,7 +47,7 @@ class Kubelet:
             labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}
             body: Object = {"apiVersion": "v1", "kind": "Node"}
             body["metadata"] = {"name": name, "labels": labels}
-            with suppress(Refused):
+            with suppress(RefusedError):
                 await self._client.request("POST", "/api/v1/nodes", body)
             status = {"status": self._node_status(port)}
             await self._client.request("PATCH", f"/api/v1/nodes/{name}/status", status, MERGE)
@@ -86,10 +86,10 @@ class Kubelet:
                 }
                 body: Object = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
                 body |= {"metadata": {"name": name}, "spec": spec}
-                with suppress(Refused, OSError, TimeoutError):
+                with suppress(RefusedError, OSError, TimeoutError):
                     try:
                         await self._client.request("PATCH", f"{path}/{name}", {"spec": spec}, MERGE)
-                    except Refused:
+                    except RefusedError:
                         await self._client.request("POST", path, body)
             await asyncio.sleep(LEASE_SECONDS)
 

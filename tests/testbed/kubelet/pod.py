@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from testbed.kubelet.client import STRATEGIC, Client, Refused
+from testbed.kubelet.client import STRATEGIC, Client, RefusedError
 from testbed.kubelet.environment import Reference, Sources, decoded, environment, references
 from testbed.kubelet.fields import ConfigError, Object
 from testbed.kubelet.images import IMAGE_VARIABLE, ImageTable, command_line
@@ -16,7 +16,7 @@ from testbed.kubelet.mounts import plan_mounts
 from testbed.kubelet.process import ContainerProcess
 from testbed.kubelet.records import Role
 from testbed.kubelet.status import PodFacts, keep_transitions, pod_status
-from testbed.kubelet.supervisor import NoImage, Supervisor
+from testbed.kubelet.supervisor import NoImageError, Supervisor
 from testbed.network import Attachment, Network
 
 KINDS = {"configmap": "configmaps", "secret": "secrets"}
@@ -148,7 +148,7 @@ class PodRunner:
             return await self._client.request(
                 "GET", f"/api/v1/namespaces/{self.namespace}/{KINDS[kind]}/{name}"
             )
-        except Refused as error:
+        except RefusedError as error:
             if error.code == 404:
                 return None
             raise
@@ -156,7 +156,7 @@ class PodRunner:
     async def _launch(self, container: Object, process: ContainerProcess) -> None:
         image = self._images.find(container["image"])
         if image is None:
-            raise NoImage(
+            raise NoImageError(
                 f'no program stands for image "{container["image"]}": add it to the image table'
             )
         if image.pull_seconds:
@@ -189,7 +189,7 @@ class PodRunner:
             await self._dirty.wait()
             await asyncio.sleep(QUIET)
             self._dirty.clear()
-            with contextlib.suppress(Refused, OSError, TimeoutError):
+            with contextlib.suppress(RefusedError, OSError, TimeoutError):
                 await self._report(stopped=False)
 
     async def _report(self, *, stopped: bool) -> None:
@@ -214,7 +214,7 @@ class PodRunner:
         if self._attachment is not None:
             await self._network.detach(self._attachment)
         shutil.rmtree(self._volumes, ignore_errors=True)
-        with contextlib.suppress(Refused, OSError, TimeoutError):
+        with contextlib.suppress(RefusedError, OSError, TimeoutError):
             options = {"gracePeriodSeconds": 0, "preconditions": {"uid": self.uid}}
             path = f"/api/v1/namespaces/{self.namespace}/pods/{self.name}"
             await self._client.request("DELETE", path, options)

@@ -1,6 +1,7 @@
 """One run of one container: a process in its pod's network, with mounts and PIDs of its own."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections import deque
@@ -84,7 +85,8 @@ class ContainerProcess:
 
     async def wait(self) -> int:
         """The exit code; 128 + N after signal N."""
-        assert self._process is not None
+        if self._process is None:
+            return 0
         code = await self._process.wait()
         if self._reader is not None:
             await asyncio.wait([self._reader], timeout=1)
@@ -115,11 +117,7 @@ class ContainerProcess:
         """Signal the container's first process; SIGKILL ends all of it."""
         pid = self.pid
         if pid is not None:
-            with_pid_gone = ProcessLookupError
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
-            except with_pid_gone:
-                return
-        elif number == signal.SIGKILL and self._process is not None:
-            if self._process.returncode is None:
-                self._process.kill()
+        elif number == signal.SIGKILL and self._process and self._process.returncode is None:
+            self._process.kill()

@@ -20,7 +20,7 @@ FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 10.0
 STABLE = 600.0  # seconds of running after which a crash starts a new series
 
 
-class NoImage(Exception):
+class NoImageError(Exception):
     """The image table has no program for an image."""
 
 
@@ -80,7 +80,7 @@ class Supervisor:
         self.process = ContainerProcess()
         try:
             await self._launch(self.container, self.process)
-        except NoImage as error:
+        except NoImageError as error:
             again = isinstance(self.record.state, Waiting) and "Pull" in self.record.state.reason
             self._wait("ImagePullBackOff" if again else "ErrImagePull", str(error))
             return False
@@ -194,13 +194,9 @@ class Supervisor:
         self.process.send(signal.SIGTERM)
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
-                await self._ended()
+                await self.process.wait()
                 return
         self.process.send(signal.SIGKILL)
         with suppress(TimeoutError):
             async with asyncio.timeout(5):
-                await self._ended()
-
-    async def _ended(self) -> None:
-        while self.process.pid is not None:
-            await asyncio.sleep(0.02)
+                await self.process.wait()
