@@ -79,10 +79,12 @@ def find() -> Kept | None:
 
 
 def _started(pid: int) -> int:
-    """Field 22 of /proc/PID/stat (proc(5)); 0 for no such process."""
+    """When a process started (proc(5), /proc/PID/stat, field 22); 0 when it has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return 0
     # The second field, in parentheses, may hold spaces: count from behind it.
-    return int(stat.rpartition(")")[2].split()[19])
+    fields = stat.rpartition(")")[2].split()
+    # Whom nobody reaps is dead all the same.
+    return 0 if fields[0] == "Z" else int(fields[19])
