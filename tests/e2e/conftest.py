@@ -40,6 +40,9 @@ def scene(installed: Bed) -> Iterator[Scene]:
     for body in stage.api.list("kveventsyncs", namespace):
         name = body["metadata"]["name"]
         stage.api.patch("kveventsyncs", name, {"metadata": {"finalizers": None}}, namespace)
+        stage.api.delete("kveventsyncs", name, namespace)
+    # The next test's operator must not find, and serve, what is left of this one.
+    stage.wait("objects gone", lambda: not stage.api.list("kveventsyncs", namespace))
     stage.api.delete("namespace", namespace)
     after = stage.gateway()
     marks = [k for k in after["metadata"]["annotations"] if k.startswith("kvsync.aibrix.ai/")]

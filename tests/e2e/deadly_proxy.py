@@ -65,7 +65,7 @@ class DeadlyProxy:
         async with self._session.request(
             request.method,
             self._server + request.raw_path,
-            data=body,
+            data=body or None,
             headers=headers,
             ssl=self._tls,
         ) as answer:

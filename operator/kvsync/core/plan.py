@@ -134,13 +134,28 @@ def _compare(
         fingerprint=fingerprint(base, desired, ask.retry),
     )
     if carries(deployment, desired):
-        return planned
+        return _owned(planned, deployment, ask)
     target = configure(base, desired, ask.owner, ask.at)
     return replace(
         planned,
         outcome=Outcome.CHANGE,
         patch=guarded(deployment, difference(deployment.body, target.body), engine.container),
         undo=tuple(difference(target.body, base.body)),
+    )
+
+
+def _owned(planned: ModelPlan, deployment: Deployment, ask: Ask) -> ModelPlan:
+    """What an object before us left configured (deletionPolicy Retain) only gets our mark."""
+    if OWNER_ANNOTATION in deployment.annotations or record_of(deployment) is None:
+        return planned
+    annotations = {**deployment.annotations, OWNER_ANNOTATION: str(ask.owner)}
+    metadata = {**deployment.body["metadata"], "annotations": annotations}
+    target = {**deployment.body, "metadata": metadata}
+    return replace(
+        planned,
+        outcome=Outcome.CHANGE,
+        patch=guarded(deployment, difference(deployment.body, target)),
+        undo=tuple(difference(target, deployment.body)),
     )
 
 
