@@ -22,6 +22,13 @@ pytestmark = pytest.mark.bed
 TESTS = Path(__file__).resolve().parents[1]
 NOBODY = 65534
 
+SMALL_BED = """
+from testbed.bed import Bed
+with Bed() as bed:
+    node = bed.api.list("nodes")[0]["metadata"]["name"]
+    print(open("/proc/self/uid_map").read().split(), node)
+"""
+
 
 def words(*command: str, options: Sequence[str] = ()) -> list[str]:
     """The command line that runs ``command`` inside."""
@@ -202,12 +209,7 @@ def test_without_root_a_whole_bed_runs(tmp_path: Path) -> None:
         pytest.skip("already in a user namespace of one user: this run itself is without root")
     home = tmp_path / "home"
     home.mkdir()
-    script = f"""
-        from testbed.bed import Bed
-        with Bed() as bed:
-            print(open('/proc/self/uid_map').read().split(), bed.api.list('nodes')[0]['metadata']['name'])
-    """
-    bed = words(sys.executable, "-c", "\n".join(line[8:] for line in script.splitlines()))
+    bed = words(sys.executable, "-c", SMALL_BED)
     as_nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
     as_nobody += ["env", f"HOME={home}", "TMPDIR=/tmp", *bed]
     done = subprocess.run(
