@@ -11,8 +11,25 @@ PACKAGE = OPERATOR / "kvsync"
 PURE = sorted(path for room in ("model", "core") for path in (PACKAGE / room).glob("*.py"))
 
 FORBIDDEN_MODULES = frozenset(
-    "asyncio logging os random secrets select shutil signal socket ssl subprocess sys tempfile "
-    "threading time urllib uuid".split()
+    [
+        "asyncio",
+        "logging",
+        "os",
+        "random",
+        "secrets",
+        "select",
+        "shutil",
+        "signal",
+        "socket",
+        "ssl",
+        "subprocess",
+        "sys",
+        "tempfile",
+        "threading",
+        "time",
+        "urllib",
+        "uuid",
+    ]
 )
 FORBIDDEN_CALLS = frozenset({"open", "print", "input", "exec", "eval"})
 FORBIDDEN_ATTRIBUTES = frozenset({"now", "utcnow", "today"})

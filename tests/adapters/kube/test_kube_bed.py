@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bed.conftest import bed  # noqa: F401 - the fixture itself
-from testbed.bed import Bed
 
 from adapters.kube.broken_line import BrokenLine
 from adapters.kube.conftest import until
+from bed.conftest import bed  # noqa: F401 - the fixture itself
 from kvsync.adapters.kube.client import FIELD_MANAGER, Kube
 from kvsync.adapters.kube.events import EventRecorder, ObjectReference
 from kvsync.adapters.kube.resource import (
@@ -27,6 +26,7 @@ from kvsync.adapters.kube.resource import (
 )
 from kvsync.adapters.kube.watch import Trouble, Watch
 from kvsync.model.errors import ApiError, Conflict, Forbidden, Invalid, NotFound
+from testbed.bed import Bed
 
 pytestmark = pytest.mark.bed
 
@@ -110,11 +110,11 @@ async def test_the_status_is_written_apart(kube: Kube, namespace: str) -> None:
     container = {"name": "c", "image": "nothing:1"}
     spec = {"containers": [container], "schedulerName": "nobody"}
     await kube.create(PODS, namespace, {"metadata": {"name": "p"}, "spec": spec})
-    both = {"status": {"reason": "Seen"}, "metadata": {"labels": {"not": "taken"}}}
+    both = {"status": {"reason": "Seen"}, "spec": {"activeDeadlineSeconds": 5}}
     await kube.merge_patch(PODS, namespace, "p", both, "status")
     body = await kube.get(PODS, namespace, "p")
     assert body["status"]["reason"] == "Seen"
-    assert "labels" not in body["metadata"]
+    assert "activeDeadlineSeconds" not in body["spec"]
 
 
 async def test_apply_and_its_conflicts(kube: Kube, namespace: str) -> None:
