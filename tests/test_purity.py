@@ -11,7 +11,7 @@ PACKAGE = OPERATOR / "kvsync"
 PURE = sorted(path for room in ("model", "core") for path in (PACKAGE / room).glob("*.py"))
 
 FORBIDDEN_MODULES = frozenset(
-    [
+    {
         "asyncio",
         "logging",
         "os",
@@ -29,7 +29,7 @@ FORBIDDEN_MODULES = frozenset(
         "time",
         "urllib",
         "uuid",
-    ]
+    }
 )
 FORBIDDEN_CALLS = frozenset({"open", "print", "input", "exec", "eval"})
 FORBIDDEN_ATTRIBUTES = frozenset({"now", "utcnow", "today"})

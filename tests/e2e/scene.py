@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from testbed.bed import Bed
-
 from e2e.manifests import Object
+from testbed.bed import Bed
 from testbed.waiting import wait_for
 
 KVSYNC = str(Path(sys.executable).parent / "kvsync")

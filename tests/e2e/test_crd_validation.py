@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 import yaml
-from testbed.bed import Bed
 
 from model.schema import CRD_FILE, SPEC, STATUS, defaulted
 from model.specs import ACCEPTED, NAMED, REFUSED, Refused
 from testbed.api import Api, ApiError, Object, wait_for
+from testbed.bed import Bed
 
 pytestmark = pytest.mark.bed
 
