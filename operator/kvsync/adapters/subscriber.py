@@ -243,6 +243,8 @@ class _Source:
             self._take_event(int(parse_monitor_message(frames)["event"]), now)
 
     def _take_event(self, event: int, now: float) -> None:
+        if self._anew_at is not None:  # what follows a protocol error only repeats it
+            return
         if event == zmq.EVENT_CONNECT_DELAYED:
             self._attempt_at = now
         elif event == zmq.EVENT_CONNECTED:
@@ -252,7 +254,7 @@ class _Source:
         elif event in (zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL, zmq.EVENT_HANDSHAKE_FAILED_AUTH):
             self._fail(Failure.AUTH, now, anew=True)
         elif event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-            self._fail(Failure.NOT_ZMQ, now, anew=True)
+            self._greet()
         elif event == zmq.EVENT_CLOSED and not self._connected:
             quick = now - self._attempt_at < REFUSED_WITHIN
             self._fail(Failure.REFUSED if quick else Failure.TIMED_OUT, now)
@@ -273,8 +275,12 @@ class _Source:
         self._attempt_at = now
         if self.seen.handshake_at is not None and self.seen.failure is None:
             self._fail(Failure.LOST, now)
-        elif self._greeting is None and self.seen.failure is not Failure.AUTH:
-            # Dropped before the handshake: its first bytes tell another protocol from another type.
+        else:
+            self._greet()
+
+    def _greet(self) -> None:
+        """Dropped before the handshake: its greeting tells another protocol from another type."""
+        if self._greeting is None and self.seen.failure is not Failure.AUTH:
             self._greeting = asyncio.get_running_loop().create_task(
                 greeting(self.target.host, self.target.port)
             )
@@ -371,18 +377,29 @@ class _Source:
                     self._close_dealer()
 
 
+_GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + b"NULL".ljust(20, b"\x00") + bytes(32)
+"""A client's greeting: signature, version 3.0, mechanism NULL (ZMTP 3.0, RFC 23)."""
+
+_MECHANISM = slice(12, 32)
+
+
 async def greeting(host: str, port: int) -> Failure:
-    """What answers on a port that drops us before the handshake, by its first byte (ZMTP 3.1: ff)."""
+    """What answers on a port that never ends a handshake, by its own greeting (ZMTP, RFC 23)."""
+    heard = b""
     try:
         async with asyncio.timeout(2.0):
             reader, writer = await asyncio.open_connection(host, port)
             try:
-                writer.write(b"\xff" + bytes(8) + b"\x7f")
-                first = await reader.read(1)
+                writer.write(_GREETING)
+                while len(heard) < _MECHANISM.stop and (more := await reader.read(64)):
+                    heard += more
             finally:
                 writer.close()
     except ConnectionRefusedError:
         return Failure.REFUSED
     except (OSError, TimeoutError):
+        pass
+    if not heard.startswith(b"\xff"):
         return Failure.NOT_ZMQ
-    return Failure.WRONG_TYPE if first == b"\xff" else Failure.NOT_ZMQ
+    mechanism = heard[_MECHANISM].rstrip(b"\x00")
+    return Failure.WRONG_TYPE if mechanism in (b"", b"NULL") else Failure.AUTH
