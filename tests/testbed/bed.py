@@ -104,7 +104,7 @@ class Bed:
             raise
 
     def stop(self, *, keep_logs: bool = False) -> None:
-        """Stop all of it, unless it was told to stay; its folder goes too, or all but the logs."""
+        """Stop all of it, unless it was told to stay; its folder goes too, unless ``keep_logs``."""
         if self._stays:
             return
         for helper in reversed(self._helpers):

@@ -114,8 +114,10 @@ def _build_into(folder: Path, source: Path) -> None:
         workshop.rename(folder)
     except BuildError as error:
         raise ProgramsError(
-            f"building the control plane failed: {error}\n{GIVEN_VARIABLE}=FOLDER uses"
-            f" {', '.join(NAMES)} from elsewhere"
+            f"building the control plane failed: {error}\n"
+            "A first build needs the network, which testbed.enter leaves: run"
+            f" `python -m testbed.programs` before it. {GIVEN_VARIABLE}=FOLDER uses"
+            f" {', '.join(NAMES)} from elsewhere."
         ) from error
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
