@@ -34,8 +34,6 @@ def difference(old: Any, new: Any, path: str = "") -> list[Operation]:
     Mappings are compared key by key, lists of one length item by item; any other list is replaced
     as a whole, which keeps the order that both sides meant.
     """
-    if old == new and type(old) is type(new):
-        return []
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         return _mapping_difference(old, new, path)
     if _is_list(old) and _is_list(new) and len(old) == len(new):
@@ -44,6 +42,8 @@ def difference(old: Any, new: Any, path: str = "") -> list[Operation]:
             for index, (before, after) in enumerate(zip(old, new, strict=True))
             for operation in difference(before, after, path + pointer(index))
         ]
+    if old == new and type(old) is type(new):  # true is not 1
+        return []
     return [expect(path, old), {"op": "replace", "path": path, "value": new}]
 
 
