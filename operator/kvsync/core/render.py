@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import yaml
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from kvsync.model.spec import Dialect, EventsSpec
@@ -47,17 +48,23 @@ def render(templates: Templates, name: str, /, **values: Any) -> str:
     Raises:
         TemplateRenderError: no such template, or it uses a value that does not exist.
     """
+    if name not in templates:
+        raise TemplateRenderError(f"there is no template {name!r}")
+    try:
+        return _compiled(templates[name]).render(**values)
+    except TemplateError as error:
+        raise TemplateRenderError(f"template {name!r}: {error}") from error
+
+
+@lru_cache(maxsize=32)
+def _compiled(text: str) -> Template:
+    # Compiling takes 3 ms, rendering 0.05: each pass renders the same few texts for every model.
     environment = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
     )
     environment.filters["json"] = _json
     environment.filters["quote"] = _quote
-    try:
-        return environment.from_string(templates[name]).render(**values)
-    except KeyError:
-        raise TemplateRenderError(f"there is no template {name!r}") from None
-    except TemplateError as error:
-        raise TemplateRenderError(f"template {name!r}: {error}") from error
+    return environment.from_string(text)
 
 
 def engine_arguments(templates: Templates, dialect: Dialect, events: EventsSpec) -> tuple[str, ...]:
