@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from kvsync.core.arguments import int_of
 from kvsync.core.desired import EVENTS_LABEL
-from kvsync.core.plan import Ask, ModelPlan, Outcome, contains_run, plan
-from kvsync.core.revert import record_of
+from kvsync.core.plan import Ask, ModelPlan, Outcome, plan
+from kvsync.core.revert import contains_run, record_of
 from kvsync.core.trouble import Trouble, pending_words, trouble_of
 from kvsync.model.finding import Refusal
 from kvsync.model.observed import Observed, ObservedModel

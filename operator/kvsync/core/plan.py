@@ -21,7 +21,7 @@ from kvsync.core.existing import satisfies
 from kvsync.core.guard import Case, check
 from kvsync.core.patch import Operation, difference, expect, pointer
 from kvsync.core.render import Templates, engine_arguments
-from kvsync.core.revert import readable, record_of, strip
+from kvsync.core.revert import contains_run, readable, record_of, strip
 from kvsync.model.finding import EngineFinding, Refusal
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import OWNER_ANNOTATION, Owner, parse_owner
@@ -146,7 +146,9 @@ def _compare(
 
 def _owned(planned: ModelPlan, deployment: Deployment, ask: Ask) -> ModelPlan:
     """What an object before us left configured (deletionPolicy Retain) only gets our mark."""
-    if OWNER_ANNOTATION in deployment.annotations or record_of(deployment) is None:
+    mark = parse_owner(deployment.annotations.get(OWNER_ANNOTATION, ""))
+    # Without a mark that can be read nobody would undo it when the object goes.
+    if mark is not None or record_of(deployment) is None:
         return planned
     annotations = {**deployment.annotations, OWNER_ANNOTATION: str(ask.owner)}
     metadata = {**deployment.body["metadata"], "annotations": annotations}
@@ -181,11 +183,6 @@ def carries(deployment: Deployment, desired: Desired) -> bool:
         and {key: change.after for key, change in record.labels.items()} == desired.labels
         and desired.labels.items() <= deployment.template_labels.items()
     )
-
-
-def contains_run(words: tuple[str, ...], run: tuple[str, ...]) -> bool:
-    """Whether the words of ``run`` stand in ``words`` one after the other; an empty run does."""
-    return any(words[i : i + len(run)] == run for i in range(len(words) - len(run) + 1))
 
 
 def _declares(container: Container, ports: tuple[Mapping[str, Any], ...]) -> bool:

@@ -91,11 +91,23 @@ def undo_values(current: Mapping[str, Any], changes: Mapping[str, ValueChange]) 
 
 
 def _without_container_changes(template: Mapping[str, Any], record: Record) -> dict[str, Any]:
-    containers = [
-        _reverted(body, record) if body.get("name") == record.container else body
-        for body in template["spec"]["containers"]
-    ]
+    containers = [*template["spec"]["containers"]]
+    place = _place_of(containers, record)
+    if place is not None:
+        containers[place] = _reverted(containers[place], record)
     return {**template, "spec": {**template["spec"], "containers": containers}}
+
+
+def _place_of(containers: Sequence[Mapping[str, Any]], record: Record) -> int | None:
+    """Where the changed container stands: by its name, or by our words if its owner renamed it."""
+    added = record.args.added if record.args else ()
+    named = [i for i, body in enumerate(containers) if body.get("name") == record.container]
+    carrying = [
+        i
+        for i, body in enumerate(containers)
+        if added and contains_run(tuple(body.get("args") or ()), added)
+    ]
+    return next(iter((*named, *carrying)), None)
 
 
 def _reverted(body: Mapping[str, Any], record: Record) -> dict[str, Any]:
@@ -107,6 +119,11 @@ def _reverted(body: Mapping[str, Any], record: Record) -> dict[str, Any]:
         ports = [port for port in body["ports"] if not _is_ours(port, record.ports)]
         _put(changed, "ports", ports, absent=record.ports_absent)
     return changed
+
+
+def contains_run(words: tuple[str, ...], run: tuple[str, ...]) -> bool:
+    """Whether the words of ``run`` stand in ``words`` one after the other; an empty run does."""
+    return any(words[i : i + len(run)] == run for i in range(len(words) - len(run) + 1))
 
 
 def undo_list(current: tuple[str, ...], change: ListChange) -> tuple[str, ...]:
