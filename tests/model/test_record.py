@@ -1,0 +1,113 @@
+"""The record survives its annotation exactly, or is refused as a whole."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvsync.model.record import (
+    ListChange,
+    Owner,
+    Record,
+    RecordError,
+    Rejection,
+    ValueChange,
+    dump_record,
+    dump_rejection,
+    load_record,
+    load_rejection,
+    parse_owner,
+)
+
+TEXT = st.text(max_size=6)
+WORDS = st.lists(TEXT, max_size=3).map(tuple)
+PORT = st.fixed_dictionaries({"name": TEXT, "containerPort": st.integers(1, 65535)})
+ITEM = st.dictionaries(TEXT, TEXT, max_size=2)
+RECORDS = st.builds(
+    Record,
+    container=TEXT,
+    at=st.integers(0, 2**40),
+    args=st.none() | st.builds(ListChange, before=st.none() | WORDS, after=WORDS, added=WORDS),
+    ports=st.lists(PORT, max_size=2).map(tuple),
+    ports_absent=st.booleans(),
+    labels=st.dictionaries(TEXT, st.builds(ValueChange, st.none() | TEXT, TEXT), max_size=2),
+    labels_absent=st.booleans(),
+    env=st.dictionaries(TEXT, st.builds(ValueChange, st.none() | ITEM, ITEM), max_size=2),
+    env_absent=st.booleans(),
+    annotations_absent=st.booleans(),
+)
+
+
+@given(RECORDS)
+def test_what_is_dumped_is_loaded(record: Record) -> None:
+    assert load_record(dump_record(record)) == record
+
+
+@given(record=RECORDS, place=st.integers(0), character=st.characters(codec="ascii"))
+def test_an_edited_record_is_refused(record: Record, place: int, character: str) -> None:
+    text = dump_record(record)
+    at = place % len(text)
+    edited = text[:at] + character + text[at + 1 :]
+    try:
+        loaded = load_record(edited)
+    except RecordError:
+        return
+    # Only white space, or another way to write the same character, may pass.
+    assert loaded == record
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        "null",
+        "7",
+        '"x"',
+        '{"sum": "x"}',
+        "{",
+        '{"v": 1, "container": "c", "at": 1}',
+    ],
+)
+def test_what_no_record_is(text: str) -> None:
+    with pytest.raises(RecordError):
+        load_record(text)
+
+
+def test_a_record_of_another_format_is_refused() -> None:
+    payload = json.loads(dump_record(Record("c", 1)))
+    with pytest.raises(RecordError, match="another version"):
+        load_record(json.dumps({**payload, "v": 2}))
+
+
+@pytest.mark.parametrize(
+    ("fields", "changes"),
+    [
+        ({}, False),
+        ({"args": ListChange(None, ("a",), ("a",))}, True),
+        ({"ports": ({"containerPort": 1},)}, True),
+        ({"labels": {"a": ValueChange(None, "b")}}, True),
+        ({"env": {"a": ValueChange(None, {"name": "a"})}}, True),
+    ],
+)
+def test_whether_anything_was_changed(fields: dict[str, Any], changes: bool) -> None:
+    assert Record("c", 1, **fields).changes_anything is changes
+
+
+def test_owners() -> None:
+    assert parse_owner(str(Owner("ns", "name", "uid"))) == Owner("ns", "name", "uid")
+    for text in ("", "ns/name", "ns/name/", "a/b/c/d", "//"):
+        assert parse_owner(text) is None
+
+
+@given(st.builds(Rejection, TEXT, TEXT, TEXT))
+def test_a_rejection_is_kept(rejection: Rejection) -> None:
+    assert load_rejection(dump_rejection(rejection)) == rejection
+
+
+@pytest.mark.parametrize("text", [None, "", "x", "[]", "{}", '{"reason": "r"}', "7"])
+def test_an_unreadable_rejection_counts_as_none(text: str | None) -> None:
+    assert load_rejection(text) is None
