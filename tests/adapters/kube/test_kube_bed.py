@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,18 @@ import pytest
 from adapters.kube.broken_line import BrokenLine
 from adapters.kube.conftest import until
 from bed.conftest import bed  # noqa: F401 - the fixture itself
-from kvsync.adapters.kube.client import FIELD_MANAGER, Kube
+from kvsync.adapters.kube.client import FIELD_MANAGER, PAGE, Kube
 from kvsync.adapters.kube.events import EventRecorder, ObjectReference
 from kvsync.adapters.kube.resource import (
     CONFIGMAPS,
+    CRDS,
     DEPLOYMENTS,
     EVENTS,
     NAMESPACES,
     PODS,
     Resource,
 )
+from kvsync.adapters.kube.transport import Query
 from kvsync.adapters.kube.watch import Trouble, Watch
 from kvsync.model.errors import ApiError, Conflict, Forbidden, Invalid, NotFound
 from testbed.bed import Bed
@@ -86,7 +88,7 @@ async def test_a_list_of_several_pages_and_a_watch_of_them(kube: Kube, namespace
 async def test_patches(kube: Kube, namespace: str) -> None:
     await kube.create(DEPLOYMENTS, namespace, deployment("m"))
     path = "/spec/template/spec/containers/0/args"
-    ops = [
+    ops: list[dict[str, Any]] = [
         {"op": "test", "path": path, "value": ["--one"]},
         {"op": "add", "path": f"{path}/-", "value": "--two"},
     ]
@@ -166,11 +168,13 @@ class Seen:
 
 
 @asynccontextmanager
-async def following(kube: Kube, **options: Any) -> AsyncIterator[Seen]:
+async def following(
+    kube: Kube, resource: Resource = CONFIGMAPS, **options: Any
+) -> AsyncIterator[Seen]:
     seen = Seen()
     seen.watch = Watch(
         kube,
-        CONFIGMAPS,
+        resource,
         project=lambda item: item.get("data", {}),
         on_change=seen.take,
         on_trouble=seen.troubles.append,
@@ -235,27 +239,79 @@ async def test_a_cut_line_loses_nothing(
         assert seen.watch.healthy_since is not None
 
 
+MARKS = Resource("tests.kvsync.aibrix.ai", "v1", "marks")
+
+
+@pytest.fixture
+async def marks(kube: Kube, namespace: str) -> AsyncIterator[Callable[[str], Awaitable[object]]]:
+    """A kind of the test's own, and a call that makes an object of it.
+
+    The API server remembers nothing of a kind from before it came: versions of then are too old.
+    """
+    names = {"plural": MARKS.plural, "singular": "mark", "kind": "Mark"}
+    anything = {"openAPIV3Schema": {"type": "object"}}
+    version = {"name": MARKS.version, "served": True, "storage": True, "schema": anything}
+    spec = {"group": MARKS.group, "scope": "Namespaced", "names": names, "versions": [version]}
+    await kube.create(CRDS, None, {"metadata": {"name": str(MARKS)}, "spec": spec})
+
+    async def mark(name: str) -> object:
+        said = {"apiVersion": MARKS.api_version, "kind": "Mark", "metadata": {"name": name}}
+        return await kube.create(MARKS, namespace, said)
+
+    async with asyncio.timeout(20):
+        while not await served(kube):  # noqa: ASYNC110 - only asking tells
+            await asyncio.sleep(0.05)
+    yield mark
+    await kube.delete(CRDS, None, str(MARKS))
+
+
+async def served(kube: Kube) -> bool:
+    try:
+        await kube.list(MARKS)
+    except NotFound:
+        return False
+    return True
+
+
 async def test_deletions_behind_a_forgotten_version_are_found(
     bed: Bed,  # noqa: F811
     kube: Kube,
     namespace: str,
+    marks: Callable[[str], Awaitable[object]],
     tmp_path: Path,
 ) -> None:
     for name in ("a", "b"):
-        await kube.create(CONFIGMAPS, namespace, config(name))
+        await marks(name)
     async with (
         BrokenLine(bed.kubeconfig) as line,
         await Kube.connect(line.kubeconfig(tmp_path / "config")) as through,
-        following(through, namespaces=[namespace]) as seen,
+        following(through, MARKS) as seen,
     ):
         line.down = True
         line.cut()
         await until(lambda: seen.watch.troubles)
-        await kube.delete(CONFIGMAPS, namespace, "a")
-        seen.watch._follows[0].version = "1"  # older than anything the server remembers
+        await kube.delete(MARKS, namespace, "a")
+        seen.watch._follows[0].version = "1"
+        lists = count_lists(through)
         line.down = False
         await until(lambda: seen.names == {"b"})
-        assert seen.changes[-1] == ("a", "deleted")
+        assert seen.changes == [("a", "added"), ("b", "added"), ("a", "deleted")]
+        assert lists == [MARKS.plural]
+
+
+def count_lists(kube: Kube) -> list[str]:
+    """What is listed from now on: it grows."""
+    lists: list[str] = []
+    pages = kube.pages
+
+    def counted(
+        resource: Resource, namespace: str | None, query: Query, limit: int = PAGE
+    ) -> AsyncIterator[dict[str, Any]]:
+        lists.append(resource.plural)
+        return pages(resource, namespace, query, limit)
+
+    kube.pages = counted  # type: ignore[method-assign]
+    return lists
 
 
 async def test_a_watch_without_permission_says_which(

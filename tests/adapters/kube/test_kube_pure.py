@@ -7,7 +7,12 @@ import pytest
 from kvsync.adapters.kube.answer import from_status, parse, refusal
 from kvsync.adapters.kube.pace import Backoff, TokenBucket
 from kvsync.adapters.kube.resource import CONFIGMAPS, DEPLOYMENTS, NAMESPACES, PODS
-from kvsync.adapters.kube.transport import encode_query, environment_proxy, pause_before_repeat
+from kvsync.adapters.kube.transport import (
+    Query,
+    encode_query,
+    environment_proxy,
+    pause_before_repeat,
+)
 from kvsync.model import errors
 
 
@@ -42,7 +47,13 @@ def test_an_item_needs_its_namespace() -> None:
 
 
 def test_query() -> None:
-    query = {"labelSelector": "a=b,c in (d)", "limit": 500, "watch": True, "no": None, "empty": ""}
+    query: Query = {
+        "labelSelector": "a=b,c in (d)",
+        "limit": 500,
+        "watch": True,
+        "no": None,
+        "empty": "",
+    }
     assert encode_query(query) == "?labelSelector=a%3Db%2Cc+in+%28d%29&limit=500&watch=true"
     assert encode_query({}) == ""
 
