@@ -11,6 +11,9 @@ from collections.abc import Sequence
 KV_EVENT_FLAGS = ("enable-kv-cache-events", "kv-events-buffer-steps", "kv-events-topic")
 """The product text's flags."""
 
+FALSE = frozenset({"0", "false", "no", "off"})
+"""What vLLM takes for no, in arguments and in environment variables."""
+
 
 def flag_of(word: str) -> str:
     """The name of the flag that a word is: without dashes, value and dotted tail; empty if none."""
@@ -24,22 +27,31 @@ def value_of(words: Sequence[str], *names: str) -> str | None:
 
     Args:
         words: the command line.
-        names: the flag's spellings without leading dashes, dashed (``data-parallel-size``); a
-            single letter stands for its short form (``-O``).
+        names: the flag's spellings without leading dashes, dashed (``data-parallel-size``), its
+            short form among them (``dp`` for ``-dp``).
     """
     found: str | None = None
     for index, word in enumerate(words):
-        short = word[1:] if len(word) == 2 and word.startswith("-") else ""
-        if flag_of(word) in names or short in names:
+        if (flag_of(word) or _short_of(word)) in names:
             following = words[index + 1] if index + 1 < len(words) else ""
             inline = word.partition("=")[2] if "=" in word else None
             found = inline if inline is not None else "" if following.startswith("-") else following
     return found
 
 
-def has_flag(words: Sequence[str], *names: str) -> bool:
-    """Whether one of these flags stands on the command line, with or without a value."""
-    return any(flag_of(word) in names for word in words)
+def _short_of(word: str) -> str:
+    return word[1:].partition("=")[0] if word.startswith("-") else ""
+
+
+def switch_of(words: Sequence[str], name: str) -> bool | None:
+    """What a switch came to: ``--name``, ``--name=false`` or ``--no-name``, the last one; None if absent."""
+    found: bool | None = None
+    for index, word in enumerate(words):
+        if flag_of(word) == f"no-{name}":
+            found = False
+        elif flag_of(word) == name:
+            found = (value_of(words[index : index + 2], name) or "").lower() not in FALSE
+    return found
 
 
 def int_of(words: Sequence[str], *names: str) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from itertools import pairwise
 from pathlib import PurePosixPath
 
@@ -20,6 +21,7 @@ DEFAULT_HTTP_PORT = 8000
 
 _API_SERVER_MODULE = "vllm.entrypoints.openai.api_server"
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh"})
+_RUNS_TEXT = re.compile(r"^-[a-zA-Z]*c$")
 
 
 class Launch(enum.StrEnum):
@@ -35,7 +37,7 @@ class Launch(enum.StrEnum):
 
 def launch_of(container: Container) -> Launch:
     """How the container starts an engine, if it does."""
-    if container.command and _is_shell(container.words):
+    if _runs_shell(container.words):
         mentions = any("vllm" in word for word in container.words[1:])
         return Launch.SHELL if mentions or _is_engine_image(container) else Launch.OTHER
     if _names_vllm(container.words):
@@ -45,9 +47,15 @@ def launch_of(container: Container) -> Launch:
     return Launch.OTHER
 
 
-def _is_shell(words: tuple[str, ...]) -> bool:
-    basename = PurePosixPath(words[0]).name
-    return basename in _SHELLS and any(w.startswith("-") and "c" in w for w in words[1:3])
+def _runs_shell(words: tuple[str, ...]) -> bool:
+    """Whether a shell starts first, or behind a wrapper (``tini -- bash -c …``)."""
+    if words[:1] and _is_shell(words[0]):
+        return True
+    return any(_is_shell(word) and _RUNS_TEXT.match(option) for word, option in pairwise(words))
+
+
+def _is_shell(word: str) -> bool:
+    return PurePosixPath(word).name in _SHELLS
 
 
 def _names_vllm(words: tuple[str, ...]) -> bool:
@@ -95,7 +103,10 @@ def _names(containers: tuple[Container, ...] | list[Container]) -> str:
 
 
 def find_engine(
-    deployment: Deployment, spec: EngineSpec, running_version: str | None
+    deployment: Deployment,
+    spec: EngineSpec,
+    running_version: str | None,
+    written: Dialect | None = None,
 ) -> EngineFinding | Refusal:
     """Everything that must be known of a workload's engine before it may be changed.
 
@@ -103,14 +114,18 @@ def find_engine(
         deployment: the workload, without our own changes.
         spec: what the object says of the engine.
         running_version: what the running engine's ``GET /version`` answered, if it was asked.
+        written: the dialect that we wrote and that stands on the engine now, if we did.
     """
     container = find_engine_container(deployment, spec.container)
     if isinstance(container, Refusal):
         return container
-    if launch_of(container) is Launch.SHELL:
+    if _runs_shell(container.words):  # also where the object names it and no word tells vllm
         return _shell_wrapped(deployment, container)
     version, source = find_version(container, spec, running_version)
     dialect = find_dialect(container, spec.dialect, version, source)
+    if isinstance(dialect, Refusal) and version is None and written is not None:
+        # The engine that told its version restarts with it; its silence is no reason to doubt.
+        dialect = written
     if isinstance(dialect, Refusal):
         return dialect
     return EngineFinding(
@@ -139,15 +154,23 @@ def find_version(
 ) -> tuple[Version | None, VersionSource]:
     """The engine's version and how it was found: the object, the image tag, the running engine."""
     image = parse_image(container.image)
-    # The tag of an image that is not called vllm counts that image's releases, not vLLM's.
-    tagged = image.version if "vllm" in image.basename else None
     candidates = (
         (parse_version(spec.version), VersionSource.SPEC),
-        (tagged, VersionSource.TAG),
+        (_tagged_version(image), VersionSource.TAG),
         (parse_version(running_version or ""), VersionSource.RUNNING),
     )
     found = ((version, source) for version, source in candidates if version is not None)
     return next(found, (None, VersionSource.UNKNOWN))
+
+
+def _tagged_version(image: Image) -> Version | None:
+    """vLLM's release that a tag names; other builds than upstream's may count releases of their own.
+
+    A name without vllm in it does, and so does a number that vLLM has not reached (``25.09``).
+    """
+    version = image.version if "vllm" in image.basename else None
+    own_count = version is not None and version.major > 0 and not is_upstream_image(image)
+    return None if own_count else version
 
 
 def find_dialect(

@@ -6,19 +6,19 @@ or would never publish.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from kvsync.core.arguments import has_flag, int_of, value_of
+from kvsync.core.arguments import FALSE, int_of, switch_of
 from kvsync.core.desired import EVENTS_LABEL
 from kvsync.core.releases import GATEWAY_PORT, GATEWAY_REPLAY_PORT, engine_release
 from kvsync.model.finding import EngineFinding, Refusal
 from kvsync.model.reasons import ModelReason
 from kvsync.model.spec import Dialect, EventsSpec
-from kvsync.model.workload import Container, Deployment
+from kvsync.model.workload import JSON, Container, Deployment
 
-_FALSE = frozenset({"0", "false", "no", "off"})
 _SIDE_CHANNEL = "VLLM_NIXL_SIDE_CHANNEL_PORT"
+_NODE = "the node's network, which its pods share (hostNetwork)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +30,18 @@ class Case:
     engine: EngineFinding
     events: EventsSpec
 
+    @property
+    def ranks(self) -> int:
+        """How many data-parallel ranks the engine runs, each with a publisher of its own."""
+        return max(1, int_of(self.container.words, "data-parallel-size", "dp") or 1)
+
 
 Rule = Callable[[Case], Refusal | None]
 
 
 def prefix_caching_disabled(case: Case) -> Refusal | None:
     """Without prefix caching the ports open and nothing is ever sent."""
-    words = case.container.words
-    switched_off = has_flag(words, "no-enable-prefix-caching") or (
-        (value_of(words, "enable-prefix-caching") or "").lower() in _FALSE
-    )
-    if not switched_off:
+    if switch_of(case.container.words, "enable-prefix-caching") is not False:
         return None
     return Refusal(
         ModelReason.PREFIX_CACHING_DISABLED,
@@ -54,7 +55,7 @@ def engine_v0(case: Case) -> Refusal | None:
     """Releases that can fall back to the old engine send no events from it."""
     version = case.engine.version
     fallback = version is not None and engine_release(version).v0_fallback
-    if not fallback or (case.container.env("VLLM_USE_V1") or "1").lower() not in _FALSE:
+    if not fallback or (case.container.env("VLLM_USE_V1") or "1").lower() not in FALSE:
         return None
     return Refusal(
         ModelReason.ENGINE_V0,
@@ -65,43 +66,56 @@ def engine_v0(case: Case) -> Refusal | None:
 
 
 def port_in_use(case: Case) -> Refusal | None:
-    """A publisher that cannot bind stops the engine."""
-    for port in (case.events.port, case.events.replay_port):
-        user = _user_of(case, port)
-        if user:
-            return Refusal(
-                ModelReason.PORT_IN_USE,
-                f"Port {port} of Deployment {case.base.name}'s pods is taken by {user}.",
-                "Set spec.events.port and spec.events.replayPort to free ports, or move the other "
-                f"(the gateway looks for events on {GATEWAY_PORT} and {GATEWAY_REPLAY_PORT} only).",
-            )
+    """A publisher that cannot bind stops the engine; each data-parallel rank binds one port further."""
+    users = dict(_ports_in_use(case))
+    for first in (case.events.port, case.events.replay_port):
+        taken = min((port for port in users if first <= port < first + case.ranks), default=0)
+        if taken or _on_the_node(case):
+            return _taken(case, taken or first, users.get(taken, _NODE))
     return None
 
 
-def _user_of(case: Case, port: int) -> str:
-    if case.engine.http_port == port:
-        return "the engine's own HTTP server (--port)"
-    if case.container.env(_SIDE_CHANNEL) == str(port):
-        return f"the engine's NIXL side channel ({_SIDE_CHANNEL})"
-    for container in case.base.containers:
-        if container.index != case.container.index and any(
-            declared.get("containerPort") == port and declared.get("protocol", "TCP") == "TCP"
-            for declared in container.ports
-        ):
-            return f"container {container.name}"
-    pod = case.base.template.get("spec") or {}
-    return (
-        "the node's network, which its pods share (hostNetwork)" if pod.get("hostNetwork") else ""
+def _taken(case: Case, port: int, user: str) -> Refusal:
+    return Refusal(
+        ModelReason.PORT_IN_USE,
+        f"Port {port} of Deployment {case.base.name}'s pods is taken by {user}.",
+        "Set spec.events.port and spec.events.replayPort to free ports, or move the other "
+        f"(the gateway looks for events on {GATEWAY_PORT} and {GATEWAY_REPLAY_PORT} only).",
     )
+
+
+def _on_the_node(case: Case) -> bool:
+    return bool((case.base.template.get("spec") or {}).get("hostNetwork"))
+
+
+def _ports_in_use(case: Case) -> Iterator[tuple[int, str]]:
+    for body in _neighbours(case):
+        for declared in body.get("ports") or ():
+            if declared.get("protocol", "TCP") == "TCP":
+                yield int(declared.get("containerPort") or 0), f"container {body.get('name')}"
+    side_channel = case.container.env(_SIDE_CHANNEL) or ""
+    if side_channel.isdecimal():
+        yield int(side_channel), f"the engine's NIXL side channel ({_SIDE_CHANNEL})"
+    yield case.engine.http_port, "the engine's own HTTP server (--port)"
+
+
+def _neighbours(case: Case) -> Iterator[JSON]:
+    """What runs beside the engine: the other containers, and init containers that never end."""
+    for container in case.base.containers:
+        if container.index != case.container.index:
+            yield container.body
+    for body in (case.base.template.get("spec") or {}).get("initContainers") or ():
+        if body.get("restartPolicy") == "Always":
+            yield body
 
 
 def data_parallel_ports(case: Case) -> Refusal | None:
     """Rank r publishes on port + r; where that meets the replay port the engine does not start."""
-    size = int_of(case.container.words, "data-parallel-size", "dp") or 1
+    size = case.ranks
     distance = abs(case.events.replay_port - case.events.port)
     if size < 2 or distance >= size:
         return None
-    safe = case.events.port + 100
+    safe = case.events.port + max(100, size)
     return Refusal(
         ModelReason.DATA_PARALLEL_PORTS,
         f"Deployment {case.base.name} runs {size} data-parallel ranks, which publish on ports "

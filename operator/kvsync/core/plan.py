@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kvsync.core.arguments import kv_event_words
+from kvsync.core.arguments import KV_EVENT_FLAGS, flag_of, kv_event_words
 from kvsync.core.desired import Desired, configure, desire
 from kvsync.core.detect import find_engine
 from kvsync.core.existing import satisfies
@@ -25,7 +25,7 @@ from kvsync.core.revert import contains_run, readable, record_of, strip
 from kvsync.model.finding import EngineFinding, Refusal
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import OWNER_ANNOTATION, Owner, parse_owner
-from kvsync.model.spec import KVEventSyncSpec
+from kvsync.model.spec import Dialect, KVEventSyncSpec
 from kvsync.model.workload import Container, Deployment
 
 
@@ -75,7 +75,7 @@ def plan(deployment: Deployment, ask: Ask) -> ModelPlan:
     if refusal is not None:
         return ModelPlan(Outcome.REFUSED, refusal=refusal)
     base = strip(deployment)
-    engine = find_engine(base, ask.spec.engine, ask.running_version)
+    engine = find_engine(base, ask.spec.engine, ask.running_version, written_dialect(deployment))
     if isinstance(engine, Refusal):
         return ModelPlan(Outcome.REFUSED, refusal=engine)
     container = base.container(engine.container)
@@ -93,6 +93,18 @@ def plan(deployment: Deployment, ask: Ask) -> ModelPlan:
         # Declared ports inform, they open nothing: no reason to restart a model that has its own.
         desired = replace(desired, ports=())
     return _compare(deployment, base, engine, desired, ask)
+
+
+def written_dialect(deployment: Deployment) -> Dialect | None:
+    """The dialect of our words on a workload, while they stand there."""
+    record = record_of(deployment)
+    container = deployment.container(record.container) if record else None
+    if record is None or record.args is None or container is None:
+        return None
+    if not contains_run(container.args, record.args.added):
+        return None
+    flags = any(flag_of(word) in KV_EVENT_FLAGS for word in record.args.added)
+    return Dialect.FLAGS if flags else Dialect.CONFIG_JSON
 
 
 def _foreign(deployment: Deployment, owner: Owner) -> Refusal | None:
