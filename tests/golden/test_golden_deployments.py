@@ -1,0 +1,68 @@
+"""Each Deployment of the corpus comes to its expected plan: outcome, reason, patch, resulting engine.
+
+A folder of ``deployments/`` holds the Deployment as its owner has it; ``sync.yaml``, where there is
+one, the object's spec and what the running engine answered; ``expected.yaml`` what must come of it.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from core.objects import Json, planned, spec_of
+from golden.files import check, load
+from kvsync.core.patch import apply
+from kvsync.core.plan import ModelPlan, Outcome, plan_undo
+from kvsync.model.workload import Deployment
+
+CORPUS = Path(__file__).parent / "deployments"
+CASES = sorted(path.name for path in CORPUS.iterdir())
+
+
+@pytest.fixture
+def rewrite(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--rewrite-golden"))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_golden_deployment(name: str, rewrite: bool) -> None:
+    body, sync = load(CORPUS / name / "deployment.yaml"), load(CORPUS / name / "sync.yaml")
+    made = planned(body, spec_of(**sync.get("spec", {})), running=sync.get("runningVersion"))
+    after = apply(body, made.patch)
+    check(CORPUS / name / "expected.yaml", expectation(made, after), rewrite=rewrite)
+    assert apply(after, made.undo) == body
+    assert apply(after, plan_undo(Deployment(after))) == body
+
+
+def expectation(made: ModelPlan, after: Json) -> Json:
+    found: Json = {"outcome": made.outcome.value}
+    if made.refusal is not None:
+        return {**found, "reason": str(made.refusal.reason), "message": str(made.refusal)}
+    assert made.engine is not None
+    container = Deployment(after).container(made.engine.container)
+    assert container is not None
+    found["engine"] = {
+        "container": container.name,
+        "version": str(made.engine.version) if made.engine.version else None,
+        "found": made.engine.version_source.value,
+        "dialect": made.engine.dialect.value,
+        "httpPort": made.engine.http_port,
+    }
+    found["args"] = list(container.args)
+    found["ports"] = [dict(port) for port in container.ports]
+    found["labels"] = dict(Deployment(after).template_labels)
+    if made.outcome is Outcome.CHANGE:
+        found["patch"] = [_readable(operation) for operation in made.patch]
+    return found
+
+
+def _readable(operation: Json) -> Json:
+    """The record's text is no expectation of a person's: its promises have tests of their own."""
+    if operation["op"] != "add" or "/annotations" not in operation["path"]:
+        return operation
+    if isinstance(operation["value"], dict):
+        return {**operation, "value": sorted(operation["value"])}
+    return {**operation, "value": "…"}
+
+
+def test_the_corpus_is_worth_its_name() -> None:
+    assert len(CASES) >= 60
