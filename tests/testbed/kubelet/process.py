@@ -15,10 +15,16 @@ KEPT_LINES = 5000
 LAST_WORDS = 5
 LONGEST_WORDS = 2048
 
-# $1 is the number of mounts; each is source, target, ro or rw, make or keep.
+CHECKOUT = Path(__file__).resolve().parents[3]
+
+# $1 is a folder to be seen again behind the private /tmp, or empty; $2 is the number of mounts,
+# each of them source, target, ro or rw, make or keep.
 _SETUP = """
 set -e
+seen=$1; shift
+if [ -n "$seen" ]; then mkdir -p /run/testbed/seen; mount --bind "$seen" /run/testbed/seen; fi
 mount -t tmpfs tmpfs /tmp
+if [ -n "$seen" ]; then mkdir -p "$seen"; mount --bind /run/testbed/seen "$seen"; fi
 n=$1; shift
 while [ "$n" -gt 0 ]; do
   if [ "$4" = make ]; then if [ -d "$1" ]; then mkdir -p "$2"; else mkdir -p "${2%/*}"; : >> "$2"; fi; fi
@@ -50,7 +56,9 @@ class ContainerProcess:
         folder: str,
     ) -> None:
         """Start it in the network namespace at the path ``network``."""
-        words: list[str] = [str(len(mounts))]
+        # The stand-ins run from the checkout, which a container's own /tmp would hide.
+        seen = str(CHECKOUT) if CHECKOUT.is_relative_to("/tmp") else ""
+        words: list[str] = [seen, str(len(mounts))]
         for mount in mounts:
             access, make = "ro" if mount.read_only else "rw", "make" if mount.make else "keep"
             words += [str(volumes / mount.source), mount.target, access, make]
