@@ -67,8 +67,7 @@ def rollback_action(view: ModelView) -> Action:
         OWNER_ANNOTATION: view.deployment.annotations[OWNER_ANNOTATION],
         REJECTED_ANNOTATION: dump_rejection(rejection),
     }
-    metadata = {**base.body["metadata"], "annotations": annotations}
-    target = {**base.body, "metadata": metadata}
+    target = base.with_annotations(annotations).body
     operations = guarded(view.deployment, difference(view.deployment.body, target))
     note = f"Restored Deployment {view.name} to what it was: {view.message}"
     return _on(view.deployment, operations, "RolledBack", note)
@@ -114,8 +113,7 @@ def retain_actions(
     actions = []
     for deployment in models:
         annotations = {k: v for k, v in deployment.annotations.items() if k != OWNER_ANNOTATION}
-        metadata = {**deployment.body["metadata"], "annotations": annotations}
-        operations = difference(deployment.body, {**deployment.body, "metadata": metadata})
+        operations = difference(deployment.body, deployment.with_annotations(annotations).body)
         note = f"Left Deployment {deployment.name} configured (deletionPolicy Retain)."
         actions.append(_on(deployment, guarded(deployment, operations), "Retained", note))
     operations_of_gateway = plan_retain(gateway, mark_of(sync)) if gateway else ()

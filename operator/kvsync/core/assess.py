@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, replace
 
-from kvsync.core.arguments import int_of
+from kvsync.core.arguments import data_parallel_ranks
 from kvsync.core.desired import EVENTS_LABEL
 from kvsync.core.plan import Ask, ModelPlan, Outcome, plan
 from kvsync.core.revert import contains_run, record_of
@@ -183,7 +183,7 @@ def _ranks(deployment: Deployment, planned: ModelPlan) -> int:
     assert planned.engine is not None  # only a refused plan has none
     container = deployment.container(planned.engine.container)
     words = container.words if container else ()
-    return max(1, int_of(words, "data-parallel-size", "dp") or 1)
+    return data_parallel_ranks(words)
 
 
 def _targets(pods: tuple[Pod, ...], ranks: int, observed: Observed) -> tuple[Target, ...]:

@@ -107,20 +107,15 @@ def configure(base: Deployment, desired: Desired, owner: Owner, at: int) -> Depl
             f"no container {desired.container!r}"
         )  # pragma: no cover - guarded by detect
     record = _record(base, container, desired, at)
-    template = _with_labels(base.template, desired.labels)
-    template = _with_container(template, container.index, _configured(container.body, record))
-    metadata = base.body["metadata"]
     annotations = {
         **base.annotations,
         OWNER_ANNOTATION: str(owner),
         RECORD_ANNOTATION: dump_record(record),
     }
-    return Deployment(
-        {
-            **base.body,
-            "metadata": {**metadata, "annotations": annotations},
-            "spec": {**base.body["spec"], "template": template},
-        }
+    return (
+        base.with_template(_with_labels(base.template, desired.labels))
+        .with_container(container.index, _configured(container.body, record))
+        .with_annotations(annotations)
     )
 
 
@@ -157,12 +152,3 @@ def _with_labels(template: Mapping[str, Any], labels: Mapping[str, str]) -> dict
     metadata = template.get("metadata") or {}
     merged = {**(metadata.get("labels") or {}), **labels}
     return {**template, "metadata": {**metadata, "labels": merged}}
-
-
-def _with_container(
-    template: Mapping[str, Any], index: int, body: Mapping[str, Any]
-) -> dict[str, Any]:
-    spec = template["spec"]
-    containers = [*spec["containers"]]
-    containers[index] = body
-    return {**template, "spec": {**spec, "containers": containers}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from kvsync.core.patch import Operation, difference
@@ -158,7 +158,7 @@ def _configured(base: Deployment, index: int, wanted: Mapping[str, str], at: int
         annotations_absent=base.body["metadata"].get("annotations") is None,
     )
     annotations = {**base.annotations, RECORD_ANNOTATION: dump_record(record)}
-    return _with_env(_with_annotations(base, annotations), index, env)
+    return _with_env(base.with_annotations(annotations), index, env)
 
 
 def merge_env(
@@ -197,7 +197,7 @@ def strip_gateway(deployment: Deployment) -> Deployment:
     stripped = deployment
     if deployment.body["metadata"].get("annotations") is not None:
         absent = bool(record and record.annotations_absent) and not annotations
-        stripped = _with_annotations(deployment, None if absent else annotations)
+        stripped = deployment.with_annotations(None if absent else annotations)
     container = deployment.container(record.container) if record else None
     if record is None or container is None or container.body.get("env") is None:
         return stripped
@@ -221,30 +221,12 @@ def _undo_env(env: Sequence[Mapping[str, Any]], record: Record) -> list[Mapping[
 def _with_env(
     deployment: Deployment, index: int, env: Sequence[Mapping[str, Any]] | None
 ) -> Deployment:
-    template = deployment.template
-    containers = [dict(body) for body in template["spec"]["containers"]]
-    if env is None:
-        containers[index].pop("env", None)
-    else:
-        containers[index]["env"] = list(env)
-    spec = {**template["spec"], "containers": containers}
-    return Deployment(
-        {
-            **deployment.body,
-            "spec": {**deployment.body["spec"], "template": {**template, "spec": spec}},
-        }
-    )
-
-
-def _with_annotations(deployment: Deployment, annotations: Mapping[str, str] | None) -> Deployment:
-    metadata = {k: v for k, v in deployment.body["metadata"].items() if k != "annotations"}
-    if annotations is not None:
-        metadata["annotations"] = dict(annotations)
-    return replace(deployment, body={**deployment.body, "metadata": metadata})
+    body = {k: v for k, v in deployment.containers[index].body.items() if k != "env"}
+    return deployment.with_container(index, body if env is None else {**body, "env": list(env)})
 
 
 def _with_owners(deployment: Deployment, owners: Sequence[str]) -> Deployment:
     annotations = {k: v for k, v in deployment.annotations.items() if k != OWNERS_ANNOTATION}
     if owners:
         annotations[OWNERS_ANNOTATION] = ",".join(owners)
-    return _with_annotations(deployment, annotations)
+    return deployment.with_annotations(annotations)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from kvsync.core.arguments import FALSE, int_of, switch_of
+from kvsync.core.arguments import FALSE, data_parallel_ranks, switch_of
 from kvsync.core.desired import EVENTS_LABEL
 from kvsync.core.releases import GATEWAY_PORT, GATEWAY_REPLAY_PORT, engine_release
 from kvsync.model.finding import EngineFinding, Refusal
@@ -32,8 +32,8 @@ class Case:
 
     @property
     def ranks(self) -> int:
-        """How many data-parallel ranks the engine runs, each with a publisher of its own."""
-        return max(1, int_of(self.container.words, "data-parallel-size", "dp") or 1)
+        """How many data-parallel ranks the engine runs."""
+        return data_parallel_ranks(self.container.words)
 
 
 Rule = Callable[[Case], Refusal | None]

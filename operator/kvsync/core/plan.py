@@ -163,8 +163,7 @@ def _owned(planned: ModelPlan, deployment: Deployment, ask: Ask) -> ModelPlan:
     if mark is not None or record_of(deployment) is None:
         return planned
     annotations = {**deployment.annotations, OWNER_ANNOTATION: str(ask.owner)}
-    metadata = {**deployment.body["metadata"], "annotations": annotations}
-    target = {**deployment.body, "metadata": metadata}
+    target = deployment.with_annotations(annotations).body
     return replace(
         planned,
         outcome=Outcome.CHANGE,

@@ -112,6 +112,24 @@ class Deployment:
         wanted = self.body["spec"].get("replicas")
         return 1 if wanted is None else int(wanted)
 
+    def with_annotations(self, annotations: Mapping[str, str] | None) -> Deployment:
+        """The same object with these annotations of its own; None leaves the field out."""
+        metadata = {k: v for k, v in self.body["metadata"].items() if k != "annotations"}
+        if annotations is not None:
+            metadata["annotations"] = dict(annotations)
+        return Deployment({**self.body, "metadata": metadata})
+
+    def with_template(self, template: JSON) -> Deployment:
+        """The same object with another pod template."""
+        return Deployment({**self.body, "spec": {**self.body["spec"], "template": template}})
+
+    def with_container(self, index: int, body: JSON) -> Deployment:
+        """The same object with another container in that place."""
+        spec = self.template["spec"]
+        containers = [*spec["containers"]]
+        containers[index] = body
+        return self.with_template({**self.template, "spec": {**spec, "containers": containers}})
+
     @property
     def rollout(self) -> Rollout:
         """How far the current template has reached the pods."""
