@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 RECORD_ANNOTATION = "kvsync.aibrix.ai/record"
@@ -68,6 +69,7 @@ def dump_record(record: Record) -> str:
     return _compact({**payload, "sum": _checksum(payload)})
 
 
+@lru_cache(maxsize=1024)
 def load_record(text: str) -> Record:
     """The record in an annotation's value.
 

@@ -37,6 +37,7 @@ class World:
         self._pods = pods
         self._written: dict[tuple[str, Key], Json] = {}
         self._pods_of: dict[Key, set[Key]] = {}
+        self._maker_of: dict[Key, str] = {}
         self.syncs: dict[Key, Json] = {}
 
     def note_written(self, kind: str, body: Json) -> None:
@@ -47,12 +48,12 @@ class World:
     def pod_changed(self, key: Key, pod: Json | None) -> str:
         """Keep the index of pods by Deployment. Returns the Deployment's name, or an empty string."""
         if pod is None:
-            owners = [owner for owner, keys in self._pods_of.items() if key in keys]
-            for owner in owners:
-                self._pods_of[owner].discard(key)
-            return owners[0][1] if owners else ""
+            name = self._maker_of.pop(key, "")
+            self._pods_of.get((key[0], name), set()).discard(key)
+            return name
         name = Pod(pod).deployment
         if name:
+            self._maker_of[key] = name
             self._pods_of.setdefault((key[0], name), set()).add(key)
         return name
 
