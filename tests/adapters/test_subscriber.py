@@ -26,7 +26,7 @@ def target(port: int, replay: int = 0, topic: str = "") -> Target:
 
 async def verdict_of(wanted: Target, reason: SourceReason) -> Verdict:
     """Watch until the verdict is this one; the failure names the last one."""
-    subscriber = Subscriber(on_change=lambda _: None, decode=decode_batch, read_replay=parse_replay)
+    subscriber = Subscriber(decode=decode_batch, read_replay=parse_replay)
     try:
         subscriber.set_targets({KEY: wanted})
         end = time.monotonic() + DEADLINE
@@ -91,7 +91,7 @@ async def test_a_closed_port() -> None:
 async def test_a_port_that_opens_later_recovers(context: zmq.Context[zmq.Socket[bytes]]) -> None:
     port = free_pair()
     wanted = target(port)
-    subscriber = Subscriber(on_change=lambda _: None, decode=decode_batch, read_replay=parse_replay)
+    subscriber = Subscriber(decode=decode_batch, read_replay=parse_replay)
     try:
         subscriber.set_targets({KEY: wanted})
         await asyncio.sleep(0.3)
@@ -183,7 +183,7 @@ async def test_wrong_content(
 
 
 async def test_targets_are_level_triggered() -> None:
-    subscriber = Subscriber(on_change=lambda _: None, decode=decode_batch, read_replay=parse_replay)
+    subscriber = Subscriber(decode=decode_batch, read_replay=parse_replay)
     try:
         one = target(free_pair())
         subscriber.set_targets({KEY: one})

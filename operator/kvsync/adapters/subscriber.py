@@ -58,19 +58,17 @@ def endpoint(host: str, port: int) -> str:
 
 
 class Subscriber:
-    """Watches sources from one event loop. ``on_change`` is called when a verdict may have changed."""
+    """Watches sources from one event loop; :meth:`observation` tells what was seen so far."""
 
     def __init__(
         self,
         *,
-        on_change: Callable[[SourceKey], None],
         decode: Decode,
         read_replay: ReadReplay,
         interval: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
     ) -> None:
-        self._on_change = on_change
         self._decode = decode
         self._read_replay = read_replay
         self._interval = interval
@@ -135,26 +133,9 @@ class Subscriber:
             calm = now >= calm_at
             if calm:
                 calm_at = now + CALM_SWEEP
-            for key, source in list(self._sources.items()):
-                if not (calm or source.restless):
-                    continue
-                before = source.seen
-                source.look(now)
-                if _gist(before) != _gist(source.seen):
-                    self._on_change(key)
-
-
-def _gist(seen: Observation) -> tuple[object, ...]:
-    """What of an observation may change a verdict, counters left aside."""
-    return (
-        seen.handshake_at is None,
-        seen.failure,
-        seen.batches > 0,
-        seen.wrong_topic,
-        seen.undecodable,
-        seen.replay_answered_at is None,
-        seen.restarts,
-    )
+            for source in list(self._sources.values()):
+                if calm or source.restless:
+                    source.look(now)
 
 
 class _Source:

@@ -98,7 +98,6 @@ async def watch_objects(
     on_object: OnObject,
     access: Access,
     namespaces: tuple[str, ...],
-    ready: asyncio.Event,
     stop: asyncio.Event,
 ) -> None:
     """Follow KVEventSync objects until ``stop`` is set. Returns early when kopf gives up."""
@@ -107,6 +106,5 @@ async def watch_objects(
         settings=make_settings(),
         namespaces=namespaces,
         clusterwide=not namespaces,
-        ready_flag=ready,
         stop_flag=stop,
     )

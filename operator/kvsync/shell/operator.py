@@ -48,7 +48,6 @@ class Operator:
     def __init__(self, settings: Settings, access: Access, kube: Kube) -> None:
         self._settings = settings
         self._access = access
-        self._kube = kube
         self._queue: WorkQueue[Key] = WorkQueue()
         self._acts: dict[Key, int] = {}
         namespaces = settings.watched
@@ -69,9 +68,7 @@ class Operator:
         )
         self._world = World(settings, self._deployments.store, self._pods.store)
         self._recorder = EventRecorder(kube)
-        self._subscriber = Subscriber(
-            on_change=lambda _: None, decode=decode_batch, read_replay=parse_replay
-        )
+        self._subscriber = Subscriber(decode=decode_batch, read_replay=parse_replay)
         self._engines = EngineHTTP()
         self._probes = Probes(self._subscriber, self._queue.add, time.monotonic)
         self._interviews = Interviews(self._engines, self._queue.add)
@@ -90,13 +87,10 @@ class Operator:
         Raises:
             RuntimeError: the watch of KVEventSync objects ended by itself.
         """
-        ready = asyncio.Event()
         followers = [asyncio.create_task(self._deployments.run())]
         followers.append(asyncio.create_task(self._pods.run()))
         objects = asyncio.create_task(
-            watch_objects(
-                self._object_changed, self._access, self._settings.namespaces, ready, stop
-            )
+            watch_objects(self._object_changed, self._access, self._settings.namespaces, stop)
         )
         try:
             await self._await_synced(stop)
@@ -132,13 +126,12 @@ class Operator:
     def _object_changed(self, key: Key, body: Json | None) -> None:
         if body is None:
             self._world.sync_gone(key)
+            # Others may share its gateway or its models.
+            for other in self._world.syncs:
+                self._queue.add(other)
         else:
             self._world.syncs[key] = body
         self._queue.add(key)
-        # Others may share its gateway or its models.
-        for other in self._world.syncs:
-            if other != key and body is None:
-                self._queue.add(other)
 
     def _deployment_changed(self, key: Key, _: Json | None, new: Json | None) -> None:
         if new is None:

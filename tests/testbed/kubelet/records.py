@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-PULL_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff"})
-
 
 class Role(Enum):
     """What a container is to its pod."""
