@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from e2e.manifests import Object
+from testbed.api import rolled_out
 from testbed.bed import Bed
 from testbed.waiting import wait_for
 
@@ -111,17 +112,7 @@ class Scene:
 
     def wait_available(self, name: str) -> None:
         """Wait until a Deployment is rolled out and available."""
-
-        def rolled_out() -> bool:
-            body = self.deployment(name)
-            status, wanted = body.get("status", {}), body["spec"]["replicas"]
-            counts = [
-                status.get(k, 0) for k in ("updatedReplicas", "availableReplicas", "replicas")
-            ]
-            seen = status.get("observedGeneration", 0) >= body["metadata"]["generation"]
-            return seen and counts == [wanted] * 3
-
-        self.wait(f"Deployment {name} available", rolled_out)
+        self.wait(f"Deployment {name} available", lambda: rolled_out(self.deployment(name)))
 
     def delete_sync(self, name: str, deadline: float = DEADLINE) -> None:
         """Delete a KVEventSync and wait until it is gone."""

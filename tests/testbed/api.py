@@ -236,6 +236,14 @@ class Api:
         return _path(resource, metadata["name"] if named else "", where)
 
 
+def rolled_out(deployment: Object) -> bool:
+    """Whether every pod of a Deployment is of its current template and available."""
+    status, wanted = deployment.get("status", {}), deployment["spec"]["replicas"]
+    seen = status.get("observedGeneration", 0) >= deployment["metadata"]["generation"]
+    counts = [status.get(k, 0) for k in ("updatedReplicas", "availableReplicas", "replicas")]
+    return bool(seen) and counts == [wanted] * 3
+
+
 def objects_of(source: Source) -> Objects:
     """The objects of a YAML file (a Path), a YAML text (a str), one object or several."""
     if isinstance(source, dict):

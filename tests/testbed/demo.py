@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from testbed.api import Api
+from testbed.api import Api, rolled_out
 from testbed.bed import Bed
 from testbed.enter import keep
 from testbed.waiting import wait_for
@@ -192,11 +192,7 @@ class Demo:
         return wait_for(is_so, 60.0, what=what, pause=0.1)
 
     def _available(self, name: str, namespace: str) -> bool:
-        body = self._api.get("deployments", name, namespace)
-        status, wanted = body.get("status", {}), body["spec"]["replicas"]
-        seen = status.get("observedGeneration", 0) >= body["metadata"]["generation"]
-        counts = [status.get(k, 0) for k in ("updatedReplicas", "availableReplicas", "replicas")]
-        return seen and counts == [wanted] * 3
+        return rolled_out(self._api.get("deployments", name, namespace))
 
     def _template(self, name: str, namespace: str) -> Object:
         template: Object = self._api.get("deployments", name, namespace)["spec"]["template"]
