@@ -100,11 +100,6 @@ class ControlPlane:
         return self.directory / "kubeconfigs" / "admin.yaml"
 
     @property
-    def memory_bytes(self) -> dict[str, int]:
-        """Resident memory of each program now."""
-        return {process.name: process.rss_bytes() for process in self._processes}
-
-    @property
     def pids(self) -> dict[str, int]:
         """The process id of each running program."""
         return {process.name: process.pid for process in self._processes}

@@ -77,12 +77,3 @@ class Process:
         """Ask it to end, without waiting; :meth:`stop` waits."""
         if self._popen.poll() is None:
             self._popen.send_signal(signal.SIGTERM)
-
-    def rss_bytes(self) -> int:
-        """Its resident memory now, bytes (proc(5), VmRSS); 0 when it has ended."""
-        try:
-            status = Path(f"/proc/{self.pid}/status").read_text()
-        except OSError:
-            return 0
-        sizes = [line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")]
-        return int(sizes[0]) * 1024 if sizes else 0

@@ -1,14 +1,14 @@
 """The kubelet's own endpoint: container logs, as the API server asks for them."""
 
-import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aiohttp import web
 
 from testbed.kubelet.pod import PodRunner
+from testbed.kubelet.process import ContainerProcess
 
 FindPod = Callable[[str, str], PodRunner | None]
 
@@ -26,7 +26,7 @@ class LogServer:
         """Listen; the port."""
         app = web.Application()
         app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self._logs)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
         await self._runner.setup()
         await web.TCPSite(self._runner, address, 0, ssl_context=self._tls).start()
         port: int = self._runner.addresses[0][1]
@@ -38,12 +38,10 @@ class LogServer:
         if container is None:
             raise web.HTTPNotFound(text="no such container runs here")
         query = request.query
-        process = container.process
-        if query.get("previous") == "true":
-            if container.previous is None:
-                raise web.HTTPBadRequest(text="previous terminated container not found")
-            process = container.previous
-        lines = list(process.lines)
+        process = container.logged(previous=query.get("previous") == "true")
+        if process is None:
+            raise web.HTTPBadRequest(text="previous terminated container not found")
+        lines, seen = list(process.lines), process.written
         if since := _since(query.get("sinceTime", ""), query.get("sinceSeconds", "")):
             lines = [(at, line) for at, line in lines if at >= since]
         if tail := query.get("tailLines"):
@@ -55,18 +53,9 @@ class LogServer:
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
         await response.prepare(request)
         await response.write(data)
-        seen = len(process.lines)
-        while query.get("follow") == "true" and process.pid is not None:
-            async with process.grown:
-                with_timeout = asyncio.wait_for(process.grown.wait(), 5)
-                try:
-                    await with_timeout
-                except TimeoutError:
-                    continue
-            fresh = list(process.lines)[seen:]
-            seen += len(fresh)
-            text = "".join(_text(at, line, stamped=stamped) for at, line in fresh)
-            await response.write(text.encode())
+        if query.get("follow") == "true":
+            async for at, line in _follow(process, seen):
+                await response.write(_text(at, line, stamped=stamped).encode())
         await response.write_eof()
         return response
 
@@ -74,6 +63,13 @@ class LogServer:
         """Stop listening."""
         if self._runner is not None:
             await self._runner.cleanup()
+
+
+async def _follow(process: ContainerProcess, seen: int) -> AsyncIterator[tuple[datetime, str]]:
+    while fresh := await process.more(seen):
+        seen = process.written
+        for line in fresh:
+            yield line
 
 
 def _since(time: str, seconds: str) -> datetime | None:

@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import aiohttp
+
 from testbed.kubelet.client import STRATEGIC, Client, RefusedError
 from testbed.kubelet.environment import Reference, Sources, decoded, environment, references
-from testbed.kubelet.fields import ConfigError, Object
+from testbed.kubelet.fields import ConfigError, Object, field_value
 from testbed.kubelet.images import IMAGE_VARIABLE, ImageTable, command_line
 from testbed.kubelet.mounts import plan_mounts
 from testbed.kubelet.process import ContainerProcess
@@ -20,8 +23,11 @@ from testbed.kubelet.supervisor import NoImageError, Supervisor
 from testbed.network import Attachment, Network
 
 KINDS = {"configmap": "configmaps", "secret": "secrets"}
-TOKEN_SECONDS = 86400
+TOKEN_SECONDS = 86400  # not renewed: a bed lives for less than a day
 QUIET = 0.02  # seconds that changes are collected for before the status is written
+RETRY = 0.5  # seconds until what did not get through is tried again
+
+log = logging.getLogger(__name__)
 
 
 class PodRunner:
@@ -50,20 +56,20 @@ class PodRunner:
         self._dirty = asyncio.Event()
         self._written: Object | None = None
         self._ending: asyncio.Task[None] | None = None
-        policy = pod["spec"].get("restartPolicy", "Always")
-        self.supervisors = [
-            self._supervisor(container, role, policy) for container, role in _roles(pod)
-        ]
+        self.supervisors = [self._supervisor(container, role) for container, role in _roles(pod)]
+        self._runs: list[asyncio.Task[bool]] = []
         self._tasks = [
             asyncio.create_task(self._write_status()),
             asyncio.create_task(self._run()),
         ]
 
-    def _supervisor(self, container: Object, role: Role, policy: str) -> Supervisor:
+    def _supervisor(self, container: Object, role: Role) -> Supervisor:
+        spec = self.pod["spec"]
         return Supervisor(
             container,
             role,
-            policy,
+            spec.get("restartPolicy", "Always"),
+            float(spec.get("terminationGracePeriodSeconds", 30)),
             self._launch,
             lambda: self._attachment.address if self._attachment else "",
             self._client.session,
@@ -90,16 +96,24 @@ class PodRunner:
     async def _run(self) -> None:
         self._attachment = await self._network.attach()
         self._dirty.set()
-        await self._make_volumes()
-        group: list[asyncio.Task[bool]] = []
+        await self._mount()
         for each in self.supervisors:
             task = asyncio.create_task(each.run())
-            group.append(task)
-            self._tasks.append(task)  # type: ignore[arg-type]
+            self._runs.append(task)
             if each.record.role is Role.INIT and not await task:
                 return
             if each.record.role is Role.SIDECAR:
                 await each.started.wait()
+
+    async def _mount(self) -> None:
+        """Make the volumes, waiting (ContainerCreating) while a ConfigMap or Secret is missing."""
+        self._volumes.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                return await self._make_volumes()
+            except (ConfigError, RefusedError, aiohttp.ClientError, TimeoutError) as error:
+                log.warning("%s/%s: volumes: %s", self.namespace, self.name, error)
+            await asyncio.sleep(RETRY)
 
     async def _make_volumes(self) -> None:
         for volume in self.pod["spec"].get("volumes", ()):
@@ -112,9 +126,9 @@ class PodRunner:
 
     async def _content(self, volume: Object) -> dict[str, str]:
         if "configMap" in volume:
-            return await self._data(("configmap", volume["configMap"]["name"]))
+            return await self._files("configmap", volume["configMap"]["name"], volume["configMap"])
         if "secret" in volume:
-            return await self._data(("secret", volume["secret"]["secretName"]))
+            return await self._files("secret", volume["secret"]["secretName"], volume["secret"])
         found: dict[str, str] = {}
         for source in (volume.get("projected") or {}).get("sources", ()):
             found |= await self._projected(source)
@@ -123,12 +137,11 @@ class PodRunner:
     async def _projected(self, source: Object) -> dict[str, str]:
         if "serviceAccountToken" in source:
             return {source["serviceAccountToken"]["path"]: await self._token()}
-        if "configMap" in source:
-            data = await self._data(("configmap", source["configMap"]["name"]))
-            items = source["configMap"].get("items") or [{"key": k, "path": k} for k in data]
-            return {item["path"]: data.get(item["key"], "") for item in items}
+        for field, kind in (("configMap", "configmap"), ("secret", "secret")):
+            if field in source:
+                return await self._files(kind, source[field]["name"], source[field])
         items = (source.get("downwardAPI") or {}).get("items", ())
-        return {item["path"]: self.namespace for item in items}
+        return {i["path"]: field_value(i["fieldRef"]["fieldPath"], self.pod) for i in items}
 
     async def _token(self) -> str:
         account = self.pod["spec"].get("serviceAccountName", "default")
@@ -138,9 +151,13 @@ class PodRunner:
         answer = await self._client.request("POST", path, body)
         return str(answer["status"]["token"])
 
-    async def _data(self, reference: Reference) -> dict[str, str]:
-        found = await self._fetch(reference)
-        return decoded(reference[0], found) if found else {}
+    async def _files(self, kind: str, name: str, source: Object) -> dict[str, str]:
+        found = await self._fetch((kind, name))
+        if found is None and not source.get("optional"):
+            raise ConfigError(f'{kind} "{name}" not found in namespace {self.namespace}')
+        data = decoded(kind, found) if found else {}
+        items = source.get("items") or [{"key": key, "path": key} for key in data]
+        return {item["path"]: data[item["key"]] for item in items if item["key"] in data}
 
     async def _fetch(self, reference: Reference) -> Object | None:
         kind, name = reference
@@ -189,8 +206,13 @@ class PodRunner:
             await self._dirty.wait()
             await asyncio.sleep(QUIET)
             self._dirty.clear()
-            with contextlib.suppress(RefusedError, OSError, TimeoutError):
+            try:
                 await self._report(stopped=False)
+            except RefusedError as error:
+                log.warning("%s/%s: status: %s", self.namespace, self.name, error)
+            except (aiohttp.ClientError, OSError, TimeoutError):
+                await asyncio.sleep(RETRY)
+                self._dirty.set()
 
     async def _report(self, *, stopped: bool) -> None:
         address = self._attachment.address if self._attachment else ""
@@ -209,7 +231,7 @@ class PodRunner:
         await asyncio.gather(*(each.stop(grace) for each in mains))
         for each in reversed([s for s in self.supervisors if s.record.role is Role.SIDECAR]):
             await each.stop(min(grace, 2.0))
-        for task in self._tasks:
+        for task in (*self._tasks, *self._runs):
             task.cancel()
         if self._attachment is not None:
             await self._network.detach(self._attachment)

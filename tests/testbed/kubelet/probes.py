@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 
 from testbed.kubelet.fields import Object
+from testbed.kubelet.process import ContainerProcess
 
 OnResult = Callable[[bool], None]
 
@@ -65,18 +66,22 @@ async def tcp_open(host: str, port: int, timeout: float) -> bool:
     return True
 
 
-async def run_in(pid: int, command: list[str], timeout: float) -> bool:
-    """Whether a command in the namespaces of a process ends with 0."""
-    process = await asyncio.create_subprocess_exec(
+async def run_in(process: ContainerProcess, command: list[str], timeout: float) -> bool:
+    """Whether a command in a container, with its environment, ends with 0 in time."""
+    pid = process.pid
+    if pid is None:
+        return False
+    running = await asyncio.create_subprocess_exec(
         *("nsenter", f"--target={pid}", "--net", "--mount", "--pid", *command),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
+        env=process.environment,
     )
     try:
         async with asyncio.timeout(timeout):
-            return await process.wait() == 0
+            return await running.wait() == 0
     except TimeoutError:
-        process.kill()
-        await process.wait()
+        running.kill()
+        await running.wait()
         return False

@@ -17,31 +17,45 @@ LONGEST_WORDS = 2048
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
-# $1 is a folder to be seen again behind the private /tmp, or empty; $2 is the number of mounts,
-# each of them source, target, ro or rw, make or keep.
+# $1 is the pod's folder of volumes, $2 a folder to be seen again behind the private /tmp, or empty,
+# $3 the number of mounts, each of them source below $1, target, ro or rw, make or keep.
+# The private folders hide what the mounts come from: it is held in /dev/shm until all is in place.
 _SETUP = """
 set -e
-seen=$1; shift
-if [ -n "$seen" ]; then mkdir -p /run/testbed/seen; mount --bind "$seen" /run/testbed/seen; fi
+mount -t tmpfs tmpfs /dev/shm
+mkdir /dev/shm/volumes /dev/shm/seen
+mount --bind "$1" /dev/shm/volumes
+seen=$2; n=$3; shift 3
+if [ -n "$seen" ]; then mount --bind "$seen" /dev/shm/seen; fi
 mount -t tmpfs tmpfs /tmp
-if [ -n "$seen" ]; then mkdir -p "$seen"; mount --bind /run/testbed/seen "$seen"; fi
-n=$1; shift
+mount -t tmpfs tmpfs /run
+if [ -n "$seen" ]; then mkdir -p "$seen"; mount --bind /dev/shm/seen "$seen"; umount /dev/shm/seen; fi
 while [ "$n" -gt 0 ]; do
-  if [ "$4" = make ]; then if [ -d "$1" ]; then mkdir -p "$2"; else mkdir -p "${2%/*}"; : >> "$2"; fi; fi
-  mount --bind "$1" "$2"
+  from=/dev/shm/volumes/$1
+  if [ "$4" = make ]; then if [ -d "$from" ]; then mkdir -p "$2"; else mkdir -p "${2%/*}"; : >> "$2"; fi; fi
+  mount --bind "$from" "$2"
   if [ "$3" = ro ]; then mount -o remount,bind,ro "$2"; fi
   shift 4; n=$((n-1))
 done
+umount /dev/shm/volumes; rmdir /dev/shm/volumes /dev/shm/seen
+rm -rf /run/mount  # mount(8) notes there what it did
 cd "$1"; shift
 exec "$@"
 """
 
 
 class ContainerProcess:
-    """A running container. ``lines`` holds what it wrote, each with the time."""
+    """A running container. ``lines`` holds the end of what it wrote, each line with the time.
+
+    ``written`` counts all lines, also those no longer kept; ``grown`` is notified of new ones and
+    of the end.
+    """
 
     def __init__(self) -> None:
         self.lines: deque[tuple[datetime, str]] = deque(maxlen=KEPT_LINES)
+        self.written = 0
+        self.ended = False
+        self.environment: Mapping[str, str] = {}
         self.grown = asyncio.Condition()
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -58,11 +72,14 @@ class ContainerProcess:
         """Start it in the network namespace at the path ``network``."""
         # The stand-ins run from the checkout, which a container's own /tmp would hide.
         seen = str(CHECKOUT) if CHECKOUT.is_relative_to("/tmp") else ""
-        words: list[str] = [seen, str(len(mounts))]
+        self.environment = dict(environment)
+        words: list[str] = [str(volumes), seen, str(len(mounts))]
         for mount in mounts:
             access, make = "ro" if mount.read_only else "rw", "make" if mount.make else "keep"
-            words += [str(volumes / mount.source), mount.target, access, make]
+            words += [mount.source, mount.target, access, make]
         self._process = await asyncio.create_subprocess_exec(
+            # A killed kubelet takes its containers along: nobody else would end them.
+            *("setpriv", "--pdeathsig", "KILL", "--"),
             "nsenter",
             f"--net={network}",
             "unshare",
@@ -71,7 +88,7 @@ class ContainerProcess:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            env=dict(environment),
+            env=self.environment,
             start_new_session=True,
             limit=1 << 20,
         )
@@ -88,8 +105,16 @@ class ContainerProcess:
             if not line:
                 return
             self.lines.append((datetime.now(UTC), line.decode(errors="replace").rstrip("\n")))
+            self.written += 1
             async with self.grown:
                 self.grown.notify_all()
+
+    async def more(self, seen: int) -> list[tuple[datetime, str]]:
+        """The kept lines after the first ``seen`` ones, once there are any; none at the end."""
+        async with self.grown:
+            await self.grown.wait_for(lambda: self.written > seen or self.ended)
+        fresh = min(self.written - seen, len(self.lines))
+        return list(self.lines)[len(self.lines) - fresh :]
 
     async def wait(self) -> int:
         """The exit code; 128 + N after signal N."""
@@ -98,6 +123,7 @@ class ContainerProcess:
         code = await self._process.wait()
         if self._reader is not None:
             await asyncio.wait([self._reader], timeout=1)
+        self.ended = True
         async with self.grown:
             self.grown.notify_all()
         return 128 - code if code < 0 else code
@@ -122,10 +148,13 @@ class ContainerProcess:
         return int(children.split()[0]) if children.split() else None
 
     def send(self, number: signal.Signals) -> None:
-        """Signal the container's first process; SIGKILL ends all of it."""
+        """Signal the container's first process; SIGKILL ends all of it.
+
+        One that has no first process yet is ended.
+        """
         pid = self.pid
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
-        elif number == signal.SIGKILL and self._process and self._process.returncode is None:
+        elif self._process and self._process.returncode is None:
             self._process.kill()

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import aiohttp
 
+from testbed.kubelet.client import RefusedError
 from testbed.kubelet.fields import ConfigError, Object
 from testbed.kubelet.probes import Prober, http_get, port_of, run_in, tcp_open
 from testbed.kubelet.process import ContainerProcess
@@ -32,6 +33,7 @@ class Supervisor:
         container: Object,
         role: Role,
         policy: str,
+        grace: float,
         launch: Launch,
         address: Callable[[], str],
         session: aiohttp.ClientSession,
@@ -45,6 +47,8 @@ class Supervisor:
         self.process = ContainerProcess()
         self.previous: ContainerProcess | None = None
         self.started = asyncio.Event()
+        self._grace = grace
+        self._killing: asyncio.Task[None] | None = None
         self._launch = launch
         self._address = address
         self._session = session
@@ -77,7 +81,7 @@ class Supervisor:
     async def _start(self) -> bool:
         if self.record.outcome is not None or self.record.restarts:
             self.previous = self.process
-        self.process = ContainerProcess()
+        self.process, self._killing = ContainerProcess(), None
         try:
             await self._launch(self.container, self.process)
         except NoImageError as error:
@@ -86,6 +90,9 @@ class Supervisor:
             return False
         except ConfigError as error:
             self._wait("CreateContainerConfigError", str(error))
+            return False
+        except (RefusedError, aiohttp.ClientError, OSError) as error:
+            self._wait("RunContainerError", str(error))
             return False
         self.record.container_id = f"process://{uuid.uuid4().hex}"
         self.record.image_id = self.container["image"]
@@ -151,7 +158,7 @@ class Supervisor:
             if up:
                 passed.set()
             else:
-                self.process.send(signal.SIGKILL)
+                self._take_liveness(up)
 
         running = asyncio.create_task(Prober(probe, self._attempt).run(take))
         try:
@@ -166,8 +173,8 @@ class Supervisor:
             self._changed()
 
     def _take_liveness(self, up: bool) -> None:
-        if not up:
-            self.process.send(signal.SIGKILL)
+        if not up and not self._killing:
+            self._killing = asyncio.create_task(self._terminate(self._grace))
 
     async def _attempt(self, probe: Object, timeout: float) -> bool:
         if "httpGet" in probe:
@@ -181,16 +188,25 @@ class Supervisor:
         if "tcpSocket" in probe:
             port = port_of(probe["tcpSocket"]["port"], self.container)
             return await tcp_open(self._address(), port, timeout)
-        pid = self.process.pid
-        return pid is not None and await run_in(pid, probe["exec"]["command"], timeout)
+        return await run_in(self.process, probe["exec"]["command"], timeout)
+
+    def logged(self, *, previous: bool) -> ContainerProcess | None:
+        """The run whose lines are asked for; between two runs the last one is both of them."""
+        if previous and isinstance(self.record.state, Running):
+            return self.previous
+        if previous and self.record.last is None:
+            return None
+        return self.process
 
     async def stop(self, grace: float) -> None:
         """End it: preStop, SIGTERM, and SIGKILL after ``grace`` seconds."""
         self._stopping = True
         hook = ((self.container.get("lifecycle") or {}).get("preStop") or {}).get("exec")
-        pid = self.process.pid
-        if hook and pid is not None:
-            await run_in(pid, hook["command"], grace)
+        if hook:
+            await run_in(self.process, hook["command"], grace)
+        await self._terminate(grace)
+
+    async def _terminate(self, grace: float) -> None:
         self.process.send(signal.SIGTERM)
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
