@@ -127,5 +127,5 @@ def _look_again(observed: Observed, views: Sequence[ModelView]) -> float | None:
         for view in views
         if view.record is not None and view.state in (ModelState.ROLLING_OUT, ModelState.VERIFYING)
     ]
-    ahead = [wait for wait in waits if wait > 0]
+    ahead = [wait for wait in waits if wait >= 0]
     return min(ahead) + _SLACK if ahead else None

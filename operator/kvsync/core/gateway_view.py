@@ -87,6 +87,10 @@ def _waiting_for(views: Sequence[ModelView]) -> str:
     unready = [view.name for view in views if view.state is not ModelState.READY]
     if unready:
         return f"Waiting until events of every model are verified: {', '.join(unready[:5])}."
+    # A source taken on trust is no proof: a gateway that starts beside a silent pod stalls.
+    trusted = [v.name for v in views if any(not verdict.settled for verdict in v.verdicts)]
+    if trusted:
+        return f"Waiting until every source has been heard: {', '.join(trusted[:5])}."
     unasked = [view.name for view in views if view.verified_sources and not view.asked]
     if unasked:
         return f"Asking the engines for their block size: {', '.join(unasked[:5])}."

@@ -47,7 +47,9 @@ def decide_undo(observed: Observed) -> Decision:
 
 
 def _undo_models(observed: Observed, owned: Sequence[Deployment], elapsed: float) -> Decision:
-    undos = {d.name: action for d in owned if (action := undo_action(d)) is not None}
+    # Models that roll already come first: taking them back takes no further model out of service.
+    ordered = sorted(owned, key=lambda d: (d.rollout.complete, d.name))
+    undos = {d.name: action for d in ordered if (action := undo_action(d)) is not None}
     if not undos:
         return Decision(actions=(_let_go(observed.sync),), announcements=tuple(_left_behind(owned)))
     late = elapsed > observed.spec.rollout.progress_deadline
@@ -57,7 +59,7 @@ def _undo_models(observed: Observed, owned: Sequence[Deployment], elapsed: float
         if model.deployment and model.name not in undos and not model.deployment.rollout.complete
     ]
     free = len(undos) if late else max(0, observed.spec.rollout.max_concurrent - len(moving))
-    chosen = [undos[name] for name in sorted(undos)[:free]]
+    chosen = [*undos.values()][:free]
     message = f"{len(undos)} models to be taken back"
     message += f"; waiting for {', '.join(moving[:5])}." if moving else "."
     return _step(observed, chosen, message, look_again=5.0)

@@ -1,0 +1,178 @@
+"""One pass: what is written, in which order, what is watched and asked, and when to look again."""
+
+from dataclasses import replace
+
+import pytest
+
+from core.objects import RECORD, container, deployment, spec_of
+from core.scenes import (
+    NOW,
+    after_action,
+    condition,
+    configured,
+    crashing,
+    decided,
+    done_to,
+    failing,
+    flag_is_on,
+    gateway_of,
+    is_configured,
+    model,
+    pod_of,
+    rolled_out,
+    sync_of,
+    verdict_on,
+    working,
+)
+from kvsync.model.decision import Kind, Question
+from kvsync.model.observed import EngineAnswers
+
+GATEWAY = "aibrix-gateway-plugins"
+
+
+def test_the_first_pass_holds_the_object_before_it_changes_a_model() -> None:
+    plain = rolled_out(deployment())
+    decision = decided(model(plain), gateway=gateway_of(), sync=sync_of(finalizers=()))
+    assert done_to(decision) == [("Finalizer", "sync"), ("Configured", "model")]
+    assert decision.actions[0].kind is Kind.SYNC
+    assert is_configured(after_action(decision, plain, place=1))
+
+
+def test_the_finalizer_is_not_taken_where_nothing_is_written() -> None:
+    assert decided(model(None, name="gone"), sync=sync_of(finalizers=())).actions == ()
+
+
+def test_a_paused_object_writes_nothing_and_says_what_it_would() -> None:
+    decision = decided(model(rolled_out(deployment())), spec=spec_of(paused=True))
+    assert decision.actions == ()
+    assert condition(decision.status, "Ready") == ("False", "Paused")
+
+
+def test_a_verified_model_turns_the_gateway_on() -> None:
+    one, verdict = working()
+    decision = decided(one, verdicts=[verdict], gateway=gateway_of())
+    assert done_to(decision) == [("GatewayConfigured", GATEWAY)]
+    assert flag_is_on(after_action(decision, gateway_of()))
+
+
+def test_at_rest_nothing_is_written() -> None:
+    one, verdict = working()
+    gateway = after_action(decided(one, verdicts=[verdict], gateway=gateway_of()), gateway_of())
+    decision = decided(one, verdicts=[verdict], gateway=gateway, now=NOW + 90_000)
+    assert (decision.actions, decision.look_again) == ((), None)
+    assert condition(decision.status, "Ready") == ("True", "Synchronized")
+
+
+def test_the_same_picture_gives_the_same_decision() -> None:
+    plain = rolled_out(deployment())
+    assert decided(model(plain), gateway=gateway_of()) == decided(
+        model(plain), gateway=gateway_of()
+    )
+
+
+@pytest.mark.parametrize("second", ["pending", "failing", "unasked", "another block size"])
+def test_the_gateway_waits_for_every_model(second: str) -> None:
+    one, verdict = working()
+    body = deployment(name="other")
+    live = body if second == "pending" else rolled_out(configured(body))
+    pod = pod_of(live)
+    size = 32 if second == "another block size" else 16
+    answers = {} if second == "unasked" else {pod.uid: EngineAnswers("0.16.0", size)}
+    seen = failing(pod) if second == "failing" else verdict_on(pod)
+    decision = decided(
+        one, model(live, pod, answers=answers), verdicts=[verdict, seen], gateway=gateway_of()
+    )
+    assert GATEWAY not in [name for _, name in done_to(decision)]
+    assert condition(decision.status, "GatewayConfigured")[0] == "False"
+
+
+def test_the_gateway_is_not_turned_on_on_trust() -> None:
+    # The model was verified once; its new pod was not heard yet, and a gateway that starts beside
+    # a silent pod stalls.
+    one, verdict = working()
+    status = decided(one, verdicts=[verdict], gateway=gateway_of()).status
+    assert status is not None
+    decision = decided(one, sync=sync_of(status=status), gateway=gateway_of())
+    assert decision.actions == ()
+    assert condition(decision.status, "ModelsConfigured")[0] == "True"
+
+
+def test_a_configured_gateway_stands_while_sources_are_looked_up_again() -> None:
+    one, verdict = working()
+    first = decided(one, verdicts=[verdict], gateway=gateway_of())
+    gateway = after_action(first, gateway_of())
+    assert first.status is not None
+    decision = decided(replace(one, answers={}), sync=sync_of(status=first.status), gateway=gateway)
+    assert decision.actions == ()
+    assert condition(decision.status, "Ready")[0] == "True"
+
+
+def test_an_unmanaged_gateway_is_released_and_left() -> None:
+    one, verdict = working()
+    spec = spec_of(gateway={"manage": False})
+    assert decided(one, verdicts=[verdict], spec=spec, gateway=gateway_of()).actions == ()
+    gateway = after_action(decided(one, verdicts=[verdict], gateway=gateway_of()), gateway_of())
+    decision = decided(one, verdicts=[verdict], spec=spec, gateway=gateway)
+    assert done_to(decision) == [("GatewayRestored", GATEWAY)]
+
+
+def test_a_gateway_no_longer_named_is_given_back() -> None:
+    one, verdict = working()
+    stray = after_action(decided(one, verdicts=[verdict], gateway=gateway_of()), gateway_of())
+    assert done_to(decided(one, verdicts=[verdict], strays=[stray])) == [
+        ("GatewayRestored", GATEWAY)
+    ]
+
+
+def test_a_model_no_longer_selected_is_restored() -> None:
+    live = rolled_out(configured())
+    decision = decided(model(live, selected=False))
+    assert done_to(decision) == [("Reverted", "model")]
+    assert after_action(decision, live)["spec"] == deployment()["spec"]
+
+
+def test_a_crashing_model_is_rolled_back_and_not_tried_again() -> None:
+    live = rolled_out(configured(), available=0)
+    decision = decided(model(live, pod_of(live, containerStatuses=crashing("bad flag"))))
+    assert done_to(decision) == [("RolledBack", "model")]
+    assert "bad flag" in decision.actions[0].note
+    restored = after_action(decision, live)
+    assert restored["spec"] == deployment()["spec"]
+    assert RECORD not in restored["metadata"]["annotations"]
+    again = decided(model(rolled_out(restored)))
+    assert again.actions == ()
+    assert condition(again.status, "Stalled") == ("True", "EngineCrashed")
+    retried = decided(model(rolled_out(restored)), sync=sync_of(retry="once more"))
+    assert done_to(retried) == [("Configured", "model")]
+
+
+def test_running_pods_are_targets_one_for_each_rank() -> None:
+    engine = container(command=["vllm", "serve", "tiny", "--data-parallel-size=2"])
+    spec = spec_of(events={"port": 6000, "replayPort": 7000, "topic": "kv"})
+    live = rolled_out(configured(deployment(engine), spec=spec))
+    decision = decided(model(live, pod_of(live), pod_of(live, "b", phase="Pending")), spec=spec)
+    found = {(t.host, t.port, t.replay_port, t.topic) for t in decision.targets.values()}
+    assert found == {("10.0.0.1", 6000, 7000, "kv"), ("10.0.0.1", 6001, 7001, "kv")}
+    assert {key.rank for key in decision.targets} == {0, 1}
+
+
+def test_ready_pods_are_asked_once() -> None:
+    live = rolled_out(configured())
+    ready, starting = pod_of(live), pod_of(live, "starting", conditions=[])
+    decision = decided(model(live, ready, starting))
+    assert decision.questions == (Question(ready.uid, "10.0.0.1", 8000),)
+    assert decided(model(live, ready, answers={ready.uid: EngineAnswers()})).questions == ()
+
+
+def test_an_engine_that_cannot_be_told_is_asked_at_the_port_it_names() -> None:
+    unknown = container(image="example.com/vllm:main", args=["serve", "tiny", "--port", "9001"])
+    live = rolled_out(deployment(unknown))
+    decision = decided(model(live, pod_of(live)))
+    assert [question.port for question in decision.questions] == [9001]
+    assert decision.actions == ()
+
+
+@pytest.mark.parametrize(("elapsed", "wait"), [(10, 1791), (1799, 2), (1800, 1), (1801, None)])
+def test_it_looks_again_right_after_the_deadline(elapsed: int, wait: float | None) -> None:
+    live = rolled_out(configured(at=int(NOW) - elapsed), available=0)
+    assert decided(model(live)).look_again == wait

@@ -1,0 +1,157 @@
+"""The way out: the gateway first, then the models, a few at a time, and never held for ever."""
+
+from typing import Any
+
+from core.objects import RECORD, deployment, spec_of
+from core.scenes import (
+    NOW,
+    after_action,
+    applied,
+    condition,
+    configured,
+    decided,
+    done_to,
+    flag_is_on,
+    gateway_of,
+    model,
+    pod_of,
+    rolled_out,
+    sync_of,
+    working,
+)
+from kvsync.core.summary import timestamp
+from kvsync.core.undo import GATEWAY_PATIENCE
+from kvsync.model.decision import Decision, Kind
+from kvsync.model.observed import FINALIZER, ObservedModel
+
+NAMES = ("a", "b", "c")
+STANDING_FLAG = {"name": "AIBRIX_KV_EVENT_SYNC_ENABLED", "value": "false"}
+
+
+def leaving(*models: ObservedModel, after: float = 1.0, **picture: Any) -> Decision:
+    """What is decided this long after the deletion."""
+    sync = picture.pop("sync", None) or sync_of(deleted=timestamp(NOW - after))
+    return decided(*models, sync=sync, **picture)
+
+
+def done(name: str) -> ObservedModel:
+    return model(rolled_out(configured(deployment(name=name))))
+
+
+def rolling(name: str, *, ours: bool) -> ObservedModel:
+    body = deployment(name=name)
+    return model(rolled_out(configured(body) if ours else body, available=0))
+
+
+def configured_gateway() -> dict[str, Any]:
+    one, verdict = working()
+    return after_action(decided(one, verdicts=[verdict], gateway=gateway_of()), gateway_of())
+
+
+def test_the_gateway_goes_first_and_alone() -> None:
+    gateway = configured_gateway()
+    assert flag_is_on(gateway)
+    decision = leaving(done("a"), gateway=gateway)
+    assert done_to(decision) == [("GatewayRestored", "aibrix-gateway-plugins")]
+    assert after_action(decision, gateway)["spec"] == gateway_of()["spec"]
+    assert condition(decision.status, "Ready") == ("False", "Undoing")
+    assert condition(decision.status, "Reconciling") == ("True", "Undoing")
+
+
+def test_the_flag_gets_back_the_value_that_stood_there() -> None:
+    one, verdict = working()
+    before = gateway_of(env=[STANDING_FLAG])
+    gateway = after_action(decided(one, verdicts=[verdict], gateway=before), before)
+    after = after_action(leaving(gateway=gateway), gateway)
+    assert after["spec"]["template"]["spec"]["containers"][0]["env"] == [STANDING_FLAG]
+
+
+def test_models_wait_for_the_restart_of_the_gateway_but_not_for_ever() -> None:
+    restarting = rolled_out(gateway_of(), available=0)
+    waiting = leaving(done("a"), gateway=restarting)
+    assert (waiting.actions, waiting.look_again) == ((), 5.0)
+    late = leaving(done("a"), gateway=restarting, after=GATEWAY_PATIENCE + 1)
+    assert done_to(late) == [("Reverted", "a")]
+
+
+def test_a_gateway_named_earlier_is_given_back_too() -> None:
+    stray = configured_gateway()
+    assert done_to(leaving(strays=[stray])) == [("GatewayRestored", stray["metadata"]["name"])]
+
+
+def test_a_gateway_that_is_not_permitted_is_left_alone() -> None:
+    decision = leaving(gateway=configured_gateway(), permitted=False)
+    assert done_to(decision) == [("Finalizer", "sync")]
+
+
+def test_models_go_a_few_at_a_time_in_the_order_of_their_names() -> None:
+    models = [done(name) for name in reversed(NAMES)]
+    assert done_to(leaving(*models)) == [("Reverted", "a")]
+    two = spec_of(rollout={"maxConcurrent": 2})
+    assert done_to(leaving(*models, spec=two)) == [("Reverted", "a"), ("Reverted", "b")]
+
+
+def test_the_next_model_waits_for_the_one_that_restarts() -> None:
+    decision = leaving(rolling("a", ours=False), done("b"))
+    assert (decision.actions, decision.look_again) == ((), 5.0)
+
+
+def test_a_model_that_rolls_already_is_taken_back_first() -> None:
+    # The other way round two models would be out of service at once.
+    assert done_to(leaving(done("a"), rolling("b", ours=True))) == [("Reverted", "b")]
+
+
+def test_past_the_deadline_all_models_go_at_once() -> None:
+    decision = leaving(*(done(name) for name in NAMES), after=1801)
+    assert done_to(decision) == [("Reverted", name) for name in NAMES]
+
+
+def test_an_undo_gives_the_original_back() -> None:
+    live = rolled_out(configured())
+    after = after_action(leaving(model(live, pod_of(live))), live)
+    assert after["spec"] == deployment()["spec"]
+    assert after["metadata"] == deployment()["metadata"]
+
+
+def test_the_finalizer_goes_last_and_leaves_those_of_others() -> None:
+    sync = sync_of(finalizers=["other/one", FINALIZER], deleted=timestamp(NOW))
+    decision = leaving(model(rolled_out(deployment())), gateway=gateway_of(), sync=sync)
+    (action,) = decision.actions
+    assert action.kind is Kind.SYNC
+    assert applied(sync.body, action)["metadata"]["finalizers"] == ["other/one"]
+    assert decision.status is None
+
+
+def test_without_our_finalizer_nothing_is_done() -> None:
+    sync = sync_of(finalizers=["other/one"], deleted=timestamp(NOW))
+    assert leaving(done("a"), gateway=configured_gateway(), sync=sync) == Decision()
+
+
+def test_a_paused_object_is_undone_too() -> None:
+    assert done_to(leaving(done("a"), spec=spec_of(paused=True))) == [("Reverted", "a")]
+
+
+def test_what_another_object_configured_stays() -> None:
+    foreign = rolled_out(configured(deployment(name="a")))
+    foreign["metadata"]["annotations"]["kvsync.aibrix.ai/owner"] = "default/other/uid-of-other"
+    assert done_to(leaving(model(foreign))) == [("Finalizer", "sync")]
+
+
+def test_an_unreadable_record_is_announced_and_holds_nothing_back() -> None:
+    edited = rolled_out(configured(deployment(name="a")))
+    edited["metadata"]["annotations"][RECORD] = "{}"
+    decision = leaving(model(edited))
+    assert done_to(decision) == [("Finalizer", "sync")]
+    (announcement,) = decision.announcements
+    assert (announcement.warning, announcement.reason) == (True, "RecordUnreadable")
+    assert announcement.deployment == "a"
+
+
+def test_retain_takes_off_only_the_marks() -> None:
+    gateway, live = configured_gateway(), rolled_out(configured(deployment(name="a")))
+    decision = leaving(model(live), gateway=gateway, spec=spec_of(deletionPolicy="Retain"))
+    assert [reason for reason, _ in done_to(decision)] == ["Retained", "Retained", "Finalizer"]
+    left = after_action(decision, live)
+    assert left["spec"] == live["spec"]
+    assert list(left["metadata"]["annotations"]) == [RECORD]
+    assert flag_is_on(after_action(decision, gateway, place=1))
