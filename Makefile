@@ -8,6 +8,8 @@ PYTHON ?= python3
 BIN    := $(VENV)/bin
 INSIDE := PYTHONPATH=tests $(BIN)/python -m testbed.enter --
 STAMP  := $(VENV)/.installed
+# Without bytecode each process compiles the tests and the testbed anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo demo-stop test test-unit test-bed lint format lock generate clean
 
@@ -35,7 +37,7 @@ demo-stop: setup ## end what `make demo KEEP=1` left up
 test: setup test-unit test-bed ## everything that needs no GPU, from nothing
 
 test-unit: setup ## tests that need no control plane (seconds)
-	$(BIN)/pytest -m "not bed" -n 2 --dist loadfile
+	$(BIN)/pytest -m "not bed" -n 3 --dist worksteal
 
 test-bed: setup ## tests on a real control plane with pods as processes
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null

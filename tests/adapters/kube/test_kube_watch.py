@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from adapters.kube.conftest import Clock, Connect, until
 from adapters.kube.fault_server import (
@@ -158,12 +159,19 @@ async def test_a_missing_permission_is_named_and_its_return_noticed(follow: Foll
 
 async def test_a_lasting_outage_keeps_what_is_known_and_does_not_list(follow: Follow) -> None:
     down = refuse(503, "ServiceUnavailable", "down")
+    over = asyncio.Event()
     async with FaultServer(page(10, "a"), watch(), *[down] * 5) as server:
-        server.answers.append(server.hold(event("ADDED", "b", 11)))
+
+        async def up_again(request: web.Request) -> web.StreamResponse:
+            await over.wait()
+            return await server.hold(event("ADDED", "b", 11))(request)
+
+        server.answers.append(up_again)
         async with follow(server) as followed:
             await until(lambda: followed.watch.troubles)
             assert followed.watch.healthy_since is None
             assert followed.names == ["a"]
+            over.set()
             await until(lambda: followed.names == ["a", "b"])
             assert followed.watch.troubles == []
         assert sum("watch" not in seen.query for seen in server.seen) == 1
