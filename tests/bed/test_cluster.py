@@ -47,7 +47,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 @pytest.fixture
 def namespace(plane: ControlPlane, request: pytest.FixtureRequest) -> str:
-    name = request.node.name.removeprefix("test_").replace("_", "-")[:50].strip("-")
+    name: str = request.node.name.removeprefix("test_").replace("_", "-")[:50].strip("-")
     plane.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     plane.wait_for_namespace(name)
     return name

@@ -91,7 +91,7 @@ def _stored(values: dict[str, Any], names: list[str]) -> BlockStored:
 
 
 @pytest.mark.parametrize("row", GOLDEN, ids=lambda row: row["version"])
-def test_golden_frames_hold_what_the_release_put_in(row: dict[str, Any]):
+def test_golden_frames_hold_what_the_release_put_in(row: dict[str, Any]) -> None:
     fields = row["fields"]
     rank = 0 if "data_parallel_rank" in fields["EventBatch"] else None
     removed = BlockRemoved(**_known(REMOVED, fields["BlockRemoved"]))
@@ -106,7 +106,7 @@ def test_golden_frames_hold_what_the_release_put_in(row: dict[str, Any]):
 
 
 @pytest.mark.parametrize("row", GOLDEN, ids=lambda row: row["version"])
-def test_golden_replays_are_read_in_both_forms(row: dict[str, Any]):
+def test_golden_replays_are_read_in_both_forms(row: dict[str, Any]) -> None:
     replies = [parse_replay(_frames(frames)) for frames in row["replay_from_1_frames_hex"]]
     new_form = tuple(int(part) for part in row["version"].split(".")) >= (0, 26, 0)
     assert [reply.sequence for reply in replies] == [1, 2, None]
@@ -126,7 +126,7 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(each) for each in value) if isinstance(value, list) else value
 
 
-def test_capture_decodes_to_what_an_untyped_reader_sees():
+def test_capture_decodes_to_what_an_untyped_reader_sees() -> None:
     kinds: Counter[str] = Counter()
     for index, frames in enumerate(CAPTURE):
         batch = decode_batch(frames, keep=ALL)
@@ -142,7 +142,7 @@ def test_capture_decodes_to_what_an_untyped_reader_sees():
     assert kinds == {"BlockStored": 126, "BlockRemoved": 337, "AllBlocksCleared": 1}
 
 
-def test_token_ids_are_counted_and_not_kept():
+def test_token_ids_are_counted_and_not_kept() -> None:
     for frames in CAPTURE:
         for event in decode_batch(frames).events:
             if isinstance(event, BlockStored):
@@ -158,7 +158,7 @@ STORED = {"type": "BlockStored", "block_hashes": [-5], "parent_block_hash": -7}
 STORED |= {"token_ids": [], "block_size": 16}
 
 
-def test_batch_as_map_reads_like_batch_as_array():
+def test_batch_as_map_reads_like_batch_as_array() -> None:
     as_array = decode_batch(_message([2.0, [STORED], 3]))
     as_map = decode_batch(
         _message({"later": [1], "data_parallel_rank": 3, "events": [STORED], "ts": 2})
@@ -167,25 +167,25 @@ def test_batch_as_map_reads_like_batch_as_array():
     assert as_map.rank == 3
 
 
-def test_signed_hashes_and_a_tag_that_stands_last():
+def test_signed_hashes_and_a_tag_that_stands_last() -> None:
     tag_last = {**{k: v for k, v in STORED.items() if k != "type"}, "type": "BlockStored"}
     (event,) = decode_batch(_message([1.0, [tag_last]])).events
     assert event == BlockStored((-5,), -7, 0, 16)
 
 
-def test_fields_and_elements_of_a_later_release_are_passed_over():
+def test_fields_and_elements_of_a_later_release_are_passed_over() -> None:
     later = {**STORED, "novel": {"a": [[1], {"b": 2}]}, "other": b"x"}
     array = ["BlockRemoved", [1], "GPU", 0, None, None, {"novel": []}, 7]
     batch = decode_batch(_message([1.0, [later, array], 0, "more", [1]]))
     assert batch.events == (BlockStored((-5,), -7, 0, 16), BlockRemoved((1,), "GPU", 0))
 
 
-def test_an_event_of_a_later_release_is_named_and_not_read():
+def test_an_event_of_a_later_release_is_named_and_not_read() -> None:
     batch = decode_batch(_message([1.0, [["BlockMoved", [[]]], {"type": "Moved", "medium": 3}]]))
     assert batch.events == (UnknownEvent("BlockMoved"), UnknownEvent("Moved"))
 
 
-def test_lookahead_tokens_are_tokens():
+def test_lookahead_tokens_are_tokens() -> None:
     message = _message([1.0, [{**STORED, "lookahead_token_ids": [77, 78]}]])
     (kept,) = decode_batch(message, keep=Keep(token_ids=True)).events
     (left,) = decode_batch(message).events
@@ -244,7 +244,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("frames", REFUSED.values(), ids=REFUSED.keys())
-def test_other_layouts_are_refused_in_plain_words(frames: list[bytes]):
+def test_other_layouts_are_refused_in_plain_words(frames: list[bytes]) -> None:
     with pytest.raises(WireError) as refused:
         decode_batch(frames, keep=ALL)
     assert len(str(refused.value)) < 120
@@ -252,7 +252,7 @@ def test_other_layouts_are_refused_in_plain_words(frames: list[bytes]):
     assert refused.value.__suppress_context__ or refused.value.__context__ is None
 
 
-def test_a_refusal_names_the_place_and_never_a_token():
+def test_a_refusal_names_the_place_and_never_a_token() -> None:
     tokens = [424_242, "secret", 31_337]
     message = _message([1.0, [STORED, {**STORED, "token_ids": tokens}]])
     with pytest.raises(WireError, match="event 1 has str in place of an integer") as refused:
@@ -260,20 +260,20 @@ def test_a_refusal_names_the_place_and_never_a_token():
     assert not {"424242", "secret", "31337"} & set(str(refused.value).split())
 
 
-def test_limits_are_the_callers():
+def test_limits_are_the_callers() -> None:
     with pytest.raises(WireError, match="payload has"):
         decode_batch(CAPTURE[0], limits=WireLimits(payload=64))
     with pytest.raises(WireError, match="at most 3"):
         decode_batch(CAPTURE[0], limits=WireLimits(tokens=3))
 
 
-def test_replay_refusals():
+def test_replay_refusals() -> None:
     for frames in ([], [b"x"], [b""] * 5, [b"", b"abc", b""], [b"", b"\xff" * 8, b"data"]):
         with pytest.raises(WireError):
             parse_replay(frames)
 
 
-def test_the_harmless_request_asks_for_the_last_possible_sequence():
+def test_the_harmless_request_asks_for_the_last_possible_sequence() -> None:
     delimiter, start = HARMLESS_REPLAY_REQUEST
     assert delimiter == b""
     # one below the end marker: the comparison `seq >= start` of the engine never holds
@@ -298,14 +298,14 @@ def _value_or_refusal(frames: list[bytes], keep: Keep = ALL) -> None:
 SAMPLES = GOLDEN_FRAMES + CAPTURE[::20]
 
 
-def test_every_truncation_is_refused():
+def test_every_truncation_is_refused() -> None:
     for frames in GOLDEN_FRAMES:
         for length in range(len(frames[2])):
             with pytest.raises(WireError):
                 decode_batch([frames[0], frames[1], frames[2][:length]])
 
 
-def test_every_bit_flip_of_the_golden_frames_gives_a_value_or_a_refusal():
+def test_every_bit_flip_of_the_golden_frames_gives_a_value_or_a_refusal() -> None:
     for _, sequence, payload in GOLDEN_FRAMES[::4]:
         for place, bit in itertools.product(range(len(payload)), range(8)):
             flipped = bytearray(payload)
@@ -332,7 +332,7 @@ LIES = st.sampled_from(
 @given(st.sampled_from(SAMPLES), st.data(), LIES | st.binary(max_size=12), st.booleans())
 def test_lies_anywhere_give_a_value_or_a_refusal(
     frames: list[bytes], data: st.DataObject, lie: bytes, insert: bool
-):
+) -> None:
     payload = frames[2]
     at = data.draw(st.integers(0, len(payload)))
     rest = payload[at:] if insert else payload[at + len(lie) :]
@@ -349,7 +349,7 @@ ANYTHING = st.recursive(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.binary(max_size=64), max_size=5) | ANYTHING.map(_message))
-def test_anything_gives_a_value_or_a_refusal(frames: list[bytes]):
+def test_anything_gives_a_value_or_a_refusal(frames: list[bytes]) -> None:
     _value_or_refusal(frames, Keep())
     with contextlib.suppress(WireError):
         parse_replay(frames)

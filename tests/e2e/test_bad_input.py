@@ -33,8 +33,9 @@ def two_engines(body: Object) -> None:
 
 
 def port_taken(body: Object) -> None:
-    sidecar = {"name": "side", "image": "busybox", "command": ["sh", "-c", "exec sleep 1000"]}
-    sidecar["ports"] = [{"containerPort": 5557}]  # type: ignore[assignment]
+    sidecar: Object = {"name": "side", "image": "busybox"}
+    sidecar["command"] = ["sh", "-c", "exec sleep 1000"]
+    sidecar["ports"] = [{"containerPort": 5557}]
     body["spec"]["template"]["spec"]["containers"].append(sidecar)
 
 

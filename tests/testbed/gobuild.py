@@ -41,7 +41,7 @@ def build(source: Path, output: Path, version: str, cache: Path) -> None:
     """
     go = find_go(source, cache)
     _check_space(go, source)
-    _say(f"building the control plane {version} with {go}; 8 to 15 minutes the first time")
+    _say(f"building the control plane {version} with {go}; 5 to 15 minutes the first time")
     flags = build_flags(version)
     total = _count_stale(go, source, flags)
     _say(f"  {total} packages to compile, then linking")

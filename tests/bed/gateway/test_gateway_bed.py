@@ -2,6 +2,7 @@
 
 import json
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ class Place:
     def pod(self, app: str) -> dict[str, Any]:
         """The one ready pod of an app."""
 
-        def ready() -> dict[str, Any] | None:
+        def ready() -> Any:
             pods = self.api.list("pod", self.name, labels=f"app={app}")
             return pods[0] if len(pods) == 1 and _is_ready(pods[0]) else None
 
@@ -54,7 +55,9 @@ class Place:
 
     def state(self) -> dict[str, Any]:
         """The gateway's /debug/state."""
-        return json.loads(_get(f"http://{_ip(self.pod('gateway-plugins'))}:10080/debug/state"))
+        url = f"http://{_ip(self.pod('gateway-plugins'))}:10080/debug/state"
+        found: dict[str, Any] = json.loads(_get(url))
+        return found
 
     def subscription(self) -> dict[str, Any] | None:
         """What the gateway has seen of this test's engine, None while not subscribed."""
@@ -143,7 +146,7 @@ def _engine(name: str, tag: str, labels: dict[str, str]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def place(bed: Any, request: pytest.FixtureRequest):
+def place(bed: Any, request: pytest.FixtureRequest) -> Iterator[Place]:
     name = "gw-" + request.node.name.replace("_", "-").removeprefix("test-")[:40].strip("-")
     bed.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     yield Place(bed.api, name)
@@ -153,7 +156,7 @@ def place(bed: Any, request: pytest.FixtureRequest):
         bed.api.delete(kind, f"{name}-role{suffix}")
 
 
-def test_an_install_becomes_ready_and_consumes_nothing(place: Place):
+def test_an_install_becomes_ready_and_consumes_nothing(place: Place) -> None:
     place.install_gateway("v0.7.0", {})
     state = place.state()
     assert (state["version"], state["serving"], state["verdict"]) == ("v0.7.0", True, "off")
@@ -162,7 +165,7 @@ def test_an_install_becomes_ready_and_consumes_nothing(place: Place):
     assert "KV event" not in place.log()
 
 
-def test_array_events_are_consumed_and_a_label_taken_off_ends_it(place: Place):
+def test_array_events_are_consumed_and_a_label_taken_off_ends_it(place: Place) -> None:
     place.install_engine("v0.16.0", **{KV_EVENTS_LABEL: "true"})
     pod = place.pod("engine")["metadata"]["name"]
     place.install_gateway("v0.7.0", SYNC_ON)
@@ -192,7 +195,7 @@ def test_array_events_are_consumed_and_a_label_taken_off_ends_it(place: Place):
     assert place.subscription() is None
 
 
-def test_map_events_are_errors_that_repeat(place: Place):
+def test_map_events_are_errors_that_repeat(place: Place) -> None:
     place.install_engine("v0.32.0", **{KV_EVENTS_LABEL: "true"})
     place.pod("engine")
     place.install_gateway("main", SYNC_ON)

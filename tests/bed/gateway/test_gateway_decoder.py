@@ -17,16 +17,16 @@ ARRAYS = [row for row in GOLDEN if row["array_like"]["BlockStored"]]
 MAPS = [row for row in GOLDEN if not row["array_like"]["BlockStored"]]
 
 
-def tokens(*numbers: int):
+def tokens(*numbers: int) -> bytes:
     return struct.pack(f">{len(numbers)}I", *numbers)
 
 
-def payloads(row: dict[str, Any]):
+def payloads(row: dict[str, Any]) -> list[bytes]:
     return [bytes.fromhex(frames[2]) for frames in row["pub_frames_hex"]]
 
 
-def batch(*events: Any, rank: Any = 0):
-    return msgpack.packb([1.5, list(events), rank])
+def batch(*events: Any, rank: Any = 0) -> bytes:
+    return bytes(msgpack.packb([1.5, list(events), rank]))
 
 
 def stored(
@@ -35,17 +35,17 @@ def stored(
     parent: Any = None,
     token_ids: tuple[int, ...] = (1, 2, 3, 4),
     block_size: Any = 4,
-):
+) -> list[Any]:
     return ["BlockStored", list(hashes), parent, list(token_ids), block_size]
 
 
-def test_the_data_holds_both_forms():
+def test_the_data_holds_both_forms() -> None:
     assert ARRAYS
     assert MAPS
 
 
 @pytest.mark.parametrize("row", ARRAYS, ids=lambda row: row["version"])
-def test_array_releases_decode(row: dict[str, Any]):
+def test_array_releases_decode(row: dict[str, Any]) -> None:
     first, second, third = (array_decoder.decode(payload) for payload in payloads(row))
     assert first == [
         BlockStored((111, 222), None, (tokens(1, 2, 3, 4), tokens(5, 6, 7, 8))),
@@ -57,7 +57,7 @@ def test_array_releases_decode(row: dict[str, Any]):
 
 
 @pytest.mark.parametrize("row", MAPS, ids=lambda row: row["version"])
-def test_map_releases_are_errors(row: dict[str, Any]):
+def test_map_releases_are_errors(row: dict[str, Any]) -> None:
     for payload in payloads(row):
         with pytest.raises(DecodeError) as refused:
             array_decoder.decode(payload)
@@ -66,7 +66,7 @@ def test_map_releases_are_errors(row: dict[str, Any]):
         )
 
 
-def test_captured_map_batches_are_all_errors():
+def test_captured_map_batches_are_all_errors() -> None:
     with (DATA / "vllm_capture_0.32.0.jsonl").open() as lines:
         captured = [bytes.fromhex(json.loads(line)["payload_hex"]) for line in lines]
     assert len(captured) == 187
@@ -76,7 +76,7 @@ def test_captured_map_batches_are_all_errors():
 
 
 @pytest.mark.parametrize("row", GOLDEN, ids=lambda row: row["version"])
-def test_releases_before_0_6_decode_nothing(row: dict[str, Any]):
+def test_releases_before_0_6_decode_nothing(row: dict[str, Any]) -> None:
     for payload in payloads(row):
         with pytest.raises(DecodeError, match=r"msgpack : invalid code 9[23] decoding map"):
             map_decoder.decode(payload)
@@ -107,7 +107,7 @@ def test_releases_before_0_6_decode_nothing(row: dict[str, Any]):
         (batch(stored(parent=1.5)), "invalid parent_block_hash"),
     ],
 )
-def test_one_bad_thing_drops_the_batch(payload: bytes, words: str):
+def test_one_bad_thing_drops_the_batch(payload: bytes, words: str) -> None:
     with pytest.raises(DecodeError) as refused:
         array_decoder.decode(payload)
     assert words in str(refused.value)
@@ -123,26 +123,26 @@ def test_one_bad_thing_drops_the_batch(payload: bytes, words: str):
         (b"", 0),
     ],
 )
-def test_hashes_are_signed_64_bit(given: Any, number: int):
+def test_hashes_are_signed_64_bit(given: Any, number: int) -> None:
     (removed,) = array_decoder.decode(batch(["BlockRemoved", [given]]))
     assert removed == BlockRemoved((number,))
 
 
-def test_an_offload_placeholder_has_no_blocks():
+def test_an_offload_placeholder_has_no_blocks() -> None:
     (event,) = array_decoder.decode(batch(stored(token_ids=())))
     assert event == BlockStored((1,), None, ())
 
 
-def test_endless_nesting_is_an_error_and_no_crash():
+def test_endless_nesting_is_an_error_and_no_crash() -> None:
     with pytest.raises(DecodeError):
         array_decoder.decode(b"\x91" * 100_000)
 
 
-def old(kind: str, **fields: Any):
+def old(kind: str, **fields: Any) -> dict[str, Any]:
     return {"type": kind, "timestamp": 1, "model_name": "m", **fields}
 
 
-def test_the_old_form_of_its_own_decodes():
+def test_the_old_form_of_its_own_decodes() -> None:
     payload = msgpack.packb(
         {
             "events": [
@@ -176,7 +176,7 @@ def test_the_old_form_of_its_own_decodes():
         ),
     ],
 )
-def test_the_old_form_is_checked(value: Any, words: str):
+def test_the_old_form_is_checked(value: Any, words: str) -> None:
     with pytest.raises(DecodeError) as refused:
         map_decoder.decode(msgpack.packb(value))
     assert words in str(refused.value)

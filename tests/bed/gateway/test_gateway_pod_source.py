@@ -75,7 +75,7 @@ class StopScriptError(Exception):
 
 
 @pytest.fixture
-def source(tmp_path: Path):
+def source(tmp_path: Path) -> Scripted:
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.crt"))
     (tmp_path / "token").write_text("secret")
     env = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "6443"}
@@ -97,7 +97,7 @@ async def told(source: Scripted, *script: Answer) -> list[tuple[Kind, str]]:
 CHANGED, DELETED, SYNCED = Kind.CHANGED, Kind.DELETED, (Kind.SYNCED, "")
 
 
-async def test_a_watch_goes_on_from_the_last_version_seen(source: Scripted):
+async def test_a_watch_goes_on_from_the_last_version_seen(source: Scripted) -> None:
     first = Answer(event("ADDED", "b", 11) + event("BOOKMARK", version=20))
     second = Answer(event("DELETED", "a", 21))
     news = await told(source, listing(10, "a"), first, second)
@@ -106,7 +106,7 @@ async def test_a_watch_goes_on_from_the_last_version_seen(source: Scripted):
     assert versions == [None, "10", "20", "21"]
 
 
-async def test_events_may_be_cut_anywhere(source: Scripted):
+async def test_events_may_be_cut_anywhere(source: Scripted) -> None:
     whole = event("ADDED", "a", 1) + event("MODIFIED", "a", 2)
     chunks = [whole[start : start + 7] for start in range(0, len(whole), 7)]
     news = await told(source, listing(1), Answer(*chunks))
@@ -116,7 +116,7 @@ async def test_events_may_be_cut_anywhere(source: Scripted):
 @pytest.mark.parametrize("gone", [Answer(status=410), Answer(event("ERROR"))])
 async def test_a_version_too_old_lists_again_and_tells_the_difference(
     gone: Answer, source: Scripted
-):
+) -> None:
     news = await told(source, listing(10, "a", "b"), gone, listing(30, "b", "c"))
     assert news[2] == SYNCED
     assert news[3:] == [(DELETED, "a"), (CHANGED, "b"), (CHANGED, "c")]
@@ -128,7 +128,7 @@ async def test_a_version_too_old_lists_again_and_tells_the_difference(
     ]
 
 
-async def test_a_refusal_is_tried_again(source: Scripted, monkeypatch: pytest.MonkeyPatch):
+async def test_a_refusal_is_tried_again(source: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("testbed.gateway.pod_source._RETRY_SECONDS", 0)
     news = await told(source, Answer(status=403), listing(1, "a"))
     assert news == [(CHANGED, "a"), SYNCED]

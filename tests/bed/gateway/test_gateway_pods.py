@@ -28,7 +28,7 @@ def item(
     ip: str = "10.0.0.1",
     containers: Sequence[dict[str, Any]] = (),
     ready: str = "True",
-):
+) -> dict[str, Any]:
     return {
         "metadata": {
             "namespace": "default",
@@ -60,23 +60,23 @@ def item(
         (ENABLED | {GROUP_INDEX_LABEL: "1"}, False),
     ],
 )
-def test_labels_decide(labels: dict[str, str], expected: bool):
+def test_labels_decide(labels: dict[str, str], expected: bool) -> None:
     assert subscribable(pod_of(item(labels))) is expected
 
 
-def test_model_name_may_be_an_annotation():
+def test_model_name_may_be_an_annotation() -> None:
     pod = pod_of(item({KV_EVENTS_LABEL: "true"}, annotations={MODEL_LABEL: "m"}))
     assert subscribable(pod)
     assert pod.model == "m"
 
 
-def test_running_with_an_ip_is_enough():
+def test_running_with_an_ip_is_enough() -> None:
     assert subscribable(pod_of(item(ENABLED, ready="False")))
     assert not subscribable(pod_of(item(ENABLED, phase="Pending")))
     assert not subscribable(pod_of(item(ENABLED, ip="")))
 
 
-def test_terminating_pod_is_not_routed_to_but_stays_subscribed():
+def test_terminating_pod_is_not_routed_to_but_stays_subscribed() -> None:
     ending = item(ENABLED)
     ending["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     pod = pod_of(ending)
@@ -84,7 +84,7 @@ def test_terminating_pod_is_not_routed_to_but_stays_subscribed():
     assert subscribable(pod)
 
 
-def test_lora_id_makes_another_context():
+def test_lora_id_makes_another_context() -> None:
     plain, adapted = pod_of(item(ENABLED)), pod_of(item(ENABLED | {LORA_LABEL: "3"}))
     assert plain.context == ("m", -1)
     assert adapted.context == ("m", 3)
@@ -100,7 +100,7 @@ def test_lora_id_makes_another_context():
         ({}, [5557, 5558], 8000),
     ],
 )
-def test_serving_port(labels: dict[str, str], declared: list[int], port: int):
+def test_serving_port(labels: dict[str, str], declared: list[int], port: int) -> None:
     container = {"name": "c", "ports": [{"containerPort": number} for number in declared]}
     assert pod_of(item(labels, containers=[container])).port == port
 
@@ -115,6 +115,8 @@ def test_serving_port(labels: dict[str, str], declared: list[int], port: int):
         ({ENGINE_LABEL: "sglang"}, {}, False),
     ],
 )
-def test_which_pods_tokenize(labels: dict[str, str], container: dict[str, Any], expected: bool):
+def test_which_pods_tokenize(
+    labels: dict[str, str], container: dict[str, Any], expected: bool
+) -> None:
     assert pod_of(item(labels, containers=[container])).tokenizes is expected
     assert not pod_of(item(labels, containers=[container], ready="False")).tokenizes

@@ -1,11 +1,12 @@
 """Requests through the gateway: which pod they reach and how the tokens are made."""
 
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from hand_fed import (
+
+from bed.gateway.hand_fed import (
     ALL_FOUR,
     ENGINE_BLOCK,
     HttpEngine,
@@ -18,7 +19,6 @@ from hand_fed import (
     stored,
     tokens_of,
 )
-
 from testbed.gateway.pods import MODEL_LABEL
 from testbed.gateway.releases import NEW_NAMES
 
@@ -41,6 +41,10 @@ def template(engines: list[HttpEngine], **changes: str) -> dict[str, str]:
     """The environment with a tokenizer address that names the first engine's port."""
     port = engines[0].port
     return ALL_FOUR | {"AIBRIX_VLLM_TOKENIZER_ENDPOINT_TEMPLATE": f"http://%s:{port}"} | changes
+
+
+def blocks(count: int) -> Callable[[dict[str, Any]], bool]:
+    return lambda state: bool(state["index"] == count)
 
 
 async def ask(
@@ -73,7 +77,7 @@ def two_pods(engines: list[HttpEngine], labels: dict[str, str]) -> Source:
     return Source(*(pod(one.name, one.ip, labels, one.port) for one in engines))
 
 
-async def test_a_prompt_that_an_engine_reported_comes_back_to_it(engines: list[HttpEngine]):
+async def test_a_prompt_that_an_engine_reported_comes_back_to_it(engines: list[HttpEngine]) -> None:
     source = Source(*(pod(one.name, one.ip, port=one.port) for one in engines))
     publishers = [Publisher(one.ip) for one in engines]
     async with running(source, "v0.7.0", template(engines)) as gateway:
@@ -84,7 +88,7 @@ async def test_a_prompt_that_an_engine_reported_comes_back_to_it(engines: list[H
             block = range(97 + 4 * number, 101 + 4 * number)
             await publishers[1].publish(stored(number + 1, block, parent))
             parent = number + 1
-            await gateway.until_state(lambda state, want=number: state["index"] == want + 1)
+            await gateway.until_state(blocks(number + 1))
         answer = await ask(gateway)
         exposed = await gateway.metrics()
     for one in publishers:
@@ -101,7 +105,7 @@ async def test_a_prompt_that_an_engine_reported_comes_back_to_it(engines: list[H
 @pytest.mark.parametrize(("tag", "expected"), [("v0.6.0", "0"), ("v0.7.0", "100")])
 async def test_up_to_v0_6_0_events_never_reach_the_router(
     tag: str, expected: str, engines: list[HttpEngine]
-):
+) -> None:
     engine = engines[0]
     publisher = Publisher(engine.ip)
     source = Source(pod(engine.name, engine.ip, port=engine.port))
@@ -115,7 +119,9 @@ async def test_up_to_v0_6_0_events_never_reach_the_router(
     assert answer[2] == expected
 
 
-async def test_without_sync_the_router_still_remembers_what_it_sent(engines: list[HttpEngine]):
+async def test_without_sync_the_router_still_remembers_what_it_sent(
+    engines: list[HttpEngine],
+) -> None:
     env = ALL_FOUR | {NEW_NAMES.sync: "false", NEW_NAMES.remote_tokenizer: "false"}
     long = "x" * 40
     async with running(two_pods(engines, PLAIN), env=env) as gateway:
@@ -129,13 +135,13 @@ async def test_without_sync_the_router_still_remembers_what_it_sent(engines: lis
     assert 'using_kv_sync="true"' not in exposed
 
 
-async def test_misses_take_turns(engines: list[HttpEngine]):
+async def test_misses_take_turns(engines: list[HttpEngine]) -> None:
     async with running(two_pods(engines, PLAIN), env={}) as gateway:
         reached = [(await ask(gateway, headers={}))[1] for _ in range(4)]
-    assert sorted(reached) == ["a", "a", "b", "b"]
+    assert sorted(map(str, reached)) == ["a", "a", "b", "b"]
 
 
-async def test_chat_is_tokenized_by_the_engine_too(engines: list[HttpEngine]):
+async def test_chat_is_tokenized_by_the_engine_too(engines: list[HttpEngine]) -> None:
     async with running(two_pods(engines, PLAIN), env=template(engines)) as gateway:
         answer = await ask(gateway, path="/v1/chat/completions")
         again = await ask(gateway, path="/v1/chat/completions")
@@ -145,7 +151,7 @@ async def test_chat_is_tokenized_by_the_engine_too(engines: list[HttpEngine]):
 
 async def test_when_no_engine_tokenizes_characters_are_used_and_counted(
     engines: list[HttpEngine],
-):
+) -> None:
     env = template(engines, AIBRIX_VLLM_TOKENIZER_ENDPOINT_TEMPLATE="http://%s:1")
     async with running(two_pods(engines, PLAIN), env=env) as gateway:
         answer = await ask(gateway)
@@ -154,7 +160,7 @@ async def test_when_no_engine_tokenizes_characters_are_used_and_counted(
     assert "aibrix_tokenizer_pool_creation_failures_total 1.0" in exposed
 
 
-async def test_pods_that_are_not_ready_are_passed_over(engines: list[HttpEngine]):
+async def test_pods_that_are_not_ready_are_passed_over(engines: list[HttpEngine]) -> None:
     a, b = (pod(one.name, one.ip, PLAIN, one.port) for one in engines)
     source = Source(dataclasses.replace(a, ready=False), b)
     async with running(source, env={}) as gateway:
@@ -167,7 +173,7 @@ async def test_pods_that_are_not_ready_are_passed_over(engines: list[HttpEngine]
     assert refused[0] == 503
 
 
-async def test_requests_that_reach_nobody_say_why(engines: list[HttpEngine]):
+async def test_requests_that_reach_nobody_say_why(engines: list[HttpEngine]) -> None:
     closed = pod("c", engines[0].ip, PLAIN, 1)
     async with running(Source(closed), env={}) as gateway:
         unknown = await ask(gateway, model="other")
@@ -178,5 +184,5 @@ async def test_requests_that_reach_nobody_say_why(engines: list[HttpEngine]):
     assert unreachable[1] == "c"
 
 
-def test_tokens_are_four_bytes_each():
+def test_tokens_are_four_bytes_each() -> None:
     assert tokens_of("ab") == b"\x00\x00\x00a\x00\x00\x00b"

@@ -27,7 +27,7 @@ INSTALL = {
 }
 
 
-def without(env: dict[str, str], *names: str):
+def without(env: dict[str, str], *names: str) -> dict[str, str]:
     return {name: text for name, text in env.items() if name not in names}
 
 
@@ -75,7 +75,7 @@ ROWS = [
 @pytest.mark.parametrize(("tag", "env", "verdict", "gauge", "words"), ROWS)
 def test_environment_decides(
     tag: str, env: dict[str, str], verdict: Verdict, gauge: int, words: str
-):
+) -> None:
     settings = read(env, release_of(f"aibrix/gateway-plugins:{tag}"))
     found, said = judge(settings)
     assert (found, words in said, bool(said)) == (verdict, True, bool(words))
@@ -84,7 +84,7 @@ def test_environment_decides(
     assert f"{line} {gauge}.0" in exposed
 
 
-def test_sync_alone_turns_the_routers_remote_tokenizer_on():
+def test_sync_alone_turns_the_routers_remote_tokenizer_on() -> None:
     settings = read({NEW_NAMES.sync: "true"}, RELEASES[-1])
     assert settings.router_tokenizes_remotely
     assert not settings.remote_tokenizer
@@ -93,7 +93,7 @@ def test_sync_alone_turns_the_routers_remote_tokenizer_on():
 @pytest.mark.parametrize(
     ("text", "size"), [("128", 128), ("64", 64), ("", 16), ("many", 16), ("-4", 16)]
 )
-def test_block_size_is_validated_nowhere(text: str, size: int):
+def test_block_size_is_validated_nowhere(text: str, size: int) -> None:
     assert read({"AIBRIX_PREFIX_CACHE_BLOCK_SIZE": text}, RELEASES[-1]).block_size == size
 
 
@@ -110,14 +110,14 @@ def test_block_size_is_validated_nowhere(text: str, size: int):
         ("registry.local:5000/aibrix/gateway-plugins", "main"),
     ],
 )
-def test_release_is_the_images_tag(image: str, name: str):
+def test_release_is_the_images_tag(image: str, name: str) -> None:
     assert release_of(image).name == name
 
 
-def test_release_before_kv_events_is_refused():
+def test_release_before_kv_events_is_refused() -> None:
     with pytest.raises(ValueError, match="newer tag"):
         release_of("aibrix/gateway-plugins:v0.3.0")
 
 
-def test_zmq_metrics_exist_in_one_release_only():
+def test_zmq_metrics_exist_in_one_release_only() -> None:
     assert [release.name for release in RELEASES if release.zmq_metrics] == ["v0.4.1"]

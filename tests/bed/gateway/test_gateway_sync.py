@@ -3,16 +3,21 @@
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
-from hand_fed import ALL_FOUR, ENABLED, Publisher, Source, address, pod, running, stored
 
+from bed.gateway.hand_fed import ALL_FOUR, ENABLED, Publisher, Source, address, pod, running, stored
 from testbed.gateway.pods import KV_EVENTS_LABEL, MODEL_LABEL
 from testbed.gateway.releases import NEW_NAMES
 from testbed.gateway.timings import Timings
 
 MAP_EVENT = {"type": "AllBlocksCleared"}
 SUBSCRIBED = "Subscribed to KV events for pod"
+
+
+def batches_beyond(seen: int) -> Callable[[dict[str, Any]], bool]:
+    return lambda state: bool(state["subscriptions"]["default/a"]["batches"] > seen)
 
 
 @pytest.fixture
@@ -28,7 +33,7 @@ async def publisher() -> AsyncIterator[Callable[..., Publisher]]:
         await one.close()
 
 
-async def test_array_events_are_decoded(publisher: Callable[..., Publisher]):
+async def test_array_events_are_decoded(publisher: Callable[..., Publisher]) -> None:
     engine = publisher(ip := address())
     async with running(Source(pod("a", ip)), "v0.7.0") as gateway:
         await gateway.until(gateway.gateway.serving.is_set)
@@ -50,7 +55,7 @@ async def test_array_events_are_decoded(publisher: Callable[..., Publisher]):
     ]
 
 
-async def test_map_events_are_an_error_again_and_again(publisher: Callable[..., Publisher]):
+async def test_map_events_are_an_error_again_and_again(publisher: Callable[..., Publisher]) -> None:
     engine = publisher(ip := address())
     async with running(Source(pod("a", ip))) as gateway:
         await gateway.until_logged(SUBSCRIBED)
@@ -65,7 +70,9 @@ async def test_map_events_are_an_error_again_and_again(publisher: Callable[..., 
     assert "event 0: expected msgpack array, got map[string]interface {}" in gateway.log
 
 
-async def test_after_an_error_the_next_good_batch_is_taken(publisher: Callable[..., Publisher]):
+async def test_after_an_error_the_next_good_batch_is_taken(
+    publisher: Callable[..., Publisher],
+) -> None:
     engine = publisher(ip := address())
     async with running(Source(pod("a", ip))) as gateway:
         await gateway.until_logged(SUBSCRIBED)
@@ -76,7 +83,7 @@ async def test_after_an_error_the_next_good_batch_is_taken(publisher: Callable[.
 
 
 @pytest.mark.parametrize("tag", ["v0.4.1", "v0.5.0"])
-async def test_older_releases_decode_nothing(tag: str, publisher: Callable[..., Publisher]):
+async def test_older_releases_decode_nothing(tag: str, publisher: Callable[..., Publisher]) -> None:
     engine = publisher(ip := address())
     async with running(Source(pod("a", ip)), tag) as gateway:
         await gateway.until_logged(SUBSCRIBED)
@@ -89,7 +96,7 @@ async def test_older_releases_decode_nothing(tag: str, publisher: Callable[..., 
 
 async def test_label_changes_on_a_live_pod_are_honoured_both_ways(
     publisher: Callable[..., Publisher],
-):
+) -> None:
     engine = publisher(ip := address())
     source = Source(pod("a", ip, {MODEL_LABEL: "m"}))
     async with running(source) as gateway:
@@ -105,7 +112,9 @@ async def test_label_changes_on_a_live_pod_are_honoured_both_ways(
     assert state["index"] == 1
 
 
-async def test_a_new_model_name_on_a_live_pod_changes_nothing(publisher: Callable[..., Publisher]):
+async def test_a_new_model_name_on_a_live_pod_changes_nothing(
+    publisher: Callable[..., Publisher],
+) -> None:
     publisher(ip := address())
     source = Source(pod("a", ip))
     async with running(source) as gateway:
@@ -118,7 +127,7 @@ async def test_a_new_model_name_on_a_live_pod_changes_nothing(publisher: Callabl
     assert "Unsubscribed" not in gateway.log
 
 
-async def test_a_deleted_pod_is_forgotten(publisher: Callable[..., Publisher]):
+async def test_a_deleted_pod_is_forgotten(publisher: Callable[..., Publisher]) -> None:
     engine = publisher(ip := address())
     source = Source(gone := pod("a", ip))
     async with running(source) as gateway:
@@ -131,7 +140,7 @@ async def test_a_deleted_pod_is_forgotten(publisher: Callable[..., Publisher]):
 
 async def test_another_pod_of_the_same_name_is_subscribed_to_anew(
     publisher: Callable[..., Publisher],
-):
+) -> None:
     publisher(first := address())
     publisher(second := address())
     source = Source(pod("a", first))
@@ -142,7 +151,7 @@ async def test_another_pod_of_the_same_name_is_subscribed_to_anew(
     assert gateway.log.count("Unsubscribed from KV events for pod default/a") == 1
 
 
-async def test_a_silent_engine_stalls_all_pod_news(publisher: Callable[..., Publisher]):
+async def test_a_silent_engine_stalls_all_pod_news(publisher: Callable[..., Publisher]) -> None:
     publisher(silent := address(), answers=False)
     publisher(good := address())
     source = Source()
@@ -161,7 +170,7 @@ async def test_a_silent_engine_stalls_all_pod_news(publisher: Callable[..., Publ
     assert gateway.log.index("default/silent (model") < gateway.log.index("default/good at")
 
 
-async def test_silent_engines_at_start_leave_the_gateway_without_sync():
+async def test_silent_engines_at_start_leave_the_gateway_without_sync() -> None:
     pods = [pod(f"p{number}", address()) for number in range(4)]
     source = Source(*pods)
     timings = Timings(replay=0.1, reconnect=0.05, initialise=0.25)
@@ -193,7 +202,7 @@ async def test_silent_engines_at_start_leave_the_gateway_without_sync():
 )
 async def test_a_misconfigured_gateway_serves_and_subscribes_to_nothing(
     change: dict[str, str], words: str
-):
+) -> None:
     async with running(Source(pod("a", address())), env=ALL_FOUR | change) as gateway:
         await gateway.until(gateway.gateway.serving.is_set)
         state = await gateway.state()
@@ -204,7 +213,7 @@ async def test_a_misconfigured_gateway_serves_and_subscribes_to_nothing(
     assert ("KV event" in gateway.log) is bool(words)
 
 
-async def test_clearing_purges_after_v0_7_0_only(publisher: Callable[..., Publisher]):
+async def test_clearing_purges_after_v0_7_0_only(publisher: Callable[..., Publisher]) -> None:
     left = {}
     for tag in ("v0.7.0", "main"):
         engine = publisher(ip := address())
@@ -213,16 +222,14 @@ async def test_clearing_purges_after_v0_7_0_only(publisher: Callable[..., Publis
             await gateway.publish_until_seen(engine, stored(1, range(4)))
             before = (await gateway.state())["subscriptions"]["default/a"]["batches"]
             await engine.publish(["AllBlocksCleared"])
-            state = await gateway.until_state(
-                lambda state, seen=before: state["subscriptions"]["default/a"]["batches"] > seen
-            )
+            state = await gateway.until_state(batches_beyond(before))
             left[tag] = state["index"]
     assert left == {"v0.7.0": 1, "main": 0}
 
 
 async def test_unequal_hashes_and_blocks_are_an_error_that_keeps_the_connection(
     publisher: Callable[..., Publisher],
-):
+) -> None:
     engine = publisher(ip := address())
     async with running(Source(pod("a", ip))) as gateway:
         await gateway.until_logged(SUBSCRIBED)
@@ -234,7 +241,7 @@ async def test_unequal_hashes_and_blocks_are_an_error_that_keeps_the_connection(
 
 async def test_the_end_closes_the_clients_without_saying_unsubscribed(
     publisher: Callable[..., Publisher],
-):
+) -> None:
     publisher(ip := address())
     async with running(Source(pod("a", ip)), "v0.4.1") as gateway:
         await gateway.until_logged(SUBSCRIBED)
@@ -245,7 +252,7 @@ async def test_the_end_closes_the_clients_without_saying_unsubscribed(
 
 async def test_a_gap_is_warned_of_and_a_restart_resumes_without_a_line(
     publisher: Callable[..., Publisher],
-):
+) -> None:
     engine = publisher(ip := address())
     async with running(Source(pod("a", ip))) as gateway:
         await gateway.until_logged(SUBSCRIBED)

@@ -89,6 +89,15 @@ class Stage:
         """What a container wrote, through the API server."""
         return self.bed.api.logs(name, self.namespace, container=container, previous=previous)
 
+    def log_until(self, name: str, end: str, container: str = "") -> str:
+        """What a container wrote, once it ends with ``end``."""
+
+        def ended() -> str:
+            said = self.log(name, container)
+            return said if said.endswith(end) else ""
+
+        return str(self.wait(f"{end!r} from {name}", ended))
+
     def follow(self, name: str) -> subprocess.Popen[str]:
         """`kubectl logs -f`, running."""
         return subprocess.Popen(

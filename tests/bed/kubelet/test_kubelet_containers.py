@@ -129,9 +129,8 @@ def test_run_and_tmp_are_a_containers_own(stage: Stage) -> None:
     name = stage.run(pod("private", shell("one", script), shell("two", script)))
     seen = f"{CHECKOUT.parts[2]}\n" if CHECKOUT.is_relative_to("/tmp") else ""
     for container in ("one", "two"):
-        stage.wait("its words", lambda c=container: stage.log(name, c).endswith("done\n"))
-        expected = f"/dev/shm:\n\n/run:\nsecrets\n\n/tmp:\n{seen}done\n"
-        assert stage.log(name, container) == expected
+        said = stage.log_until(name, "done\n", container)
+        assert said == f"/dev/shm:\n\n/run:\nsecrets\n\n/tmp:\n{seen}done\n"
 
 
 def test_a_crash_loop_shows_exit_code_last_words_and_count(stage: Stage) -> None:
