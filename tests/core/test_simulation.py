@@ -1,10 +1,7 @@
 """The promises of the whole, held through a life of a small cluster in any order of events."""
 
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Callable
 
-import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,14 +37,6 @@ EDITS = (
     *(INDEPENDENT_EDITS[name] for name in ("_add_env", "_label", "_annotate", "_argue_behind")),
     scale_to_zero,
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def parsed_once() -> Iterator[None]:
-    # A life renders the same few texts hundreds of times, and parsing them is most of a pass.
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(yaml, "safe_load", lru_cache(yaml.safe_load))
-        yield
 
 
 class Life:

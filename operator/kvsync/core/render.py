@@ -91,11 +91,17 @@ def gateway_variables(templates: Templates, **values: Any) -> dict[str, str]:
         isinstance(item, str) for pair in variables.items() for item in pair
     ):
         raise TemplateRenderError(f"template {GATEWAY_TEMPLATE!r} must yield a map of strings")
-    return variables
+    return dict(variables)
 
 
 def _yaml(name: str, text: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return _parsed(text)
     except yaml.YAMLError as error:
         raise TemplateRenderError(f"template {name!r} does not yield YAML: {error}") from error
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> Any:
+    # Most of a pass otherwise; the callers hand out copies.
+    return yaml.safe_load(text)
