@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from importlib.metadata import version
 
 import click
 
-from kvsync.cli.disable import disable
-from kvsync.cli.enable import enable
-from kvsync.cli.quickstart import quickstart
-from kvsync.cli.run import run
 from kvsync.model.errors import KvsyncError
 
+COMMANDS = ("quickstart", "enable", "disable", "render", "run")
+"""Each is a module of this package with a command of the same name."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class Commands(click.Group):
+    """Loads a subcommand when it is asked for: most need neither kopf nor the Kubernetes client."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names, in the order of a user's story."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"kvsync.cli.{cmd_name}"), cmd_name)
+        return command
+
+
+@click.command(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(version("kvsync-operator"), prog_name="kvsync")
 def cli() -> None:
     """Turn on, verify and undo KV event synchronization of vLLM models behind the AIBrix gateway."""
-
-
-for command in (quickstart, enable, disable, run):
-    cli.add_command(command)
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ class ModelReason(enum.StrEnum):
     OWNED_BY_ANOTHER = "OwnedByAnother"
     MODEL_UNHEALTHY = "ModelUnhealthy"
     RECORD_UNREADABLE = "RecordUnreadable"
+    UNSUPPORTED = "Unsupported"
     # On the way.
     WAITING_FOR_TURN = "WaitingForTurn"
     PAUSED = "Paused"

@@ -1,0 +1,160 @@
+"""One manifest without a cluster: what a KVEventSync changes on it, and the way back.
+
+The result goes into Git, so it depends on nothing but the manifest and the settings: the record
+carries no time, and no mark of an object that a cluster would have to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kvsync.core.patch import Operation, apply, difference
+from kvsync.core.plan import Ask, Outcome, plan, plan_undo
+from kvsync.core.render import Templates
+from kvsync.model.reasons import ModelReason
+from kvsync.model.record import OWNER_ANNOTATION, Owner, RecordError, parse_owner
+from kvsync.model.spec import KVEventSyncSpec
+from kvsync.model.workload import JSON, Deployment
+
+DEPLOYMENT = ("apps/v1", "Deployment")
+UNSUPPORTED = frozenset({"StormService", "RayClusterFleet", "PodSet", "ModelClaim"})
+"""Kinds of AIBrix that run engines and are not changed (``*.aibrix.ai``)."""
+
+_NOBODY = Owner("-", "render", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """One workload. ``patch`` turns the object as read into ``body``, ``undo`` turns it back."""
+
+    body: JSON
+    outcome: Outcome
+    reason: str = ""
+    message: str = ""
+    patch: tuple[Operation, ...] = ()
+    undo: tuple[Operation, ...] = ()
+
+    def entry(self) -> dict[str, Any]:
+        """The stable form that ``kvsync render -o json`` prints."""
+        metadata = self.body["metadata"]
+        return {
+            "apiVersion": self.body["apiVersion"],
+            "kind": self.body["kind"],
+            "namespace": str(metadata.get("namespace") or "default"),
+            "name": str(metadata["name"]),
+            "outcome": self.outcome.value,
+            "reason": self.reason,
+            "message": self.message,
+            "patch": list(self.patch),
+            "undo": list(self.undo),
+        }
+
+
+def is_workload(body: object) -> bool:
+    """Whether a document is a workload that is changed, or refused by the name of its kind."""
+    if not isinstance(body, Mapping) or not isinstance(body.get("metadata"), Mapping):
+        return False
+    if not body["metadata"].get("name"):
+        return False
+    if (body.get("apiVersion"), body.get("kind")) == DEPLOYMENT:
+        return True
+    group = str(body.get("apiVersion", "")).partition("/")[0]
+    return group.endswith(".aibrix.ai") and body.get("kind") in UNSUPPORTED
+
+
+def selects(spec: KVEventSyncSpec, namespace: str | None, body: JSON) -> bool:
+    """Whether an object means this workload; a side that names no namespace fits any."""
+    metadata = body["metadata"]
+    own = metadata.get("namespace")
+    if own and namespace and own != namespace:
+        return False
+    return spec.models.selects(str(metadata["name"]), metadata.get("labels") or {})
+
+
+def render_manifest(
+    body: JSON, spec: KVEventSyncSpec, templates: Templates, owner: Owner = _NOBODY
+) -> Rendered:
+    """The workload as the spec wants it.
+
+    Raises:
+        ValueError: the manifest is no valid workload; the message names the field.
+        TemplateRenderError: a template is broken.
+    """
+    if body["kind"] in UNSUPPORTED:
+        return _unsupported(body)
+    _check_shape(body)
+    deployment = Deployment(body)
+    mark = parse_owner(deployment.annotations.get(OWNER_ANNOTATION, ""))
+    if mark is not None and (mark.namespace, mark.name) == (owner.namespace, owner.name):
+        owner = mark
+    # Without a time two renderings are one text; without a cluster no engine can be asked.
+    planned = plan(deployment, Ask(spec, owner, templates, None, "", 0))
+    if planned.refusal is not None:
+        return Rendered(body, Outcome.REFUSED, str(planned.refusal.reason), str(planned.refusal))
+    after = apply(body, planned.patch)
+    if mark is None:
+        after = _without_owner(after)
+    if after == body:
+        return Rendered(body, Outcome.UNCHANGED, message="It is right already.")
+    return _changed(body, after)
+
+
+def restore_manifest(body: JSON) -> Rendered:
+    """The workload without anything of ours, by its record.
+
+    Raises:
+        ValueError: the manifest is no valid workload; the message names the field.
+    """
+    if body["kind"] in UNSUPPORTED:
+        return _unsupported(body)
+    _check_shape(body)
+    try:
+        operations = plan_undo(Deployment(body))
+    except RecordError as error:
+        message = f"{error} Take out the KV event arguments, ports and labels by hand."
+        return Rendered(body, Outcome.REFUSED, ModelReason.RECORD_UNREADABLE.value, message)
+    if not operations:
+        return Rendered(body, Outcome.UNCHANGED, message="It carries no KV event configuration.")
+    return _changed(body, apply(body, operations))
+
+
+def _changed(body: JSON, after: JSON) -> Rendered:
+    return Rendered(
+        after,
+        Outcome.CHANGE,
+        patch=tuple(difference(body, after)),
+        undo=tuple(difference(after, body)),
+    )
+
+
+def _without_owner(body: JSON) -> JSON:
+    annotations = body["metadata"].get("annotations") or {}
+    if OWNER_ANNOTATION not in annotations:
+        return body
+    kept = {key: value for key, value in annotations.items() if key != OWNER_ANNOTATION}
+    return Deployment(body).with_annotations(kept).body
+
+
+def _unsupported(body: JSON) -> Rendered:
+    kind, name = body["kind"], body["metadata"]["name"]
+    message = (
+        f"{kind} {name}: objects of this kind are not changed. Run the model as a Deployment, or "
+        "write the KV event arguments, ports and labels into its template by hand."
+    )
+    return Rendered(body, Outcome.REFUSED, ModelReason.UNSUPPORTED.value, message)
+
+
+def _check_shape(body: JSON) -> None:
+    pod = body
+    for name in ("spec", "template", "spec"):
+        pod = pod.get(name) or {}
+        if not isinstance(pod, Mapping):
+            break
+    containers = pod.get("containers") if isinstance(pod, Mapping) else None
+    if not isinstance(containers, list) or not all(isinstance(c, Mapping) for c in containers):
+        name = body["metadata"]["name"]
+        raise ValueError(
+            f"Deployment {name}: spec.template.spec.containers is no list of containers"
+        )

@@ -1,0 +1,183 @@
+"""kvsync render: the stable JSON, YAML for Git, the way back, and what it says of bad input."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from kvsync.cli.main import cli
+from kvsync.core.patch import apply
+from kvsync.model.errors import KvsyncError
+
+CORPUS = Path(__file__).parents[1] / "golden" / "deployments"
+MODEL = """\
+# The model of team a.
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {name}
+  labels: {{app: {name}}}
+spec:
+  template:
+    metadata:
+      labels: {{app: {name}}}
+    spec:
+      containers:
+        - name: vllm
+          image: vllm/vllm-openai:v0.16.0
+          args: ["--model=tiny"]
+"""
+OTHER = """\
+---
+apiVersion: v1
+kind: ConfigMap   # stays as it is
+metadata: {name: c, creationTimestamp: 2026-01-01}
+data:
+  script: |
+    echo "---"
+"""
+SYNC = """\
+apiVersion: kvsync.aibrix.ai/v1alpha1
+kind: KVEventSync
+metadata: {name: all, namespace: team}
+spec:
+  models: {selector: {matchLabels: {app: a}}}
+  events: {port: 6557, replayPort: 6558}
+"""
+
+
+def run(*words: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(cli, ["render", *words], input=stdin)
+
+
+def entries(*words: str, stdin: str | None = None) -> Any:
+    done = run(*words, "-o", "json", stdin=stdin)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def test_patch_and_undo_of_the_whole_corpus_fit_the_objects_as_read() -> None:
+    cases = sorted(CORPUS.glob("*/deployment.yaml"))
+    for path in cases:
+        body = yaml.safe_load(path.read_text())
+        (entry,) = entries("-f", str(path))
+        after = apply(body, entry["patch"])
+        assert apply(after, entry["undo"]) == body
+        assert (after != body) == (entry["outcome"] == "Change")
+        assert bool(entry["reason"]) == (entry["outcome"] == "Refused")
+
+
+def test_a_second_rendering_and_the_way_back() -> None:
+    text = MODEL.format(name="a") + OTHER
+    written = run("-f", "-", "-o", "yaml", stdin=text).stdout
+    assert run("-f", "-", "-o", "yaml", stdin=written).stdout == written
+    (entry,) = entries("-f", "-", stdin=written)
+    assert (entry["outcome"], entry["patch"], entry["undo"]) == ("Unchanged", [], [])
+    back = run("-f", "-", "-o", "yaml", "--undo", stdin=written).stdout
+    assert [*yaml.safe_load_all(back)] == [*yaml.safe_load_all(text)]
+
+
+def test_a_mark_of_the_cluster_is_not_written_to_git() -> None:
+    written = run("-f", "-", "-o", "yaml", stdin=MODEL.format(name="a")).stdout
+    annotations = yaml.safe_load(written)["metadata"]["annotations"]
+    assert [*annotations] == ["kvsync.aibrix.ai/record"]
+
+
+def test_other_objects_keep_their_text_and_are_no_entries() -> None:
+    text = MODEL.format(name="a") + OTHER
+    written = run("-f", "-", "-o", "yaml", stdin=text).stdout
+    assert written.endswith(OTHER)
+    assert "--kv-events-config=" in written
+    assert [entry["name"] for entry in entries("-f", "-", stdin=text)] == ["a"]
+
+
+def test_the_object_selects_by_label_and_namespace(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "deep"
+    folder.mkdir(parents=True)
+    (folder / "a.yaml").write_text(MODEL.format(name="a"))
+    (folder / "b.yml").write_text(MODEL.format(name="b"))
+    elsewhere = yaml.safe_load(MODEL.format(name="a"))
+    elsewhere["metadata"]["namespace"] = "elsewhere"
+    (folder / "c.json").write_text(json.dumps(elsewhere))
+    (tmp_path / "sync.yaml").write_text(SYNC)
+    found = entries("-f", str(tmp_path / "models"), "--cr", str(tmp_path / "sync.yaml"))
+    assert [(entry["namespace"], entry["name"]) for entry in found] == [("default", "a")]
+    assert "tcp://*:6557" in json.dumps(found[0]["patch"])
+
+
+def test_items_of_a_list_are_workloads() -> None:
+    items = [yaml.safe_load(MODEL.format(name=name)) for name in "ab"]
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    assert [entry["outcome"] for entry in entries("-f", "-", stdin=text)] == ["Change", "Change"]
+    written = yaml.safe_load(run("-f", "-", "-o", "yaml", stdin=text).stdout)
+    args = [i["spec"]["template"]["spec"]["containers"][0]["args"] for i in written["items"]]
+    assert all(len(words) == 2 for words in args)
+
+
+def test_options_stand_for_fields() -> None:
+    text = MODEL.format(name="a").replace(":v0.16.0", "@sha256:" + "0" * 64)
+    (entry,) = entries("-f", "-", stdin=text)
+    assert (entry["outcome"], entry["reason"]) == ("Refused", "DialectUnknown")
+    (entry,) = entries("-f", "-", "--engine-version=0.16.0", "--topic=kv", stdin=text)
+    assert entry["outcome"] == "Change"
+    assert '\\"topic\\":\\"kv\\"' in json.dumps(entry["patch"])
+
+
+def test_a_refusal_is_told_with_its_place_and_fails_when_strict() -> None:
+    text = OTHER + "---\n" + MODEL.format(name="old").replace("v0.16.0", "v0.8.5")
+    lax, strict = run("-f", "-", stdin=text), run("-f", "-", "--strict", stdin=text)
+    assert (lax.exit_code, strict.exit_code) == (0, 1)
+    assert lax.stderr.startswith("-:8: refused (EngineTooOld): vLLM 0.8.5")
+    assert lax.stdout == ""
+
+
+@pytest.mark.parametrize("kind", ["StormService", "RayClusterFleet", "PodSet", "ModelClaim"])
+def test_kinds_of_aibrix_are_refused_by_name(kind: str) -> None:
+    body = {"apiVersion": "orchestration.aibrix.ai/v1alpha1", "kind": kind}
+    text = json.dumps({**body, "metadata": {"name": "s"}, "spec": {}})
+    (entry,) = entries("-f", "-", stdin=text)
+    assert (entry["kind"], entry["outcome"], entry["reason"]) == (kind, "Refused", "Unsupported")
+    (entry,) = entries("-f", "-", "--undo", stdin=text)
+    assert entry["outcome"] == "Refused"
+
+
+def test_the_diff_shows_only_what_changes() -> None:
+    shown = run("-f", "-", stdin=MODEL.format(name="a")).stdout
+    added = [line for line in shown.splitlines() if line.startswith("+ ")]
+    removed = [line for line in shown.splitlines() if line.startswith("- ")]
+    assert any("--kv-events-config=" in line for line in added)
+    assert removed == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: 1\n---\nkey: [1\n", "-:4: no YAML: "),
+        ("a: {{ .Values.x }}\n", "helm template"),
+        (MODEL.format(name="a").replace("containers:", "others:"), "is no list of containers"),
+        ("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\nspec: []\n", "-:1: Dep"),
+    ],
+)
+def test_bad_input_is_one_line_with_its_place(text: str, said: str) -> None:
+    done = run("-f", "-", stdin=text)
+    assert isinstance(done.exception, KvsyncError)
+    assert said in str(done.exception)
+
+
+def test_bad_orders_are_told_apart(tmp_path: Path) -> None:
+    sync = tmp_path / "sync.yaml"
+    sync.write_text(SYNC)
+    both = run("-f", "-", "--cr", str(sync), "--port", "1", stdin="")
+    assert both.exit_code == 2
+    assert "--port" in both.output
+    same = run("-f", "-", "--port", "7000", "--replay-port", "7000", stdin="")
+    assert same.exit_code == 2
+    sync.write_text(SYNC.replace("6557", "wrong"))
+    bad = run("-f", "-", "--cr", str(sync), stdin="")
+    assert "spec.events.port" in str(bad.exception)
+    assert "no such file" in str(run("-f", str(tmp_path / "none")).exception)
+    (tmp_path / "empty").mkdir()
+    assert "holds no" in str(run("-f", str(tmp_path / "empty")).exception)
