@@ -152,7 +152,22 @@ def selector_conflict(case: Case) -> Refusal | None:
     )
 
 
+def controlled(case: Case) -> Refusal | None:
+    """What another controller makes, it makes again: a patch would be written back, and forth."""
+    owner = case.base.controller
+    if owner is None:
+        return None
+    made_by = f"{owner.get('kind')} {owner.get('name')}"
+    return Refusal(
+        ModelReason.CONTROLLED_BY_ANOTHER,
+        f"Deployment {case.base.name} is made by {made_by}, which would write every change back.",
+        f"Put the KV event arguments, ports and pod labels into {made_by} (kvsync render shows "
+        "them), or take its ownerReference off the Deployment.",
+    )
+
+
 RULES: tuple[Rule, ...] = (
+    controlled,
     selector_conflict,
     prefix_caching_disabled,
     engine_v0,

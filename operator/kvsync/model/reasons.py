@@ -22,6 +22,7 @@ class ModelReason(enum.StrEnum):
     EVENTS_ALREADY_CONFIGURED = "EventsAlreadyConfigured"
     SELECTOR_CONFLICT = "SelectorConflict"
     OWNED_BY_ANOTHER = "OwnedByAnother"
+    CONTROLLED_BY_ANOTHER = "ControlledByAnother"
     MODEL_UNHEALTHY = "ModelUnhealthy"
     RECORD_UNREADABLE = "RecordUnreadable"
     UNSUPPORTED = "Unsupported"

@@ -81,6 +81,12 @@ class Deployment:
         return self.body["metadata"].get("annotations") or {}
 
     @property
+    def controller(self) -> JSON | None:
+        """The ownerReference of the object that makes this one, if any (metav1 ``controller``)."""
+        references = self.body["metadata"].get("ownerReferences") or ()
+        return next((each for each in references if each.get("controller")), None)
+
+    @property
     def template(self) -> JSON:
         """The pod template; a change to it is a rollout."""
         template: JSON = self.body["spec"]["template"]
