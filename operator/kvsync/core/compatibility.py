@@ -42,11 +42,15 @@ def _ports(observed: Observed) -> Finding | None:
     events = observed.spec.events
     if (events.port, events.replay_port) == (GATEWAY_PORT, GATEWAY_REPLAY_PORT):
         return None
+    # It waits 5 s for each pod that does not answer there, one after the other, and 30 s in all
+    # when it starts (seen on running AIBrix gateways).
+    stalls = events.replay_port != GATEWAY_REPLAY_PORT
+    harm = " Each of their pods keeps the gateway waiting for 5 s." if stalls else ""
     return (
         "False",
         ConditionReason.GATEWAY_PORTS,
         f"The gateway looks for events on {GATEWAY_PORT} and for replays on {GATEWAY_REPLAY_PORT} "
-        f"only; the models use {events.port} and {events.replay_port}.",
+        f"only; the models use {events.port} and {events.replay_port}.{harm}",
     )
 
 
