@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 import zmq
 
-from kvsync.adapters.subscriber import Subscriber
+from kvsync.adapters.subscriber import Subscriber, greeting
 from kvsync.core.judge import Policy, judge
 from kvsync.core.wire import decode_batch, parse_replay
-from kvsync.model.source import SourceKey, SourceReason, Target, Verdict
+from kvsync.model.source import Failure, SourceKey, SourceReason, Target, Verdict
 from testbed.engine.launch import EngineProcess, free_ports
 
 KEY = SourceKey("ns", "pod", "uid")
@@ -146,6 +146,18 @@ async def test_a_publisher_with_curve(context: zmq.Context[zmq.Socket[bytes]]) -
     publisher.curve_server = True
     port = publisher.bind_to_random_port("tcp://127.0.0.1")
     await verdict_of(target(port), SourceReason.AUTH_REQUIRED)
+
+
+async def test_the_greeting_of_a_publisher_with_curve_is_never_mistaken(
+    context: zmq.Context[zmq.Socket[bytes]],
+) -> None:
+    publisher = context.socket(zmq.PUB)
+    publisher.curve_secretkey = zmq.curve_keypair()[1]
+    publisher.curve_server = True
+    port = publisher.bind_to_random_port("tcp://127.0.0.1")
+    # A peer that closes at once races with its own answer: once is no proof.
+    found = {await greeting("127.0.0.1", port) for _ in range(100)}
+    assert found == {Failure.AUTH}
 
 
 async def test_no_replay_socket(context: zmq.Context[zmq.Socket[bytes]]) -> None:

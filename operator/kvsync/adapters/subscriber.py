@@ -358,8 +358,12 @@ class _Source:
                     self._close_dealer()
 
 
-_GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + b"NULL".ljust(20, b"\x00") + bytes(32)
-"""A client's greeting: signature, version 3.0, mechanism NULL (ZMTP 3.0, RFC 23)."""
+_GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00"
+"""The beginning of a client's greeting: signature and version 3.0 (ZMTP 3.0, RFC 23).
+
+The peer answers with all of its own. With a mechanism in it, a peer that wants another one would
+close at once, and the reset could overtake the answer.
+"""
 
 _MECHANISM = slice(12, 32)
 
