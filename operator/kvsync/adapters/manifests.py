@@ -19,6 +19,9 @@ SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 LARGEST = 64 << 20
 """Bytes of one file; more than that is no manifest."""
 
+_NEVER_FOLD = (1 << 30) - 1
+"""Characters of a line, well within the C int that libyaml keeps it in."""
+
 # '---' at the start of a line divides documents also inside of a block scalar (YAML 1.2.2, 9.1.2).
 _DIVIDER = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 
@@ -127,6 +130,6 @@ def _yaml(text: str, path: str, line: int) -> Any:
 def dump_manifest(body: Any) -> str:
     """One document as YAML, its keys in their order and no line folded."""
     text: str = yaml.dump(
-        body, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=sys.maxsize >> 33
+        body, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_NEVER_FOLD
     )
     return text

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-import yaml
 
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS
+from kvsync.adapters.manifests import dump_manifest
 from kvsync.adapters.templates import read_templates
 from kvsync.cli.options import Duration, cluster_options, run_async
 from kvsync.cli.progress import wait_ready
@@ -143,7 +143,7 @@ async def _write(kube: Kube, sync: dict[str, Any]) -> None:
 async def _show_plan(kube: Kube, sync: Mapping[str, Any], name: str) -> bool:
     namespace = sync["metadata"]["namespace"]
     click.echo("Would write:\n")
-    click.echo(yaml.safe_dump(dict(sync), sort_keys=False))
+    click.echo(dump_manifest(sync))
     try:
         live = Deployment(await kube.get(DEPLOYMENTS, namespace, name))
     except NotFound:

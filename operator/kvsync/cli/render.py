@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,7 +99,7 @@ def render(
         case "json":
             click.echo(json.dumps([one.rendered.entry() for one in rendered], indent=2))
         case "yaml":
-            click.echo(_as_yaml([(document, body) for document, body, _ in done]), nl=False)
+            click.echo("".join(_as_yaml(document, body) for document, body, _ in done), nl=False)
         case _:
             click.echo("".join(map(_as_diff, rendered)), nl=False)
     if strict and any(one.rendered.outcome is Outcome.REFUSED for one in rendered):
@@ -184,10 +184,7 @@ class _Work:
     def _rendered(self, body: Mapping[str, Any]) -> Rendered:
         if self._undo:
             return restore_manifest(body)
-        owner = self._order.owner
-        if owner is None:
-            return render_manifest(body, self._order.spec, self._templates)
-        return render_manifest(body, self._order.spec, self._templates, owner)
+        return render_manifest(body, self._order.spec, self._templates, self._order.owner)
 
 
 def _is_list(body: Any) -> bool:
@@ -205,16 +202,11 @@ def _complain(rendered: list[_One]) -> None:
             click.secho(message, fg="red", err=True)
 
 
-def _as_yaml(done: list[tuple[Document, Any]]) -> str:
-    return "".join(_texts(done))
-
-
-def _texts(done: list[tuple[Document, Any]]) -> Iterator[str]:
-    for document, body in done:
-        # What is not changed keeps its own text, with its comments and its order.
-        text = document.text if body == document.body else dump_manifest(body)
-        divider = "" if text.startswith("---") else "---\n"
-        yield divider + text + ("" if text.endswith("\n") else "\n")
+def _as_yaml(document: Document, body: Any) -> str:
+    # What is not changed keeps its own text, with its comments and its order.
+    text = document.text if body == document.body else dump_manifest(body)
+    divider = "" if text.startswith("---") else "---\n"
+    return divider + text + ("" if text.endswith("\n") else "\n")
 
 
 def _as_diff(one: _One) -> str:

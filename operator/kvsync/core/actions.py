@@ -8,7 +8,7 @@ from kvsync.core.assess import ModelView
 from kvsync.core.gateway import plan_release, plan_retain
 from kvsync.core.patch import difference, expect
 from kvsync.core.plan import guarded, plan_undo
-from kvsync.core.revert import readable, strip
+from kvsync.core.revert import readable, strip, without_mark
 from kvsync.model.decision import Action, Kind
 from kvsync.model.observed import KVEventSync
 from kvsync.model.record import (
@@ -112,8 +112,7 @@ def retain_actions(
     """The patches that take only our marks off: what is configured stays, with its record."""
     actions = []
     for deployment in models:
-        annotations = {k: v for k, v in deployment.annotations.items() if k != OWNER_ANNOTATION}
-        operations = difference(deployment.body, deployment.with_annotations(annotations).body)
+        operations = difference(deployment.body, without_mark(deployment).body)
         note = f"Left Deployment {deployment.name} configured (deletionPolicy Retain)."
         actions.append(_on(deployment, guarded(deployment, operations), "Retained", note))
     operations_of_gateway = plan_retain(gateway, mark_of(sync)) if gateway else ()

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from kvsync.core.patch import Operation, apply, difference
-from kvsync.core.plan import Ask, Outcome, plan, plan_undo
+from kvsync.core.plan import Ask, Outcome, plan, plan_undo, unreadable
 from kvsync.core.render import Templates
+from kvsync.core.revert import without_mark
+from kvsync.model.finding import Refusal
 from kvsync.model.reasons import ModelReason
-from kvsync.model.record import OWNER_ANNOTATION, Owner, RecordError, parse_owner
+from kvsync.model.record import OWNER_ANNOTATION, Owner, parse_owner
 from kvsync.model.spec import KVEventSyncSpec
 from kvsync.model.workload import JSON, Deployment
 
@@ -74,9 +76,9 @@ def selects(spec: KVEventSyncSpec, namespace: str | None, body: JSON) -> bool:
 
 
 def render_manifest(
-    body: JSON, spec: KVEventSyncSpec, templates: Templates, owner: Owner = _NOBODY
+    body: JSON, spec: KVEventSyncSpec, templates: Templates, owner: Owner | None = None
 ) -> Rendered:
-    """The workload as the spec wants it.
+    """The workload as the spec wants it; ``owner`` is the object whose spec it is, if any.
 
     Raises:
         ValueError: the manifest is no valid workload; the message names the field.
@@ -87,15 +89,16 @@ def render_manifest(
     _check_shape(body)
     deployment = Deployment(body)
     mark = parse_owner(deployment.annotations.get(OWNER_ANNOTATION, ""))
+    owner = owner or _NOBODY
     if mark is not None and (mark.namespace, mark.name) == (owner.namespace, owner.name):
         owner = mark
     # Without a time two renderings are one text; without a cluster no engine can be asked.
     planned = plan(deployment, Ask(spec, owner, templates, None, "", 0))
     if planned.refusal is not None:
-        return Rendered(body, Outcome.REFUSED, str(planned.refusal.reason), str(planned.refusal))
+        return _refused(body, planned.refusal)
     after = apply(body, planned.patch)
     if mark is None:
-        after = _without_owner(after)
+        after = without_mark(Deployment(after)).body
     if after == body:
         return Rendered(body, Outcome.UNCHANGED, message="It is right already.")
     return _changed(body, after)
@@ -110,14 +113,18 @@ def restore_manifest(body: JSON) -> Rendered:
     if body["kind"] in UNSUPPORTED:
         return _unsupported(body)
     _check_shape(body)
-    try:
-        operations = plan_undo(Deployment(body))
-    except RecordError as error:
-        message = f"{error} Take out the KV event arguments, ports and labels by hand."
-        return Rendered(body, Outcome.REFUSED, ModelReason.RECORD_UNREADABLE.value, message)
+    deployment = Deployment(body)
+    refusal = unreadable(deployment)
+    if refusal is not None:
+        return _refused(body, refusal)
+    operations = plan_undo(deployment)
     if not operations:
         return Rendered(body, Outcome.UNCHANGED, message="It carries no KV event configuration.")
     return _changed(body, apply(body, operations))
+
+
+def _refused(body: JSON, refusal: Refusal) -> Rendered:
+    return Rendered(body, Outcome.REFUSED, str(refusal.reason), str(refusal))
 
 
 def _changed(body: JSON, after: JSON) -> Rendered:
@@ -129,21 +136,15 @@ def _changed(body: JSON, after: JSON) -> Rendered:
     )
 
 
-def _without_owner(body: JSON) -> JSON:
-    annotations = body["metadata"].get("annotations") or {}
-    if OWNER_ANNOTATION not in annotations:
-        return body
-    kept = {key: value for key, value in annotations.items() if key != OWNER_ANNOTATION}
-    return Deployment(body).with_annotations(kept).body
-
-
 def _unsupported(body: JSON) -> Rendered:
     kind, name = body["kind"], body["metadata"]["name"]
-    message = (
-        f"{kind} {name}: objects of this kind are not changed. Run the model as a Deployment, or "
-        "write the KV event arguments, ports and labels into its template by hand."
+    refusal = Refusal(
+        ModelReason.UNSUPPORTED,
+        f"{kind} {name}: objects of this kind are not changed.",
+        "Run the model as a Deployment, or write the KV event arguments, ports and labels into its "
+        "template by hand.",
     )
-    return Rendered(body, Outcome.REFUSED, ModelReason.UNSUPPORTED.value, message)
+    return _refused(body, refusal)
 
 
 def _check_shape(body: JSON) -> None:

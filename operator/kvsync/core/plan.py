@@ -116,15 +116,20 @@ def _foreign(deployment: Deployment, owner: Owner) -> Refusal | None:
             f"{other.namespace}/{other.name}.",
             "Remove it from one of the two.",
         )
-    if not readable(deployment):
-        return Refusal(
-            ModelReason.RECORD_UNREADABLE,
-            f"The annotation kvsync.aibrix.ai/record of Deployment {deployment.name} was edited and "
-            "cannot be read.",
-            "Restore it from the Deployment's history, or take out the KV event arguments, ports "
-            "and labels by hand and remove the annotation.",
-        )
-    return None
+    return unreadable(deployment)
+
+
+def unreadable(deployment: Deployment) -> Refusal | None:
+    """The refusal of a workload whose record cannot be read: what stood there before is unknown."""
+    if readable(deployment):
+        return None
+    return Refusal(
+        ModelReason.RECORD_UNREADABLE,
+        f"The annotation kvsync.aibrix.ai/record of Deployment {deployment.name} was edited and "
+        "cannot be read.",
+        "Restore it from the Deployment's history, or take out the KV event arguments, ports "
+        "and labels by hand and remove the annotation.",
+    )
 
 
 def _already_configured(deployment: Deployment, words: tuple[str, ...]) -> Refusal:

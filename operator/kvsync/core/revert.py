@@ -51,6 +51,14 @@ def strip(deployment: Deployment) -> Deployment:
     return Deployment({**body, "spec": {**body["spec"], "template": template}})
 
 
+def without_mark(deployment: Deployment) -> Deployment:
+    """The workload without its owner's mark; what is configured stays, with its record."""
+    if OWNER_ANNOTATION not in deployment.annotations:
+        return deployment
+    kept = {k: v for k, v in deployment.annotations.items() if k != OWNER_ANNOTATION}
+    return deployment.with_annotations(kept)
+
+
 def readable(deployment: Deployment) -> bool:
     """Whether the record of a workload, if it has one, can be read."""
     try:
