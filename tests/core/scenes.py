@@ -108,6 +108,13 @@ def gateway_of(*, env: Sequence[Json] | None = None, image: str = "v0.6.0") -> J
     return rolled_out(body)
 
 
+def gateway_turned_on(before: Json | None = None) -> Json:
+    """A gateway as one working model's first pass leaves it, not rolled out yet."""
+    one, verdict = working()
+    gateway = before or gateway_of()
+    return after_action(decided(one, verdicts=[verdict], gateway=gateway), gateway)
+
+
 def model(
     body: Json | None,
     *pods: Pod,

@@ -16,6 +16,7 @@ from core.scenes import (
     failing,
     flag_is_on,
     gateway_of,
+    gateway_turned_on,
     is_configured,
     model,
     pod_of,
@@ -57,7 +58,7 @@ def test_a_verified_model_turns_the_gateway_on() -> None:
 
 def test_at_rest_nothing_is_written() -> None:
     one, verdict = working()
-    gateway = after_action(decided(one, verdicts=[verdict], gateway=gateway_of()), gateway_of())
+    gateway = gateway_turned_on()
     decision = decided(one, verdicts=[verdict], gateway=gateway, now=NOW + 90_000)
     assert (decision.actions, decision.look_again) == ((), None)
     assert condition(decision.status, "Ready") == ("True", "Synchronized")
@@ -111,14 +112,14 @@ def test_an_unmanaged_gateway_is_released_and_left() -> None:
     one, verdict = working()
     spec = spec_of(gateway={"manage": False})
     assert decided(one, verdicts=[verdict], spec=spec, gateway=gateway_of()).actions == ()
-    gateway = after_action(decided(one, verdicts=[verdict], gateway=gateway_of()), gateway_of())
+    gateway = gateway_turned_on()
     decision = decided(one, verdicts=[verdict], spec=spec, gateway=gateway)
     assert done_to(decision) == [("GatewayRestored", GATEWAY)]
 
 
 def test_a_gateway_no_longer_named_is_given_back() -> None:
     one, verdict = working()
-    stray = after_action(decided(one, verdicts=[verdict], gateway=gateway_of()), gateway_of())
+    stray = gateway_turned_on()
     assert done_to(decided(one, verdicts=[verdict], strays=[stray])) == [
         ("GatewayRestored", GATEWAY)
     ]

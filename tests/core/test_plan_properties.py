@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.objects import Json, ask, event_config
+from core.scenes import configured
 from core.strategies import EDITS, INDEPENDENT_EDITS, SPECS, deployments, engine_of
 from kvsync.core.arguments import kv_event_words
 from kvsync.core.patch import PatchConflictError, apply
@@ -27,14 +28,6 @@ KEYS = {
 }
 
 
-def configured(body: Json, spec: KVEventSyncSpec) -> Json:
-    """The Deployment after its plan; every generated one can be configured."""
-    made = plan(Deployment(body), ask(spec))
-    assert made.outcome is Outcome.CHANGE, made.refusal
-    after: Json = copy.deepcopy(apply(body, made.patch))
-    return after
-
-
 def reverted(body: Json) -> Json:
     after: Json = apply(body, plan_undo(Deployment(body)))
     return after
@@ -43,7 +36,7 @@ def reverted(body: Json) -> Json:
 @given(body=deployments(), spec=SPECS)
 def test_planned_once_with_one_configuration(body: Json, spec: KVEventSyncSpec) -> None:
     kept = copy.deepcopy(body)
-    after = configured(body, spec)
+    after = configured(body, spec=spec)
     assert body == kept, "planning changed what it was given"
     assert_one_configuration(after, spec)
     again = plan(Deployment(after), ask(spec, at=2_000))
@@ -61,7 +54,7 @@ def test_both_ways_back_give_the_original(body: Json, spec: KVEventSyncSpec) -> 
 
 @given(body=deployments(), spec=SPECS, names=EDITS)
 def test_edits_survive_the_way_back(body: Json, spec: KVEventSyncSpec, names: list[str]) -> None:
-    edited, expected = configured(body, spec), copy.deepcopy(body)
+    edited, expected = configured(body, spec=spec), copy.deepcopy(body)
     for name in names:
         INDEPENDENT_EDITS[name](edited)
         INDEPENDENT_EDITS[name](expected)
@@ -82,7 +75,7 @@ def without_empty(body: Json) -> Json:
 def test_after_edits_the_plan_settles_again(
     body: Json, spec: KVEventSyncSpec, names: list[str]
 ) -> None:
-    edited = configured(body, spec)
+    edited = configured(body, spec=spec)
     for name in names:
         INDEPENDENT_EDITS[name](edited)
     made = plan(Deployment(edited), ask(spec, at=2_000))
@@ -95,7 +88,7 @@ def test_after_edits_the_plan_settles_again(
 def test_our_words_moved_elsewhere_are_still_found(
     body: Json, spec: KVEventSyncSpec, data: st.DataObject
 ) -> None:
-    edited = configured(body, spec)
+    edited = configured(body, spec=spec)
     args = engine_of(edited)["args"]
     engine_of(edited)["args"] = data.draw(st.permutations(args))
     assert kv_event_words(engine_of(reverted(edited)).get("args") or []) == ()
@@ -107,7 +100,7 @@ def test_our_words_moved_elsewhere_are_still_found(
 def test_a_new_spec_replaces_the_old_one(
     body: Json, first: KVEventSyncSpec, second: KVEventSyncSpec
 ) -> None:
-    once = configured(body, first)
+    once = configured(body, spec=first)
     made = plan(Deployment(once), ask(second, at=2_000))
     twice = apply(once, made.patch)
     assert_one_configuration(twice, second)
@@ -168,7 +161,9 @@ def fits(body: Json, operation: Json) -> bool:
 
 @given(body=deployments(), spec=SPECS)
 def test_two_objects_never_share_a_model(body: Json, spec: KVEventSyncSpec) -> None:
-    second = plan(Deployment(configured(body, spec)), ask(spec, owner=Owner("ns", "b", "uid-b")))
+    second = plan(
+        Deployment(configured(body, spec=spec)), ask(spec, owner=Owner("ns", "b", "uid-b"))
+    )
     assert second.outcome is Outcome.REFUSED
     assert second.refusal is not None
     assert second.refusal.reason == "OwnedByAnother"

@@ -8,12 +8,12 @@ import pytest
 from core.objects import Json, container, deployment, spec_of
 from core.scenes import (
     NOW,
-    after_action,
     condition,
     configured,
     decided,
     failing,
     gateway_of,
+    gateway_turned_on,
     model,
     pod_of,
     rolled_out,
@@ -34,7 +34,7 @@ def status_of(*models: Any, **picture: Any) -> Json:
 def synchronized(**picture: Any) -> Json:
     """The status where everything is done."""
     one, verdict = working()
-    gateway = after_action(decided(one, verdicts=[verdict], gateway=gateway_of()), gateway_of())
+    gateway = gateway_turned_on()
     return status_of(one, verdicts=[verdict], gateway=gateway, **picture)
 
 
@@ -113,7 +113,7 @@ def test_a_gateway_that_needs_a_person_stalls(picture: Json, reason: str) -> Non
 
 def test_what_a_gateway_cannot_decode_is_said_and_does_not_undo_readiness() -> None:
     one, verdict = working(deployment(container(image="vllm/vllm-openai:v0.24.0")))
-    gateway = after_action(decided(one, verdicts=[verdict], gateway=gateway_of()), gateway_of())
+    gateway = gateway_turned_on()
     status = status_of(one, verdicts=[verdict], gateway=gateway)
     assert condition(status, "GatewayCompatible") == ("False", "EventLayout")
     assert condition(status, "Ready") == ("True", "GatewayIncompatible")

@@ -13,11 +13,11 @@ from core.scenes import (
     done_to,
     flag_is_on,
     gateway_of,
+    gateway_turned_on,
     model,
     pod_of,
     rolled_out,
     sync_of,
-    working,
 )
 from kvsync.core.summary import timestamp
 from kvsync.core.undo import GATEWAY_PATIENCE
@@ -43,13 +43,8 @@ def rolling(name: str, *, ours: bool) -> ObservedModel:
     return model(rolled_out(configured(body) if ours else body, available=0))
 
 
-def configured_gateway() -> dict[str, Any]:
-    one, verdict = working()
-    return after_action(decided(one, verdicts=[verdict], gateway=gateway_of()), gateway_of())
-
-
 def test_the_gateway_goes_first_and_alone() -> None:
-    gateway = configured_gateway()
+    gateway = gateway_turned_on()
     assert flag_is_on(gateway)
     decision = leaving(done("a"), gateway=gateway)
     assert done_to(decision) == [("GatewayRestored", "aibrix-gateway-plugins")]
@@ -59,9 +54,7 @@ def test_the_gateway_goes_first_and_alone() -> None:
 
 
 def test_the_flag_gets_back_the_value_that_stood_there() -> None:
-    one, verdict = working()
-    before = gateway_of(env=[STANDING_FLAG])
-    gateway = after_action(decided(one, verdicts=[verdict], gateway=before), before)
+    gateway = gateway_turned_on(gateway_of(env=[STANDING_FLAG]))
     after = after_action(leaving(gateway=gateway), gateway)
     assert after["spec"]["template"]["spec"]["containers"][0]["env"] == [STANDING_FLAG]
 
@@ -75,12 +68,12 @@ def test_models_wait_for_the_restart_of_the_gateway_but_not_for_ever() -> None:
 
 
 def test_a_gateway_named_earlier_is_given_back_too() -> None:
-    stray = configured_gateway()
+    stray = gateway_turned_on()
     assert done_to(leaving(strays=[stray])) == [("GatewayRestored", stray["metadata"]["name"])]
 
 
 def test_a_gateway_that_is_not_permitted_is_left_alone() -> None:
-    decision = leaving(gateway=configured_gateway(), permitted=False)
+    decision = leaving(gateway=gateway_turned_on(), permitted=False)
     assert done_to(decision) == [("Finalizer", "sync")]
 
 
@@ -124,7 +117,7 @@ def test_the_finalizer_goes_last_and_leaves_those_of_others() -> None:
 
 def test_without_our_finalizer_nothing_is_done() -> None:
     sync = sync_of(finalizers=["other/one"], deleted=timestamp(NOW))
-    assert leaving(done("a"), gateway=configured_gateway(), sync=sync) == Decision()
+    assert leaving(done("a"), gateway=gateway_turned_on(), sync=sync) == Decision()
 
 
 def test_a_paused_object_is_undone_too() -> None:
@@ -148,7 +141,7 @@ def test_an_unreadable_record_is_announced_and_holds_nothing_back() -> None:
 
 
 def test_retain_takes_off_only_the_marks() -> None:
-    gateway, live = configured_gateway(), rolled_out(configured(deployment(name="a")))
+    gateway, live = gateway_turned_on(), rolled_out(configured(deployment(name="a")))
     decision = leaving(model(live), gateway=gateway, spec=spec_of(deletionPolicy="Retain"))
     assert [reason for reason, _ in done_to(decision)] == ["Retained", "Retained", "Finalizer"]
     left = after_action(decision, live)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from testbed.api import Object, find_kubectl
+from testbed.api import Object, find_kubectl, rolled_out
 from testbed.bed import Bed
 from testbed.waiting import wait_for
 
@@ -75,6 +75,13 @@ class Stage:
     def wait_ready(self, name: str) -> None:
         """Wait until a pod is Ready."""
         self.wait(f"{name} Ready", lambda: self.condition(name, "Ready").get("status") == "True")
+
+    def wait_rolled_out(self, name: str) -> None:
+        """Wait until a Deployment is rolled out and available."""
+        self.wait(
+            f"{name} rolled out",
+            lambda: rolled_out(self.bed.api.get("deployments", name, self.namespace)),
+        )
 
     def wait_container(self, name: str, container: str, is_so: Callable[[Any], Any]) -> Any:
         """Wait until the status of a container is so; that status."""

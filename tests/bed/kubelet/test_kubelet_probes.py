@@ -3,7 +3,7 @@
 import pytest
 
 from bed.kubelet.stage import Stage, exec_probe, pod, shell
-from testbed.api import STRATEGIC, Object, rolled_out
+from testbed.api import STRATEGIC, Object
 
 pytestmark = pytest.mark.bed
 
@@ -86,9 +86,9 @@ def test_a_readiness_gate_is_waited_for(stage: Stage) -> None:
 def test_a_rolling_update_replaces_ready_by_ready_and_stops_at_a_crash(stage: Stage) -> None:
     api = stage.bed.api
     api.create(_deployment(), stage.namespace)
-    stage.wait("rolled out", lambda: rolled_out(api.get("deployments", "web", stage.namespace)))
+    stage.wait_rolled_out("web")
     _set_script(stage, f"echo two; {BUSY}")
-    stage.wait("rolled out", lambda: rolled_out(api.get("deployments", "web", stage.namespace)))
+    stage.wait_rolled_out("web")
     pods = api.list("pods", stage.namespace, labels="app=web")
     living = [p for p in pods if "deletionTimestamp" not in p["metadata"]]
     assert {stage.log(p["metadata"]["name"]) for p in living} == {"two\n"}

@@ -5,14 +5,14 @@ import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
 
 from testbed.kubelet.client import STRATEGIC, Client, RefusedError
-from testbed.kubelet.environment import Reference, Sources, decoded, environment, references
+from testbed.kubelet.environment import Reference, Sources, environment, references
 from testbed.kubelet.fields import ConfigError, Object, field_value
 from testbed.kubelet.images import IMAGE_VARIABLE, ImageTable, command_line
 from testbed.kubelet.mounts import plan_mounts
@@ -152,12 +152,14 @@ class PodRunner:
         return str(answer["status"]["token"])
 
     async def _files(self, kind: str, name: str, source: Object) -> dict[str, str]:
-        found = await self._fetch((kind, name))
-        if found is None and not source.get("optional"):
-            raise ConfigError(f'{kind} "{name}" not found in namespace {self.namespace}')
-        data = decoded(kind, found) if found else {}
+        sources = await self._sources([(kind, name)])
+        data = sources.data((kind, name), optional=bool(source.get("optional"))) or {}
         items = source.get("items") or [{"key": key, "path": key} for key in data]
         return {item["path"]: data[item["key"]] for item in items if item["key"] in data}
+
+    async def _sources(self, wanted: Iterable[Reference]) -> Sources:
+        fetched = {reference: await self._fetch(reference) for reference in wanted}
+        return Sources(self.namespace, {r: o for r, o in fetched.items() if o is not None})
 
     async def _fetch(self, reference: Reference) -> Object | None:
         kind, name = reference
@@ -179,8 +181,7 @@ class PodRunner:
         if image.pull_seconds:
             await asyncio.sleep(image.pull_seconds)
         assert self._attachment is not None
-        fetched = {ref: await self._fetch(ref) for ref in references(container)}
-        sources = Sources(self.namespace, {r: o for r, o in fetched.items() if o is not None})
+        sources = await self._sources(references(container))
         addressed = {**self.pod, "status": {**self.pod.get("status", {}), **self._addresses()}}
         services = {
             "KUBERNETES_SERVICE_HOST": self._network.address,
