@@ -21,6 +21,7 @@ from testbed.api import Api
 from testbed.audit import Audit
 from testbed.cluster import ControlPlane
 from testbed.engine import container as engine
+from testbed.engine.sglang import container as sglang
 from testbed.enter import KEEP_VARIABLE, LISTENER_VARIABLE, is_inside, keep
 from testbed.network import Network
 from testbed.process import Process
@@ -42,6 +43,7 @@ def images() -> list[dict[str, object]]:
     python = {"PATH": f"{BIN}:{SYSTEM_PATH}", "PYTHONPATH": str(TESTS), "PYTHONUNBUFFERED": "1"}
     return [
         engine.image_entry(),
+        sglang.image_entry(),
         {
             "match": "(.*/)?gateway-plugins",
             "entrypoint": [sys.executable, "-m", "testbed.gateway"],

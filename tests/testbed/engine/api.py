@@ -16,7 +16,7 @@ SOURCES_SINCE = Version(0, 31)
 _DEFAULT_MAX_TOKENS = 16
 
 
-class _RefusalError(Exception):
+class RefusalError(Exception):
     """A request that gets an OpenAI error."""
 
     def __init__(self, status: int, kind: str, message: str) -> None:
@@ -58,17 +58,17 @@ class Api:
     def _answer(self, request: Request) -> Response:
         if not self._permitted(request):
             return Response({"error": "Unauthorized"}, 401)
-        method, handler = self._routes.get(request.path, ("", None))
+        methods, handler = self._routes.get(request.path, ("", None))
         if handler is None:
             return Response({"detail": "Not Found"}, 404)
-        if method != request.method:
+        if request.method not in methods.split():
             return Response({"detail": "Method Not Allowed"}, 405)
         try:
             return handler(request)
-        except _RefusalError as refusal:
-            return _refused(refusal)
+        except RefusalError as refusal:
+            return self._refused(refusal)
         except CacheFullError as full:
-            return _refused(_RefusalError(400, "BadRequestError", str(full)))
+            return self._refused(RefusalError(400, "BadRequestError", str(full)))
 
     def _permitted(self, request: Request) -> bool:
         keys = self._settings.api_keys
@@ -134,7 +134,7 @@ class Api:
     def _chat(self, request: Request) -> Response:
         body = self._body(request)
         if "messages" not in body:
-            raise _RefusalError(400, "BadRequestError", "messages: Field required")
+            raise RefusalError(400, "BadRequestError", "messages: Field required")
         one = self._run(request, body, _prompts({"messages": body["messages"]})[0])
         turn = "delta" if body.get("stream") else "message"
         message = {"role": "assistant", "content": one.text}
@@ -146,13 +146,15 @@ class Api:
         try:
             body = request.json()
         except ValueError as error:
-            raise _RefusalError(400, "BadRequestError", f"Invalid JSON: {error}") from error
+            raise RefusalError(400, "BadRequestError", f"Invalid JSON: {error}") from error
         if not isinstance(body, dict):
-            raise _RefusalError(400, "BadRequestError", "Input should be an object")
-        model = body.get("model")
-        if model is not None and model not in self._settings.names:
-            raise _RefusalError(404, "NotFoundError", f"The model `{model}` does not exist.")
+            raise RefusalError(400, "BadRequestError", "Input should be an object")
+        self._check_model(body.get("model"))
         return body
+
+    def _check_model(self, model: Any) -> None:
+        if model is not None and model not in self._settings.names:
+            raise RefusalError(404, "NotFoundError", f"The model `{model}` does not exist.")
 
     def _run(self, request: Request, body: dict[str, Any], prompt: list[int]) -> Completion:
         room = self._settings.max_model_len - len(prompt)
@@ -161,7 +163,7 @@ class Api:
         if max_tokens < 1 or max_tokens > room:
             longest = self._settings.max_model_len
             message = f"This model's maximum context length is {longest} tokens."
-            raise _RefusalError(400, "BadRequestError", message)
+            raise RefusalError(400, "BadRequestError", message)
         rank = request.headers.get("x-data-parallel-rank", "")
         return self._core.complete(
             prompt,
@@ -184,12 +186,27 @@ class Api:
             "created": int(time.time()),
             "model": body.get("model") or self._settings.names[0],
             "choices": choices,
-            "usage": _usage(done),
+            "usage": self._usage(done),
         }
         if body.get("stream"):
             text = f"data: {json.dumps(answer)}\n\ndata: [DONE]\n\n"
             return Response(text, media_type="text/event-stream; charset=utf-8")
         return Response(answer)
+
+    def _usage(self, done: list[Completion]) -> dict[str, Any]:
+        prompt = sum(one.prompt_tokens for one in done)
+        completion = sum(one.completion_tokens for one in done)
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+            "prompt_tokens_details": {"cached_tokens": sum(one.cached_tokens for one in done)},
+        }
+
+    def _refused(self, refusal: RefusalError) -> Response:
+        status = refusal.status
+        error = {"message": str(refusal), "type": refusal.kind, "param": None, "code": status}
+        return Response({"error": error}, status)
 
 
 def _prompts(body: dict[str, Any]) -> list[list[int]]:
@@ -203,20 +220,4 @@ def _prompts(body: dict[str, Any]) -> list[list[int]]:
             return [tokens]
         case {"prompt": [str() | list(), *_] as several}:
             return [prompt for one in several for prompt in _prompts({"prompt": one})]
-    raise _RefusalError(400, "BadRequestError", "prompt: Field required, as text or token ids")
-
-
-def _usage(done: list[Completion]) -> dict[str, Any]:
-    prompt = sum(one.prompt_tokens for one in done)
-    completion = sum(one.completion_tokens for one in done)
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": sum(one.cached_tokens for one in done)},
-    }
-
-
-def _refused(refusal: _RefusalError) -> Response:
-    error = {"message": str(refusal), "type": refusal.kind, "param": None, "code": refusal.status}
-    return Response({"error": error}, refusal.status)
+    raise RefusalError(400, "BadRequestError", "prompt: Field required, as text or token ids")

@@ -134,7 +134,7 @@ def _with_config_file(arguments: list[str]) -> list[str]:
     index = arguments.index("--config")
     if index + 1 == len(arguments):
         raise UsageError("No config file specified! Please check your command-line arguments.")
-    from_file = _config_options(Path(arguments[index + 1]))
+    from_file = config_options(Path(arguments[index + 1]))
     own = arguments[:index] + arguments[index + 2 :]
     head = 0
     if own[:1] == ["serve"]:
@@ -142,7 +142,8 @@ def _with_config_file(arguments: list[str]) -> list[str]:
     return own[:head] + from_file + own[head:]
 
 
-def _config_options(path: Path) -> list[str]:
+def config_options(path: Path) -> list[str]:
+    """What a YAML file of options says, as words of a command line; raises UsageError."""
     import yaml  # noqa: PLC0415 - few command lines need it, and all starts would pay for it
 
     if path.suffix not in (".yaml", ".yml"):

@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from testbed.engine import tokenizer
-from testbed.engine.cache import BlockCache
+from testbed.engine.cache import BlockCache, Outcome
 from testbed.engine.layouts import Layout, layout_for
 from testbed.engine.publisher import Publisher
 from testbed.engine.settings import Settings
@@ -23,12 +24,22 @@ class Counters:
     cache_hits: int = 0
 
 
+class Cache(Protocol):
+    """What a rank keeps its blocks in."""
+
+    def run(self, prompt: list[int], output: list[int], salt: str = "") -> Outcome:
+        """Prefill, then decode one sequence; raises CacheFullError if it cannot fit."""
+
+    def clear(self) -> list[Event]:
+        """Forget every block."""
+
+
 @dataclass(slots=True)
 class Rank:
     """One data-parallel rank: its cache, its publisher if it has one, what waits to be sent."""
 
     number: int
-    cache: BlockCache
+    cache: Cache
     publisher: Publisher | None
     counters: Counters = field(default_factory=Counters)
     pending: list[Event] = field(default_factory=list)
@@ -45,20 +56,32 @@ class Completion:
 
 
 MakePublisher = Callable[[Settings, Layout, int], Publisher | None]
+MakeCache = Callable[[Settings], Cache]
 
 
 class EngineCore:
-    """All ranks of one engine. ``open_publisher`` makes each rank's publisher, or none."""
+    """All ranks of one engine. ``open_publisher`` makes each rank's publisher, or none.
 
-    def __init__(self, settings: Settings, open_publisher: MakePublisher) -> None:
+    ``layout`` and ``make_cache`` are for an engine that is not vLLM.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        open_publisher: MakePublisher,
+        *,
+        layout: Layout | None = None,
+        make_cache: MakeCache | None = None,
+    ) -> None:
         self.settings = settings
-        self._layout = layout_for(settings.build.version)
+        self._layout = layout or layout_for(settings.build.version)
+        new_cache = make_cache or _block_cache
         self._next = 0
         self.ranks: list[Rank] = []
         try:
             for number in range(settings.ranks):
                 publisher = open_publisher(settings, self._layout, number)
-                self.ranks.append(Rank(number, _cache(settings), publisher))
+                self.ranks.append(Rank(number, new_cache(settings), publisher))
         except Exception:
             self.close()
             raise
@@ -115,7 +138,7 @@ class EngineCore:
             counters.cache_hits += cached
 
 
-def _cache(settings: Settings) -> BlockCache:
+def _block_cache(settings: Settings) -> BlockCache:
     return BlockCache(
         settings.blocks,
         settings.block_size,

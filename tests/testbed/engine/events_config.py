@@ -6,7 +6,7 @@ Follows ``vllm/config/kv_events.py`` and pydantic's lax mode. Every release is a
 
 import json
 from argparse import ArgumentTypeError
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,9 @@ from testbed.engine.versions import Version
 
 PUBLISHER_CHECKED_SINCE = Version(0, 11, 1)
 _HELP = "https://errors.pydantic.dev/2.12/v/"
+Readers = Mapping[str, Callable[[Any], Any]]
+"""How the value of each key is taken."""
+
 _TRUE = frozenset((True, 1, "1", "true", "t", "yes", "y", "on"))
 _FALSE = frozenset((False, 0, "0", "false", "f", "no", "n", "off"))
 
@@ -42,17 +45,28 @@ class _RefusedError(Exception):
 
 def parse(text: str, version: Version) -> EventsConfig:
     """The settings in a JSON text; raises ArgumentTypeError with pydantic's words."""
+    readers = READERS | {"publisher": _publisher_reader(version)}
+    accepted = read_values(text, readers)
+    return EventsConfig(**_default_publisher(version, accepted) | accepted)
+
+
+def read_values(text: str, readers: Readers, *, strict: bool = True) -> dict[str, Any]:
+    """The values in a JSON text as pydantic takes them; raises ArgumentTypeError in its words.
+
+    A key without a reader is refused if ``strict``, else passed over.
+    """
     values = _load(text)
-    readers = _READERS | {"publisher": _publisher_reader(version)}
     complaints, accepted = [], {}
     for key in sorted(values, key=lambda name: name not in readers):
+        if key not in readers and not strict:
+            continue
         try:
             accepted[key] = readers.get(key, _unexpected)(values[key])
         except _RefusedError as refused:
             complaints.append(_complaint(key, refused, values[key]))
     if complaints:
         raise _invalid(complaints)
-    return EventsConfig(**_default_publisher(version, accepted) | accepted)
+    return accepted
 
 
 def _load(text: str) -> dict[str, Any]:
@@ -122,7 +136,12 @@ def _unexpected(_value: Any) -> Any:
     raise _RefusedError("unexpected_keyword_argument", "Unexpected keyword argument")
 
 
-_READERS: dict[str, Callable[[Any], Any]] = {
+def optional_bool(value: Any) -> bool | None:
+    """True, false, a word for either, or null."""
+    return None if value is None else _bool(value)
+
+
+READERS: dict[str, Callable[[Any], Any]] = {
     "enable_kv_cache_events": _bool,
     "publisher": _publisher,
     "endpoint": _str,

@@ -42,6 +42,7 @@ class Layout:
     removed: tuple[str, ...]
     events_are_maps: bool = False
     replay_names_topic: bool = False
+    always_written: frozenset[str] = ALWAYS_WRITTEN
 
 
 # fmt: off

@@ -19,12 +19,22 @@ _SHUTDOWN_SECONDS = 1.0
 
 
 class Publisher:
-    """Publishes payloads in order; raises zmq.ZMQError when an endpoint cannot be had."""
+    """Publishes payloads in order; raises zmq.ZMQError when an endpoint cannot be had.
+
+    ``bind`` is for an engine that decides in another way than vLLM whether to listen.
+    """
 
     def __init__(
-        self, config: EventsConfig, layout: Layout, rank: int = 0, *, silent: bool = False
+        self,
+        config: EventsConfig,
+        layout: Layout,
+        rank: int = 0,
+        *,
+        silent: bool = False,
+        bind: bool | None = None,
     ) -> None:
         self._layout = layout
+        self._bind = bind
         self._silent = silent
         self._topic = config.topic.encode()
         self._sequences = count()
@@ -58,7 +68,7 @@ class Publisher:
         self._pub = self._context.socket(zmq.PUB)
         self._pub.set_hwm(config.hwm)
         endpoint = offset_port(config.endpoint, rank)
-        if binds(endpoint):
+        if binds(endpoint) if self._bind is None else self._bind:
             self._pub.bind(endpoint)
         else:
             self._pub.connect(endpoint)

@@ -110,13 +110,14 @@ def _serve(settings: Settings, fault: Fault, stop: Stop, environ: Mapping[str, s
         log.line(log.API_SERVER, "ERROR", "api_server.py:1902", f"OSError: {error}")
         return 1
     _announce_ready(settings)
-    _loop(server, fault, stop)
+    serve_until(stop, server, fault)
     server.close()
     core.close()
     return 0
 
 
-def _loop(server: HttpServer, fault: Fault, stop: Stop) -> None:
+def serve_until(stop: Stop, server: HttpServer, fault: Fault) -> None:
+    """Answer requests until asked to stop, or until the fault strikes."""
     server.wake_on(stop.descriptor)
     strike_at = time.monotonic() + fault.after if fault.timed else None
     while not stop.asked:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgpack
 
-from testbed.engine.layouts import ALWAYS_WRITTEN, Layout
+from testbed.engine.layouts import Layout
 
 END_OF_REPLAY = b"\xff" * 8
 BlockHash = int | bytes
@@ -77,7 +77,8 @@ def _plain(layout: Layout, event: Event) -> list[Any] | dict[str, Any]:
     values = {name: getattr(event, name, None) for name in _fields(layout, event)}
     if not layout.events_are_maps:
         return [tag, *values.values()]
-    written = {k: v for k, v in values.items() if v is not None or k in ALWAYS_WRITTEN}
+    always = layout.always_written
+    written = {k: v for k, v in values.items() if v is not None or k in always}
     return {"type": tag, **written}
 
 

@@ -1,0 +1,1 @@
+"""The stand-in's image: the module names that SGLang is started by."""
