@@ -1,0 +1,34 @@
+"""The StormService stand-in beside the bed, and a namespace for each test."""
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from bed.storm.stage import NAME, Stage
+from testbed.bed import Bed
+from testbed.process import Process
+from testbed.storm.install import running_beside
+from testbed.storm.names import STORM_SERVICES
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def storm(bed: Bed) -> Iterator[Process]:
+    """Both CRDs served and both controllers running."""
+    with running_beside(bed) as controller:
+        yield controller
+
+
+@pytest.fixture
+def stage(bed: Bed, storm: Process) -> Iterator[Stage]:
+    """An empty namespace; what the test leaves is deleted while the controllers still run."""
+    namespace = f"storm-{next(_numbers)}"
+    bed.create_namespace(namespace)
+    stage = Stage(bed.api, namespace)
+    yield stage
+    storm.require_alive()
+    bed.api.delete(STORM_SERVICES, NAME, namespace)
+    stage.wait("gone", lambda: not bed.api.list(STORM_SERVICES, namespace))
+    bed.api.delete("namespace", namespace)
