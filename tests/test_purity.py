@@ -8,7 +8,7 @@ import pytest
 
 OPERATOR = Path(__file__).resolve().parents[1] / "operator"
 PACKAGE = OPERATOR / "kvsync"
-PURE = sorted(path for room in ("model", "core") for path in (PACKAGE / room).glob("*.py"))
+PURE = sorted(path for room in ("model", "core") for path in (PACKAGE / room).rglob("*.py"))
 
 FORBIDDEN_MODULES = frozenset(
     {

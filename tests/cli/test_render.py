@@ -134,7 +134,7 @@ def test_a_refusal_is_told_with_its_place_and_fails_when_strict() -> None:
     assert lax.stdout == ""
 
 
-@pytest.mark.parametrize("kind", ["StormService", "RayClusterFleet", "PodSet", "ModelClaim"])
+@pytest.mark.parametrize("kind", ["RayClusterFleet", "PodSet", "RoleSet", "ModelClaim"])
 def test_kinds_of_aibrix_are_refused_by_name(kind: str) -> None:
     body = {"apiVersion": "orchestration.aibrix.ai/v1alpha1", "kind": kind}
     text = json.dumps({**body, "metadata": {"name": "s"}, "spec": {}})
@@ -157,7 +157,10 @@ def test_the_diff_shows_only_what_changes() -> None:
     [
         ("a: 1\n---\nkey: [1\n", "-:4: no YAML: "),
         ("a: {{ .Values.x }}\n", "helm template"),
-        (MODEL.format(name="a").replace("containers:", "others:"), "is no list of containers"),
+        (
+            MODEL.format(name="a").replace("containers:", "others:"),
+            "spec.template.spec.containers is not as it must be",
+        ),
         ("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\nspec: []\n", "-:1: Dep"),
     ],
 )

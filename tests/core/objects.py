@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kvsync.adapters.templates import read_templates
-from kvsync.core.plan import Ask, ModelPlan, plan
+from kvsync.core.plan import plan
+from kvsync.core.planned import Ask, ModelPlan
 from kvsync.model.record import Owner
 from kvsync.model.spec import KVEventSyncSpec
 from kvsync.model.workload import Deployment
@@ -65,9 +66,12 @@ def ask(
     running: str | None = None,
     retry: str = "",
     at: int = 1_000,
+    living: frozenset[str] | None = None,
+    proven_at: int = 0,
 ) -> Ask:
     """What a plan is asked with."""
-    return Ask(spec or spec_of(), owner, TEMPLATES, running, retry, at)
+    versions = {"": running} if running else {}
+    return Ask(spec or spec_of(), owner, TEMPLATES, versions, retry, at, living, proven_at)
 
 
 def planned(body: Mapping[str, Any], spec: KVEventSyncSpec | None = None, **more: Any) -> ModelPlan:

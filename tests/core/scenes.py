@@ -7,7 +7,8 @@ from typing import Any
 from core.objects import EVENTS_LABEL, OWNER, TEMPLATES, Json, ask, container, deployment, spec_of
 from kvsync.core.decide import decide
 from kvsync.core.patch import apply
-from kvsync.core.plan import Outcome, plan
+from kvsync.core.plan import plan
+from kvsync.core.planned import Outcome
 from kvsync.model.decision import Action, Decision
 from kvsync.model.observed import (
     FINALIZER,

@@ -82,8 +82,34 @@ def _optional(draw: st.DrawFn, body: Json, key: str, values: st.SearchStrategy[A
         body[key] = copy.deepcopy(draw(values))
 
 
+RIGHT = (
+    '{"enable_kv_cache_events":true,"publisher":"zmq","endpoint":"tcp://*:5557",'
+    '"replay_endpoint":"tcp://*:5558","topic":""}'
+)
+PARTLY = '{"enable_kv_cache_events": true, "buffer_steps": 5}'
+OWN_CONFIGS = st.sampled_from(
+    [
+        [f"--kv-events-config={RIGHT}"],
+        ["--kv-events-config", RIGHT],
+        ["--kv_events_config", PARTLY],
+        ["--kv-events", PARTLY],
+        ["--kv-events-config="],
+        ["--kv-events-config={}"],
+        [f"--kv-events-config={PARTLY}", f"--kv-events-config={RIGHT}"],
+        ["--kv-events-config", RIGHT, "--seed=3", "--kv-events-config", PARTLY],
+        ["--kv-events-config.enable_kv_cache_events", "true", "--kv-events-config.topic=mine"],
+        [f"--kv-events-config={PARTLY}", "--kv-events-config.topic", "mine"],
+        ["--kv-events-config={broken"],
+        ['--kv-events-config={"enable_kv_cache_events":true,"endpoint":"tcp://0.0.0.0:5557"}'],
+        ["--enable-kv-cache-events", "--kv-events-buffer-steps", "5"],
+        ["--kv-events-buffer-steps=5"],
+    ]
+)
+"""What owners have written themselves, right, half right and wrong."""
+
+
 @st.composite
-def engines(draw: st.DrawFn) -> Json:
+def engines(draw: st.DrawFn, *, own_config: bool = False) -> Json:
     """A container that runs vLLM, started in one of the ways that arguments can be added to."""
     body: Json = {"name": "vllm", "image": draw(IMAGES)}
     launch = draw(st.sampled_from(["command", "both", "module", "image", "wrapper"]))
@@ -98,17 +124,66 @@ def engines(draw: st.DrawFn) -> Json:
         body["args"] = ["--model", "tiny", *draw(WORDS)]
     if "args" not in body:
         _optional(draw, body, "args", WORDS)
+    if own_config:
+        place = draw(
+            st.sampled_from([key for key in ("command", "args") if key in body] or ["args"])
+        )
+        body[place] = [*body.get(place, []), *draw(OWN_CONFIGS), *draw(WORDS)]
+    return _surrounded(draw, body)
+
+
+def _surrounded(draw: st.DrawFn, body: Json) -> Json:
     _optional(draw, body, "ports", PORTS)
-    _optional(draw, body, "env", ENV)
+    if "env" not in body:
+        _optional(draw, body, "env", ENV)
     return body
 
 
+_PLAIN_SCRIPTS = (
+    "vllm serve tiny {}",
+    "ulimit -n 65536; exec vllm serve tiny {}",
+    "set -e\npip install x && \\\n  python3 -m vllm.entrypoints.openai.api_server \\\n"
+    "  --model tiny {} 2>&1 | tee /log # kept\n",
+    "A=b numactl -N 0 vllm serve tiny {} &\nwait\n",
+    "echo größer; vllm serve tiny {} > /log",
+)
+_SLOTTED_SCRIPTS = (
+    "if true; then vllm serve a {} $VLLM_ARGS; else vllm serve b {} ${{VLLM_ARGS}}; fi",
+    'eval "vllm serve m {} ${{VLLM_ARGS}} --trust-remote-code"',
+    "for i in 1; do vllm serve m {} $(VLLM_ARGS); done",
+)
+
+
 @st.composite
-def deployments(draw: st.DrawFn) -> Json:
-    """A Deployment that can be configured, with everything around the engine at random."""
+def scripted_engines(draw: st.DrawFn) -> Json:
+    """A container whose shell starts vLLM: by one plain command, or with a variable's arguments."""
+    image = draw(IMAGES.filter(lambda image: "fork" not in image))
+    body: Json = {"name": "vllm", "image": image}
+    options = " ".join(draw(st.lists(st.sampled_from(["--seed=7", "--port 8001"]), max_size=2)))
+    if draw(st.booleans()):
+        text = draw(st.sampled_from(_PLAIN_SCRIPTS)).format(options)
+    else:
+        text = draw(st.sampled_from(_SLOTTED_SCRIPTS)).format(options, options)
+        pasted = "$(" in text  # which Kubernetes does only for a variable that it knows
+        if pasted or draw(st.booleans()):
+            value = draw(st.sampled_from(["", "--max-model-len 4096", "--a 1 ", " --b"]))
+            body["env"] = [*draw(ENV), {"name": "VLLM_ARGS", "value": value}]
+    shell = draw(st.sampled_from([["sh", "-c"], ["/bin/bash", "-lc"], ["tini", "--", "sh", "-ec"]]))
+    if draw(st.booleans()):
+        body["command"] = [*shell, text]
+    else:
+        body["command"], body["args"] = shell, [text]
+    return _surrounded(draw, body)
+
+
+@st.composite
+def deployments(draw: st.DrawFn, engine: st.SearchStrategy[Json] | None = None) -> Json:
+    """A Deployment, with everything around the engine at random; one that can be configured by default."""
     sidecars = draw(st.lists(SIDECARS, max_size=2, unique_by=lambda c: c["name"]))
     containers = [copy.deepcopy(c) for c in sidecars]
-    containers.insert(draw(st.integers(0, len(containers))), draw(engines()))
+    containers.insert(
+        draw(st.integers(0, len(containers))), draw(engines() if engine is None else engine)
+    )
     metadata: Json = {"name": "model", "namespace": "default", "uid": "uid-of-model"}
     _optional(draw, metadata, "annotations", ANNOTATIONS)
     _optional(draw, metadata, "labels", LABELS)
@@ -210,3 +285,22 @@ INDEPENDENT_EDITS: dict[str, Edit] = {
     )
 }
 EDITS = st.lists(st.sampled_from(sorted(INDEPENDENT_EDITS)), min_size=1, max_size=4, unique=True)
+
+
+def _argue_in_the_script(body: Json) -> None:
+    """The script's own text: a further option right behind the model's name."""
+    engine = engine_of(body)
+    for key in ("command", "args"):
+        if key in engine:
+            engine[key] = [
+                word.replace(" serve tiny", " serve tiny --seed=9").replace(
+                    "serve m", "serve m --x"
+                )
+                for word in engine[key]
+            ]
+
+
+SCRIPT_EDITS: dict[str, Edit] = {
+    name: INDEPENDENT_EDITS[name]
+    for name in ("_scale", "_set_image", "_label", "_annotate", "_restart", "_add_port")
+} | {"script": _argue_in_the_script}

@@ -62,7 +62,7 @@ def test_a_model_is_told_where_it_arrives_not_on_its_way(state: ModelState) -> N
         return
     (event,) = found
     assert event.warning is (state is not ModelState.READY)
-    assert (event.reason, event.note, event.deployment) == ("Why", "a: because", "a")
+    assert (event.reason, event.note, event.model) == ("Why", "a: because", "a")
 
 
 def test_another_reason_in_the_same_state_is_news() -> None:
@@ -75,7 +75,7 @@ def test_the_same_status_is_told_once() -> None:
     one, verdict = working()
     broken = model(rolled_out(deployment({"name": "web", "image": "nginx:1"}, name="web")))
     found: Any = decided(one, broken, verdicts=[verdict], gateway=gateway_of())
-    assert {event.deployment for event in found.announcements} >= {"model", "web"}
+    assert {event.model for event in found.announcements} >= {"model", "web"}
     assert announce(found.status, found.status) == ()
 
 

@@ -16,7 +16,8 @@ from kvsync.core.manifest import (
     selects,
 )
 from kvsync.core.patch import apply
-from kvsync.core.plan import Outcome, plan
+from kvsync.core.plan import plan
+from kvsync.core.planned import Outcome
 from kvsync.model.record import OWNER_ANNOTATION, RECORD_ANNOTATION
 from kvsync.model.spec import KVEventSyncSpec
 from kvsync.model.workload import Deployment
@@ -68,11 +69,20 @@ def test_two_renderings_are_one_text() -> None:
     assert json.dumps(rendered(deployment()).entry()) == json.dumps(rendered(deployment()).entry())
 
 
-def test_a_record_that_was_edited_is_not_guessed_at() -> None:
+def test_without_a_readable_record_only_what_is_recognisably_ours_is_taken_back() -> None:
     body = copy.deepcopy(dict(rendered(deployment()).body))
     body["metadata"]["annotations"][RECORD_ANNOTATION] = "{}"
     back = restore_manifest(body)
-    assert (back.outcome, back.reason, back.body) == (Outcome.REFUSED, "RecordUnreadable", body)
+    assert back.outcome is Outcome.CHANGE
+    assert "was edited or removed" in back.message
+    template = back.body["spec"]["template"]
+    assert template["spec"] == deployment()["spec"]["template"]["spec"]
+    # Labels that an owner may have set himself stay.
+    assert template["metadata"]["labels"].keys() == {
+        "app",
+        "model.aibrix.ai/name",
+        "model.aibrix.ai/engine",
+    }
 
 
 def test_nothing_to_take_back() -> None:

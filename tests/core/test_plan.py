@@ -20,9 +20,10 @@ from core.objects import (
     spec_of,
 )
 from kvsync.core.patch import PatchConflictError, apply
-from kvsync.core.plan import Outcome, plan, plan_undo
+from kvsync.core.plan import plan, plan_undo
+from kvsync.core.planned import Outcome
 from kvsync.core.revert import contains_run, undo_list
-from kvsync.model.record import ListChange, RecordError, load_record
+from kvsync.model.record import ListChange, Owner, load_record
 from kvsync.model.workload import Deployment
 
 OWNER_MARK = "kvsync.aibrix.ai/owner"
@@ -80,7 +81,7 @@ def test_the_record_tells_what_stood_there_before() -> None:
     template_labels(body)[EVENTS_LABEL] = "false"
     record = load_record(configured(body)["metadata"]["annotations"][RECORD])
     assert (record.container, record.at) == ("vllm", 1_000)
-    assert record.args == ListChange(("--seed=1",), ("--seed=1", CONFIG), (CONFIG,))
+    assert record.words == ListChange(("--seed=1",), ("--seed=1", CONFIG), (CONFIG,))
     assert [port["containerPort"] for port in record.ports] == [5557, 5558]
     assert record.labels[EVENTS_LABEL].before == "false"
     assert record.labels["model.aibrix.ai/engine"].before is None
@@ -100,10 +101,13 @@ def test_a_manifest_that_was_applied_over_our_change_is_a_new_base() -> None:
 
 def test_our_argument_edited_by_its_owner_is_theirs() -> None:
     body = configured(deployment())
-    main_container(body)["args"] = [CONFIG.replace('"topic":""', '"topic":"mine"')]
-    assert reason_of(planned(body)) == "EventsAlreadyConfigured"
-    assert main_container(reverted(body))["args"] == main_container(body)["args"]
-    assert "ports" not in main_container(reverted(body))
+    edited = CONFIG.replace('"topic":""', '"topic":"mine"')
+    main_container(body)["args"] = [edited]
+    after = apply(body, planned(body, at=2_000).patch)
+    assert load_record(after["metadata"]["annotations"][RECORD]).words is None
+    for configured_body in (body, after):
+        assert main_container(reverted(configured_body))["args"] == [edited]
+        assert "ports" not in main_container(reverted(configured_body))
 
 
 def test_our_label_taken_off_is_put_back_and_reverts_to_its_absence() -> None:
@@ -152,19 +156,52 @@ def test_a_lost_mark_is_written_again_without_a_restart(mark: str | None) -> Non
     del body["metadata"]["annotations"][OWNER_MARK]
     if mark is not None:
         body["metadata"]["annotations"][OWNER_MARK] = mark
-    again = planned(body, at=2_000)
+    again = planned(body, at=1_000)
     assert again.outcome is Outcome.CHANGE
     assert apply(body, again.patch) == before
     assert apply(before, again.undo) == body
 
 
-@pytest.mark.parametrize("text", ["", "{}", "null", '{"v":1}'])
-def test_a_record_that_cannot_be_read_stops_everything(text: str) -> None:
+@pytest.mark.parametrize("text", ["", "{}", "null", '{"v":1}', None])
+def test_a_lost_record_is_written_again_from_what_is_ours_without_a_restart(
+    text: str | None,
+) -> None:
+    before = configured(deployment(container(args=["--seed=1"])))
+    body = copy.deepcopy(before)
+    del body["metadata"]["annotations"][RECORD]
+    if text is not None:
+        body["metadata"]["annotations"][RECORD] = text
+    made = planned(body, at=2_000)
+    assert (made.outcome, made.restarts) == (Outcome.CHANGE, 0)
+    assert [note.reason for note in made.notes][-1] == "RecordLost"
+    after = apply(body, made.patch)
+    assert after["spec"] == before["spec"]
+    assert planned(after).outcome is Outcome.UNCHANGED
+    assert main_container(reverted(after))["args"] == ["--seed=1"]
+
+
+def test_our_time_starts_anew_where_an_older_revision_came_back() -> None:
     body = configured(deployment())
-    body["metadata"]["annotations"][RECORD] = text
-    assert reason_of(planned(body)) == "RecordUnreadable"
-    with pytest.raises(RecordError):
-        plan_undo(Deployment(body))
+    assert plan(Deployment(body), ask(proven_at=1_000)).outcome is Outcome.UNCHANGED
+    made = plan(Deployment(body), ask(proven_at=5_000, at=6_000))
+    assert (made.outcome, made.restarts) == (Outcome.CHANGE, 0)
+    after = apply(body, made.patch)
+    assert load_record(after["metadata"]["annotations"][RECORD]).at == 6_000
+    assert after["spec"] == body["spec"]
+    assert plan(Deployment(after), ask(proven_at=5_000)).outcome is Outcome.UNCHANGED
+
+
+def test_the_mark_of_an_object_that_is_gone_is_taken_over_without_a_restart() -> None:
+    body = configured(deployment())
+    heir = Owner("default", "heir", "uid-of-heir")
+    living = frozenset({heir.uid, OWNER.uid})
+    held = plan(Deployment(body), ask(owner=heir, living=living))
+    assert reason_of(held) == "OwnedByAnother"
+    made = plan(Deployment(body), ask(owner=heir, living=living - {OWNER.uid}, at=2_000))
+    assert (made.outcome, made.restarts) == (Outcome.CHANGE, 0)
+    after = apply(body, made.patch)
+    assert after["metadata"]["annotations"][OWNER_MARK] == str(heir)
+    assert after["spec"] == body["spec"]
 
 
 def test_an_adopted_model_gets_nothing_and_gives_nothing_back() -> None:

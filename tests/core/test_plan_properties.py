@@ -11,7 +11,8 @@ from core.scenes import configured
 from core.strategies import EDITS, INDEPENDENT_EDITS, SPECS, deployments, engine_of
 from kvsync.core.arguments import kv_event_words
 from kvsync.core.patch import PatchConflictError, apply
-from kvsync.core.plan import Outcome, plan, plan_undo
+from kvsync.core.plan import plan, plan_undo
+from kvsync.core.planned import Outcome
 from kvsync.model.record import Owner
 from kvsync.model.spec import Dialect, KVEventSyncSpec
 from kvsync.model.workload import Deployment

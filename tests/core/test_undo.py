@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.objects import RECORD, deployment, spec_of
+from core.objects import RECORD, deployment, main_container, spec_of
 from core.scenes import (
     NOW,
     after_action,
@@ -130,14 +130,15 @@ def test_what_another_object_configured_stays() -> None:
     assert done_to(leaving(model(foreign))) == [("Finalizer", "sync")]
 
 
-def test_an_unreadable_record_is_announced_and_holds_nothing_back() -> None:
+def test_where_the_record_is_lost_what_is_ours_goes_and_a_warning_says_so() -> None:
     edited = rolled_out(configured(deployment(name="a")))
     edited["metadata"]["annotations"][RECORD] = "{}"
     decision = leaving(model(edited))
-    assert done_to(decision) == [("Finalizer", "sync")]
-    (announcement,) = decision.announcements
-    assert (announcement.warning, announcement.reason) == (True, "RecordUnreadable")
-    assert announcement.deployment == "a"
+    assert done_to(decision) == [("RecordLost", "a")]
+    (action,) = decision.actions
+    assert action.warning
+    assert "compare the Deployment with your own manifest" in action.note
+    assert main_container(after_action(decision, edited)) == main_container(deployment())
 
 
 def test_retain_takes_off_only_the_marks() -> None:

@@ -11,7 +11,8 @@ import pytest
 from core.objects import Json, planned, spec_of
 from golden.files import check, load
 from kvsync.core.patch import apply
-from kvsync.core.plan import ModelPlan, Outcome, plan_undo
+from kvsync.core.plan import plan_undo
+from kvsync.core.planned import ModelPlan, Outcome
 from kvsync.model.workload import Deployment
 
 CORPUS = Path(__file__).parent / "deployments"
@@ -28,29 +29,41 @@ def test_golden_deployment(name: str, rewrite: bool) -> None:
     body, sync = load(CORPUS / name / "deployment.yaml"), load(CORPUS / name / "sync.yaml")
     made = planned(body, spec_of(**sync.get("spec", {})), running=sync.get("runningVersion"))
     after = apply(body, made.patch)
-    check(CORPUS / name / "expected.yaml", expectation(made, after), rewrite=rewrite)
+    check(CORPUS / name / "expected.yaml", expectation(body, made, after), rewrite=rewrite)
     assert apply(after, made.undo) == body
     assert apply(after, plan_undo(Deployment(after))) == body
 
 
-def expectation(made: ModelPlan, after: Json) -> Json:
+def expectation(body: Json, made: ModelPlan, after: Json) -> Json:
     found: Json = {"outcome": made.outcome.value}
     if made.refusal is not None:
         return {**found, "reason": str(made.refusal.reason), "message": str(made.refusal)}
-    assert made.engine is not None
-    container = Deployment(after).container(made.engine.container)
+    engine = made.engine
+    assert engine is not None
+    container = Deployment(after).container(engine.container)
+    before = Deployment(body).container(engine.container)
     assert container is not None
+    assert before is not None
     found["engine"] = {
         "container": container.name,
-        "version": str(made.engine.version) if made.engine.version else None,
-        "found": made.engine.version_source.value,
-        "dialect": made.engine.dialect.value,
-        "httpPort": made.engine.http_port,
+        "version": str(engine.version) if engine.version else None,
+        "found": engine.version_source.value,
+        "dialect": engine.dialect.value,
+        "httpPort": engine.http_port,
     }
     found["args"] = list(container.args)
+    found |= {
+        key: container.body.get(key)
+        for key in ("command", "env")
+        if container.body.get(key) != before.body.get(key)
+    }
     found["ports"] = [dict(port) for port in container.ports]
     found["labels"] = dict(Deployment(after).template_labels)
+    if made.notes:
+        found["notes"] = [f"{note.reason}: {note.message}" for note in made.notes]
     if made.outcome is Outcome.CHANGE:
+        found["restarts"] = made.restarts
+        found["changes"] = [str(change) for change in made.changes]
         found["patch"] = [_readable(operation) for operation in made.patch]
     return found
 

@@ -148,9 +148,9 @@ REFUSED: list[Refused] = [
     ),
     Refused(
         "engine to come",
-        _with(engine={"type": "SGLang"}),
+        _with(engine={"type": "TensorRT"}),
         "spec.engine.type",
-        "choose VLLM",
+        "choose VLLM or SGLang",
         '"VLLM"',
     ),
     Refused(

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from kvsync.model.record import (
     ListChange,
     Owner,
+    Place,
     Record,
     RecordError,
     Rejection,
+    TextChange,
     ValueChange,
     dump_record,
     dump_rejection,
@@ -29,7 +31,24 @@ RECORDS = st.builds(
     Record,
     container=TEXT,
     at=st.integers(0, 2**40),
-    args=st.none() | st.builds(ListChange, before=st.none() | WORDS, after=WORDS, added=WORDS),
+    words=st.none()
+    | st.builds(
+        ListChange,
+        before=st.none() | WORDS,
+        after=WORDS,
+        added=WORDS,
+        replaced=WORDS,
+        place=st.sampled_from([Place.ARGS, Place.COMMAND]),
+    ),
+    text=st.none()
+    | st.builds(
+        TextChange,
+        place=st.sampled_from(Place),
+        added=TEXT,
+        replaced=TEXT,
+        variable=TEXT,
+        absent=st.booleans(),
+    ),
     ports=st.lists(PORT, max_size=2).map(tuple),
     ports_absent=st.booleans(),
     labels=st.dictionaries(TEXT, st.builds(ValueChange, st.none() | TEXT, TEXT), max_size=2),
@@ -87,7 +106,8 @@ def test_a_record_of_another_format_is_refused() -> None:
     ("fields", "changes"),
     [
         ({}, False),
-        ({"args": ListChange(None, ("a",), ("a",))}, True),
+        ({"words": ListChange(None, ("a",), ("a",))}, True),
+        ({"text": TextChange(Place.ENV, "a", variable="A")}, True),
         ({"ports": ({"containerPort": 1},)}, True),
         ({"labels": {"a": ValueChange(None, "b")}}, True),
         ({"env": {"a": ValueChange(None, {"name": "a"})}}, True),

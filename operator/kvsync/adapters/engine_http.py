@@ -30,11 +30,21 @@ class EngineHTTP:
             await self._session.close()
 
     async def ask(self, host: str, port: int) -> EngineAnswers:
-        """Version (``GET /version``) and block size (``GET /metrics``); None where it did not say."""
+        """Version and block size; None where it did not say.
+
+        vLLM: ``GET /version`` and ``GET /metrics``. SGLang has no ``/version`` and tells both in
+        ``GET /server_info`` (since 0.5.6) or ``/get_server_info``.
+        """
         version, metrics = await asyncio.gather(
             self._get(host, port, "/version"), self._get(host, port, "/metrics")
         )
-        return EngineAnswers(version_of(version), block_size_of(metrics))
+        if version:
+            return EngineAnswers(version_of(version), block_size_of(metrics))
+        for path in ("/server_info", "/get_server_info"):
+            info = await self._get(host, port, path)
+            if info:
+                return EngineAnswers(version_of(info), page_size_of(info))
+        return EngineAnswers(None, block_size_of(metrics))
 
     async def _get(self, host: str, port: int, path: str) -> str:
         if self._session is None:
@@ -63,12 +73,22 @@ async def _read(content: aiohttp.StreamReader) -> str:
 
 
 def version_of(text: str) -> str | None:
-    """The version in the answer of ``/version`` (vLLM ``api_server.py``)."""
+    """The version in the answer of ``/version`` (vLLM ``api_server.py``), or of SGLang's info."""
+    version = _field(text, "version")
+    return version[:64] if isinstance(version, str) else None
+
+
+def page_size_of(text: str) -> int | None:
+    """Tokens a cache block, from SGLang's ``/server_info`` (``http_server.py``)."""
+    size = _field(text, "page_size")
+    return size if type(size) is int and 0 < size <= _LARGEST_BLOCK else None
+
+
+def _field(text: str, name: str) -> object:
     try:
-        version = json.loads(text)["version"]
+        return json.loads(text)[name]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    return version[:64] if isinstance(version, str) else None
 
 
 def block_size_of(text: str) -> int | None:

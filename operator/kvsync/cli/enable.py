@@ -15,7 +15,8 @@ from kvsync.adapters.manifests import dump_manifest
 from kvsync.adapters.templates import read_templates
 from kvsync.cli.options import Duration, cluster_options, run_async
 from kvsync.cli.progress import wait_ready
-from kvsync.core.plan import Ask, ModelPlan, Outcome, plan
+from kvsync.core.plan import plan
+from kvsync.core.planned import Ask, ModelPlan, Outcome
 from kvsync.model.errors import Conflict, KvsyncError, NotFound
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import Owner
@@ -153,7 +154,7 @@ async def _show_plan(kube: Kube, sync: Mapping[str, Any], name: str) -> bool:
         spec=KVEventSyncSpec.from_manifest(sync["spec"]),
         owner=Owner(namespace, sync["metadata"]["name"], "dry-run"),
         templates=read_templates(),
-        running_version=None,
+        running_versions={},
         retry="",
         at=int(time.time()),
     )
@@ -167,17 +168,14 @@ def show(live: Deployment, planned: ModelPlan) -> bool:
         if planned.refusal.reason == ModelReason.DIALECT_UNKNOWN:
             click.echo("(The operator also asks the running engine for its version.)", err=True)
         return False
-    if planned.outcome is Outcome.UNCHANGED or planned.desired is None:
-        click.echo(f"Deployment {live.name} is right already; nothing would be changed.")
+    if planned.outcome is Outcome.UNCHANGED:
+        click.echo(f"{live.title} is right already; nothing would be changed.")
         return True
-    desired = planned.desired
-    click.echo(f"Deployment {live.name}, container {desired.container}:")
-    for argument in desired.arguments:
-        click.echo(f"  + argument    {argument}")
-    for port in desired.ports:
-        click.echo(f"  + port        {port['containerPort']} ({port['name']})")
-    for key, value in desired.labels.items():
-        click.echo(f"  + pod label   {key}={value}")
-    click.echo(f"{live.replicas} pods would be restarted, by the Deployment's own strategy.")
+    click.echo(f"{live.title} would be changed:")
+    for change in planned.changes:
+        click.echo(f"  - {change}")
+    for note in planned.notes:
+        click.secho(f"  ! {note}", fg="yellow")
+    click.echo(f"{planned.restarts} pods would be restarted, by its own update strategy.")
     click.echo("The gateway would be configured when events of every pod were seen.")
     return True

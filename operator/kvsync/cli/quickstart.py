@@ -9,7 +9,7 @@ import click
 
 from kvsync.adapters.templates import read_templates
 from kvsync.core.render import QUICKSTART_TEMPLATE, engine_arguments, render
-from kvsync.model.spec import Dialect, EventsSpec
+from kvsync.model.spec import Dialect, EngineType, EventsSpec
 
 DEFAULT_IMAGE = "vllm/vllm-openai:v0.23.0"
 """The newest release whose events a released gateway decodes."""
@@ -83,6 +83,6 @@ def manifest(templates: Mapping[str, str], **values: object) -> str:
         templates,
         QUICKSTART_TEMPLATE,
         events=events,
-        arguments=engine_arguments(templates, Dialect.CONFIG_JSON, events),
+        arguments=engine_arguments(templates, EngineType.VLLM, Dialect.CONFIG_JSON, events),
         **values,
     )

@@ -14,7 +14,7 @@ import click
 from kvsync.adapters.manifests import Document, ManifestError, dump_manifest, read_manifests
 from kvsync.adapters.templates import read_templates
 from kvsync.core.manifest import Rendered, is_workload, render_manifest, restore_manifest, selects
-from kvsync.core.plan import Outcome
+from kvsync.core.planned import Outcome
 from kvsync.core.render import Templates
 from kvsync.model.fields import SpecError
 from kvsync.model.record import Owner

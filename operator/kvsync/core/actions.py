@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from kvsync.core.assess import ModelView
 from kvsync.core.gateway import plan_release, plan_retain
-from kvsync.core.patch import difference, expect
-from kvsync.core.plan import guarded, plan_undo
-from kvsync.core.revert import readable, strip, without_mark
-from kvsync.model.decision import Action, Kind
+from kvsync.core.handback import plan_handback
+from kvsync.core.patch import difference, expect, guarded
+from kvsync.core.plan import lost_records, plan_undo, without_ours
+from kvsync.core.revert import readable, without_mark
+from kvsync.model.decision import Action, Kind, kind_of
 from kvsync.model.observed import KVEventSync
+from kvsync.model.reasons import ModelReason
 from kvsync.model.record import (
     OWNER_ANNOTATION,
+    RECORD_ANNOTATION,
     REJECTED_ANNOTATION,
     Rejection,
     dump_rejection,
@@ -37,17 +41,19 @@ def change_action(view: ModelView) -> Action:
     assert view.deployment is not None  # a pending model has both
     assert view.plan is not None
     assert view.plan.engine is not None
+    restarts = "its pods restart" if view.plan.restarts else "no pod restarts"
     note = (
-        f"Configured container {view.plan.engine.container} of Deployment {view.name} to publish "
-        f"KV events ({view.plan.engine.dialect}); its pods restart."
+        f"Configured container {view.plan.engine.container} of {view.deployment.title} to publish "
+        f"KV events ({view.plan.engine.dialect}); {restarts}."
     )
+    note = " ".join((note, *map(str, view.plan.notes)))
     return _on(view.deployment, view.plan.patch, "Configured", note)
 
 
 def _on(deployment: Deployment, operations: Sequence[Mapping[str, object]], *why: str) -> Action:
     reason, note = why
     return Action(
-        Kind.DEPLOYMENT,
+        kind_of(deployment),
         deployment.namespace,
         deployment.name,
         tuple(operations),
@@ -61,7 +67,7 @@ def rollback_action(view: ModelView) -> Action:
     assert view.deployment is not None  # only a configured model is rolled back
     assert view.plan is not None
     rejection = Rejection(view.reason, view.message, view.plan.fingerprint)
-    base = strip(view.deployment)
+    base = without_ours(view.deployment)
     annotations = {
         **base.annotations,
         OWNER_ANNOTATION: view.deployment.annotations[OWNER_ANNOTATION],
@@ -69,19 +75,31 @@ def rollback_action(view: ModelView) -> Action:
     }
     target = base.with_annotations(annotations).body
     operations = guarded(view.deployment, difference(view.deployment.body, target))
-    note = f"Restored Deployment {view.name} to what it was: {view.message}"
-    return _on(view.deployment, operations, "RolledBack", note)
+    note = f"Restored {view.deployment.title} to what it was: {view.message}"
+    return replace(_on(view.deployment, operations, "RolledBack", note), warning=True)
 
 
 def undo_action(deployment: Deployment | None) -> Action | None:
     """The one patch that takes everything of ours off a Deployment; None where nothing is on it."""
-    if deployment is None or not readable(deployment):
+    operations = plan_undo(deployment) if deployment is not None else ()
+    if deployment is None or not operations:
         return None
-    operations = plan_undo(deployment)
-    if not operations:
+    note = f"Took the KV event configuration off {deployment.title}; its pods restart."
+    if not lost_records(deployment):
+        return _on(deployment, operations, "Reverted", note)
+    lost = (
+        f"{note} Its record (annotation {RECORD_ANNOTATION}) was edited or removed, so only what is "
+        "recognisably ours was taken out: compare the Deployment with your own manifest."
+    )
+    return replace(_on(deployment, operations, ModelReason.RECORD_LOST, lost), warning=True)
+
+
+def handback_action(deployment: Deployment | None) -> Action | None:
+    """The patch that gives up our part in managedFields once nothing of ours is on an object."""
+    operations = plan_handback(deployment) if deployment is not None else ()
+    if deployment is None or not operations:
         return None
-    note = f"Took the KV event configuration off Deployment {deployment.name}; its pods restart."
-    return _on(deployment, operations, "Reverted", note)
+    return _on(deployment, operations, "FieldsReleased", "")
 
 
 def mark_of(sync: KVEventSync) -> str:
@@ -113,7 +131,7 @@ def retain_actions(
     actions = []
     for deployment in models:
         operations = difference(deployment.body, without_mark(deployment).body)
-        note = f"Left Deployment {deployment.name} configured (deletionPolicy Retain)."
+        note = f"Left {deployment.title} configured (deletionPolicy Retain)."
         actions.append(_on(deployment, guarded(deployment, operations), "Retained", note))
     operations_of_gateway = plan_retain(gateway, mark_of(sync)) if gateway else ()
     if gateway and operations_of_gateway:

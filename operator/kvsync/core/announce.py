@@ -42,5 +42,5 @@ def _models(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Announc
             continue
         note = f"{entry['name']}: {entry['message']}"
         bad = entry["state"] in _BAD_STATES
-        found.append(Announcement(bad, entry["reason"], note, deployment=entry["name"]))
+        found.append(Announcement(bad, entry["reason"], note, model=entry["name"]))
     return found

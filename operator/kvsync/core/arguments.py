@@ -60,11 +60,6 @@ def int_of(words: Sequence[str], *names: str) -> int | None:
     return int(value) if value is not None and value.isdigit() else None
 
 
-def data_parallel_ranks(words: Sequence[str]) -> int:
-    """How many data-parallel ranks an engine runs, each with a publisher of its own."""
-    return max(1, int_of(words, "data-parallel-size", "dp") or 1)
-
-
 def kv_event_words(words: Sequence[str]) -> tuple[str, ...]:
     """The words that configure KV events in any accepted spelling, values in words of their own too.
 

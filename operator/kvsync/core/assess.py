@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from kvsync.core.arguments import data_parallel_ranks
-from kvsync.core.desired import EVENTS_LABEL
-from kvsync.core.plan import Ask, ModelPlan, Outcome, plan
-from kvsync.core.revert import contains_run, record_of
+from kvsync.core.plan import newest_record, plan
+from kvsync.core.planned import Ask, ModelPlan, Outcome, Part
+from kvsync.core.ports import publishing_ranks
 from kvsync.core.trouble import Trouble, pending_words, trouble_of
 from kvsync.model.finding import Refusal
 from kvsync.model.observed import Observed, ObservedModel
@@ -72,8 +72,8 @@ def assess(model: ObservedModel, observed: Observed, ask: Ask) -> ModelView:
             model.name,
             ModelState.REFUSED,
             ModelReason.NO_SUCH_DEPLOYMENT,
-            f"There is no Deployment {model.name} in namespace {observed.sync.namespace}. "
-            "Create it, or correct spec.models.",
+            f"There is no Deployment or StormService {model.name} in namespace "
+            f"{observed.sync.namespace}. Create it, or correct spec.models.",
         )
     planned = plan(model.deployment, ask)
     if planned.outcome is Outcome.REFUSED:
@@ -106,7 +106,7 @@ def _to_change(model: ObservedModel, deployment: Deployment, planned: ModelPlan)
             deployment=deployment,
             plan=planned,
         )
-    record = record_of(deployment)
+    record = newest_record(deployment)
     trouble = _trouble(planned, model.pods) if record is None else None
     if trouble is not None:
         return _refused(model, planned, _unhealthy(deployment, trouble))
@@ -124,29 +124,32 @@ def _to_change(model: ObservedModel, deployment: Deployment, planned: ModelPlan)
 def _unhealthy(deployment: Deployment, trouble: Trouble) -> Refusal:
     return Refusal(
         ModelReason.MODEL_UNHEALTHY,
-        f"Deployment {deployment.name} is not healthy before any change of ours: {trouble}.",
+        f"{deployment.title} is not healthy before any change of ours: {trouble}.",
         "Repair it first; it is configured as soon as it runs.",
     )
 
 
 def _trouble(planned: ModelPlan, pods: tuple[Pod, ...]) -> Trouble | None:
-    assert planned.engine is not None  # only a refused plan has none
-    living = (pod for pod in pods if not pod.deleting)
-    found = (trouble_of(pod, planned.engine.container) for pod in living)
+    found = (
+        trouble_of(pod, part.engine.container)
+        for part in planned.parts
+        for pod in pods
+        if part.covers(pod) and not pod.deleting
+    )
     return next((trouble for trouble in found if trouble is not None), None)
 
 
 def _configured(
     model: ObservedModel, deployment: Deployment, planned: ModelPlan, observed: Observed
 ) -> ModelView:
-    assert planned.engine is not None  # only a refused plan has none
-    pods = tuple(pod for pod in model.pods if not pod.deleting and _carries(pod, planned))
-    ranks = _ranks(deployment, planned)
-    targets = _targets(pods, ranks, observed)
+    by_part = [(part, _pods_of(part, model)) for part in planned.parts]
+    pods = tuple(pod for _, found in by_part for pod in found)
+    targets = tuple(target for part, found in by_part for target in _targets(found, part, observed))
     verdicts = tuple(
         observed.verdicts.get(target.key) or _not_yet(target.key) for target in targets
     )
-    if was_verified(model.name, record_of(deployment), observed):
+    record = newest_record(deployment)
+    if was_verified(model.name, record, observed):
         verdicts = tuple(map(_trusted, verdicts))
     answers = model.answers or {}
     sizes = (answers[pod.uid].block_size for pod in pods if pod.uid in answers)
@@ -157,51 +160,34 @@ def _configured(
         "",
         deployment=deployment,
         plan=planned,
-        record=record_of(deployment),
+        record=record,
         targets=targets,
         verdicts=verdicts,
-        expected_sources=deployment.replicas * ranks,
+        expected_sources=sum(p.pods * publishing_ranks(p.engine) for p in planned.parts),
         block_size=next((size for size in sizes if size), None),
         asked=any(pod.uid in answers for pod in pods),
     )
     return _progress(view, pods, observed)
 
 
-def _carries(pod: Pod, planned: ModelPlan) -> bool:
-    """Whether a pod was made from the configured template, not from the one before it."""
-    assert planned.desired is not None  # only a refused plan has none
-    container = pod.container(planned.desired.container)
-    labelled = pod.labels.get(EVENTS_LABEL) == "true"
-    return (
-        labelled
-        and container is not None
-        and contains_run(container.args, planned.desired.arguments)
-    )
+def _pods_of(part: Part, model: ObservedModel) -> tuple[Pod, ...]:
+    """The pods of an engine that carry what we wrote."""
+    living = (pod for pod in model.pods if not pod.deleting and part.covers(pod))
+    return tuple(pod for pod in living if part.is_carried_by(pod))
 
 
-def _ranks(deployment: Deployment, planned: ModelPlan) -> int:
-    assert planned.engine is not None  # only a refused plan has none
-    container = deployment.container(planned.engine.container)
-    words = container.words if container else ()
-    return data_parallel_ranks(words)
-
-
-def _targets(pods: tuple[Pod, ...], ranks: int, observed: Observed) -> tuple[Target, ...]:
-    events, probe = observed.spec.events, observed.spec.probe
-    return tuple(
-        Target(
-            key=SourceKey(pod.namespace, pod.name, pod.uid, rank),
-            host=pod.ip,
-            # vLLM adds the rank to both ports (offset_endpoint_port in kv_events.py).
-            port=events.port + rank,
-            replay_port=events.replay_port + rank,
-            topic=events.topic,
-            active_check=probe.active_check,
-        )
-        for pod in sorted(pods, key=lambda pod: pod.name)
-        if pod.running
-        for rank in range(ranks)
-    )
+def _targets(pods: tuple[Pod, ...], part: Part, observed: Observed) -> Iterator[Target]:
+    for pod in sorted(pods, key=lambda pod: pod.name):
+        for rank in range(publishing_ranks(part.engine)) if pod.running else ():
+            yield Target(
+                key=SourceKey(pod.namespace, pod.name, pod.uid, rank),
+                host=pod.ip,
+                # vLLM adds the rank to both ports (offset_endpoint_port in kv_events.py).
+                port=part.events.port + rank,
+                replay_port=part.events.replay_port + rank,
+                topic=part.events.topic,
+                active_check=observed.spec.probe.active_check,
+            )
 
 
 def _not_yet(key: SourceKey) -> Verdict:
@@ -270,11 +256,18 @@ def was_verified(name: str, record: Record | None, observed: Observed) -> bool:
     The status keeps when. A model whose entry is lost counts as on trial; that can only roll back
     within its deadline, which is long over for a model that has worked for a while.
     """
+    return _verified_record(name, observed) == record_mark(record)
+
+
+def proven_at(name: str, observed: Observed) -> int:
+    """The time of the newest change that was seen working on a model; 0 where none was."""
+    return _verified_record(name, observed) or 0
+
+
+def _verified_record(name: str, observed: Observed) -> int | None:
     entries = observed.sync.status.get("models") or ()
-    for entry in entries:
-        if entry.get("name") == name:
-            return bool(entry.get("verifiedRecord") == record_mark(record))
-    return False
+    found = (e.get("verifiedRecord") for e in entries if e.get("name") == name)
+    return next(found, None)
 
 
 def record_mark(record: Record | None) -> int:

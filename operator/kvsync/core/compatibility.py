@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kvsync.core.assess import ModelView
+from kvsync.core.desired import is_heard
+from kvsync.core.engines import ENGINES
 from kvsync.core.gateway import gateway_version
 from kvsync.core.releases import (
     GATEWAY_PORT,
     GATEWAY_REPLAY_PORT,
-    engine_release,
     gateway_release,
+    release_of,
 )
 from kvsync.model.observed import Observed
 from kvsync.model.reasons import ConditionReason
+from kvsync.model.spec import EngineType
 from kvsync.model.version import Version
 
 Finding = tuple[str, ConditionReason, str]
@@ -22,9 +25,9 @@ Finding = tuple[str, ConditionReason, str]
 
 def compatibility(observed: Observed, views: Sequence[ModelView]) -> Finding:
     """The condition GatewayCompatible: the first thing that keeps events from being used."""
-    ports = _ports(observed) or _ranks(views)
-    if ports is not None:
-        return ports
+    unheard = _ranks(views) or _ports(observed, views) or _tokenizer(views)
+    if unheard is not None:
+        return unheard
     deployment = observed.gateway.deployment
     if deployment is None:
         return ("Unknown", ConditionReason.GATEWAY_NOT_FOUND, "The gateway was not found.")
@@ -38,22 +41,6 @@ def compatibility(observed: Observed, views: Sequence[ModelView]) -> Finding:
     return _layouts(version, views)
 
 
-def _ports(observed: Observed) -> Finding | None:
-    events = observed.spec.events
-    if (events.port, events.replay_port) == (GATEWAY_PORT, GATEWAY_REPLAY_PORT):
-        return None
-    # It waits 5 s for each pod that does not answer there, one after the other, and 30 s in all
-    # when it starts (seen on running AIBrix gateways).
-    stalls = events.replay_port != GATEWAY_REPLAY_PORT
-    harm = " Each of their pods keeps the gateway waiting for 5 s." if stalls else ""
-    return (
-        "False",
-        ConditionReason.GATEWAY_PORTS,
-        f"The gateway looks for events on {GATEWAY_PORT} and for replays on {GATEWAY_REPLAY_PORT} "
-        f"only; the models use {events.port} and {events.replay_port}.{harm}",
-    )
-
-
 def _ranks(views: Sequence[ModelView]) -> Finding | None:
     names = [view.name for view in views if any(target.key.rank for target in view.targets)]
     if not names:
@@ -61,32 +48,72 @@ def _ranks(views: Sequence[ModelView]) -> Finding | None:
     return (
         "False",
         ConditionReason.DATA_PARALLEL_RANKS,
-        f"{', '.join(names)}: the gateway hears only data-parallel rank 0 of each pod.",
+        f"{_listed(names)}: the gateway hears only data-parallel rank 0 of each pod, and asks for "
+        f"replays on {GATEWAY_REPLAY_PORT}, where rank 1 publishes. So that it does not wait for "
+        "them, these pods are not labelled for it.",
     )
 
 
+def _ports(observed: Observed, views: Sequence[ModelView]) -> Finding | None:
+    settings = [part.events for view in views if view.plan for part in view.plan.parts]
+    unheard = next((each for each in (*settings, observed.spec.events) if not is_heard(each)), None)
+    if unheard is None:
+        return None
+    return (
+        "False",
+        ConditionReason.GATEWAY_PORTS,
+        f"The gateway looks for events on {GATEWAY_PORT} and for replays on {GATEWAY_REPLAY_PORT} "
+        f"only; the models use {unheard.port} and {unheard.replay_port}. So that it does not wait "
+        "for them, their pods are not labelled for it.",
+    )
+
+
+def _tokenizer(views: Sequence[ModelView]) -> Finding | None:
+    """The gateway tokenizes by pods labelled vllm, or with a container port 8000 (``tokenizer_pool.go``)."""
+    names = [view.name for view in views if _is_not_tokenized(view)]
+    if not names:
+        return None
+    return (
+        "False",
+        ConditionReason.ENGINE_NOT_TOKENIZED,
+        f"{_listed(names)}: for SGLang the gateway asks no tokenizer unless the pod declares port "
+        "8000, and compares characters instead. Serve on --port 8000 and declare that port.",
+    )
+
+
+def _is_not_tokenized(view: ModelView) -> bool:
+    engine = view.plan.engine if view.plan else None
+    if view.deployment is None or engine is None or engine.type is not EngineType.SGLANG:
+        return False
+    containers = (each.container(engine.container) for each in view.deployment.templates)
+    ports = [port.get("containerPort") for c in containers if c for port in c.ports]
+    return 8000 not in ports
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:5])
+
+
 def _layouts(gateway: Version, views: Sequence[ModelView]) -> Finding:
-    engines = [
-        (view.name, view.plan.engine.version) for view in views if view.plan and view.plan.engine
-    ]
+    engines = [(view.name, view.plan.engine) for view in views if view.plan and view.plan.engine]
     release = gateway_release(gateway)
     deaf = [
-        f"{name} (vLLM {version})"
-        for name, version in engines
-        if version is not None and engine_release(version).layout not in release.layouts
+        f"{name} ({ENGINES[engine.type].name} {engine.version})"
+        for name, engine in engines
+        if (found := release_of(engine)) is not None and found.layout not in release.layouts
     ]
     if deaf:
         return (
             "False",
             ConditionReason.EVENT_LAYOUT,
-            f"AIBrix {gateway} does not decode the events of {', '.join(deaf[:5])}: it routes as "
-            "without them. Use an engine before 0.24 with a gateway from 0.6.0 on.",
+            f"AIBrix {gateway} does not decode the events of {_listed(deaf)}: it routes as "
+            "without them. Use vLLM before 0.24 (SGLang before 0.5.20) with a gateway from 0.6.0 on.",
         )
-    unknown = [name for name, version in engines if version is None]
+    unknown = [name for name, engine in engines if engine.version is None]
     if unknown:
         return (
             "Unknown",
             ConditionReason.ENGINE_VERSION_UNKNOWN,
-            f"The engine's version is unknown: {', '.join(unknown[:5])}. Set spec.engine.version.",
+            f"The engine's version is unknown: {_listed(unknown)}. Set spec.engine.version.",
         )
     return ("True", ConditionReason.COMPATIBLE, f"AIBrix {gateway} decodes the engines' events.")

@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from kvsync.core.actions import (
     change_action,
     finalizer_action,
+    handback_action,
     release_action,
     rollback_action,
     undo_action,
 )
 from kvsync.core.announce import announce
 from kvsync.core.arguments import int_of
-from kvsync.core.assess import ModelState, ModelView, assess
-from kvsync.core.detect import DEFAULT_HTTP_PORT
+from kvsync.core.assess import ModelState, ModelView, assess, proven_at
+from kvsync.core.engines import ENGINES
 from kvsync.core.gateway_view import view_gateway
-from kvsync.core.plan import Ask
+from kvsync.core.planned import Ask
 from kvsync.core.render import Templates
 from kvsync.core.summary import Picture, summarize
 from kvsync.core.undo import decide_undo
@@ -24,6 +25,9 @@ from kvsync.core.wave import Wave, next_wave
 from kvsync.model.decision import Action, Decision, Question
 from kvsync.model.observed import FINALIZER, KVEventSync, Observed, ObservedModel
 from kvsync.model.source import SourceKey, Target
+from kvsync.model.spec import EngineType
+from kvsync.model.storm import role_of
+from kvsync.model.workload import Deployment, Pod
 
 _SLACK = 1.0
 """Seconds to look again after a deadline, so that it has passed by then."""
@@ -60,17 +64,38 @@ def decide(observed: Observed, templates: Templates) -> Decision:
 
 
 def _ask(model: ObservedModel, observed: Observed, templates: Templates) -> Ask:
-    answers = model.answers or {}
-    versions = {answer.version for answer in answers.values() if answer.version}
     return Ask(
         spec=observed.spec,
         owner=observed.sync.owner,
         templates=templates,
-        # Engines of two versions at once: an image is being changed; neither is the answer.
-        running_version=versions.pop() if len(versions) == 1 else None,
+        running_versions=_running_versions(model),
         retry=observed.sync.retry,
         at=int(observed.now),
+        living=observed.living,
+        proven_at=proven_at(model.name, observed),
     )
+
+
+def _running_versions(model: ObservedModel) -> dict[str, str]:
+    """What the engines of each role say, where they agree; the role of a Deployment is empty.
+
+    A pod of other images is of a revision before or after: its answer is not the template's.
+    """
+    answers, found = model.answers or {}, {}
+    for template in model.deployment.templates if model.deployment else ():
+        role, images = role_of(template), _images(template)
+        versions = {
+            answers[pod.uid].version
+            for pod in model.pods
+            if pod.uid in answers and role in ("", pod.role) and _images(pod) == images
+        } - {None}
+        if len(versions) == 1:
+            found[role] = str(versions.pop())
+    return found
+
+
+def _images(workload: Deployment | Pod) -> list[tuple[str, str]]:
+    return [(c.name, c.image) for c in workload.containers]
 
 
 def _held(sync: KVEventSync, actions: tuple[Action, ...]) -> tuple[Action, ...]:
@@ -89,8 +114,13 @@ def _model_actions(
         for model in observed.models
         if not model.selected and (action := undo_action(model.deployment)) is not None
     ]
+    released = [
+        action
+        for deployment in (*(m.deployment for m in observed.models), observed.gateway.deployment)
+        if (action := handback_action(deployment)) is not None
+    ]
     changes = [change_action(view) for view in views if view.name in wave.start]
-    return (*rollbacks, *orphans, *changes)
+    return (*rollbacks, *orphans, *released, *changes)
 
 
 def _targets(views: Sequence[ModelView]) -> dict[SourceKey, Target]:
@@ -100,23 +130,33 @@ def _targets(views: Sequence[ModelView]) -> dict[SourceKey, Target]:
 def _questions(observed: Observed, views: Sequence[ModelView]) -> tuple[Question, ...]:
     """The running engines that have not been asked yet for their version and block size."""
     by_name = {model.name: model for model in observed.models}
-    return tuple(question for view in views for question in _questions_of(view, by_name[view.name]))
+    kind = observed.spec.engine.type
+    return tuple(
+        question for view in views for question in _questions_of(view, by_name[view.name], kind)
+    )
 
 
-def _questions_of(view: ModelView, model: ObservedModel) -> list[Question]:
-    engine = view.plan.engine if view.plan else None
-    port = engine.http_port if engine else guessed_port(model)
+def _questions_of(view: ModelView, model: ObservedModel, kind: EngineType) -> list[Question]:
+    parts = view.plan.parts if view.plan else ()
     asked = model.answers or {}
+    unasked = [pod for pod in model.pods if pod.ready and pod.uid not in asked]
+    if not parts:
+        port = guessed_port(model, kind)
+        return [Question(pod.uid, pod.ip, port) for pod in unasked]
+    # A pod of another role, such as a router, is no engine.
     return [
-        Question(pod.uid, pod.ip, port) for pod in model.pods if pod.ready and pod.uid not in asked
+        Question(pod.uid, pod.ip, part.engine.http_port)
+        for pod in unasked
+        for part in parts
+        if part.covers(pod)
     ]
 
 
-def guessed_port(model: ObservedModel) -> int:
-    """The HTTP port of an engine that could not be told yet: what any container names, or 8000."""
-    containers = model.deployment.containers if model.deployment else ()
-    named = (int_of(container.words, "port") for container in containers)
-    return next((port for port in named if port), DEFAULT_HTTP_PORT)
+def guessed_port(model: ObservedModel, engine: EngineType) -> int:
+    """The HTTP port of an engine that could not be told yet: what any container names, or its default."""
+    templates = model.deployment.templates if model.deployment else ()
+    named = (int_of(c.words, "port") for each in templates for c in each.containers)
+    return next((port for port in named if port), ENGINES[engine].http_port)
 
 
 def _look_again(observed: Observed, views: Sequence[ModelView]) -> float | None:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from kvsync.core.detect import Detected
+from kvsync.core.engines import ENGINES
+from kvsync.core.placement import Placement, TextEdit
+from kvsync.core.releases import GATEWAY_PORT, GATEWAY_REPLAY_PORT
+from kvsync.core.revert import carries_text, contains_run, last_item
 from kvsync.model.finding import EngineFinding
 from kvsync.model.record import (
     OWNER_ANNOTATION,
     RECORD_ANNOTATION,
     ListChange,
     Owner,
+    Place,
     Record,
+    TextChange,
     ValueChange,
     dump_record,
 )
@@ -34,38 +41,70 @@ _LABEL_VALUE = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """The pieces that a workload must carry."""
+    """The pieces that a workload must carry. ``words`` and ``text`` are None where it has its own."""
 
     container: str
-    arguments: tuple[str, ...]
-    ports: tuple[Mapping[str, Any], ...]
-    labels: Mapping[str, str]
+    words: ListChange | None = None
+    text: TextChange | None = None
+    ports: tuple[Mapping[str, Any], ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What is added to the engine's command line; one piece of text where that is how."""
+        if self.words is not None:
+            return self.words.added
+        return (self.text.added.strip(),) if self.text is not None else ()
+
+    def is_carried_by(self, container: Container) -> bool:
+        """Whether a container, of a template or of a pod, has our piece of the command line."""
+        if self.words is not None:
+            words = container.body.get(self.words.place.value) or ()
+            return contains_run(tuple(words), self.words.added)
+        return self.text is None or carries_text(container.body, self.text)
 
 
 def desire(
-    base: Deployment, engine: EngineFinding, events: EventsSpec, arguments: tuple[str, ...]
+    base: Deployment, detected: Detected, events: EventsSpec, placement: Placement
 ) -> Desired:
     """The pieces for one workload.
 
     Args:
         base: the workload without our own changes.
-        engine: what was found out about it.
-        events: the event settings.
-        arguments: the rendered words; empty where the engine already has an equal configuration.
+        detected: what was found out about its engine.
+        events: the event settings, with the ports that this engine uses.
+        placement: how its command line is changed.
     """
-    container = base.container(engine.container)
-    declared = {port.get("containerPort") for port in (container.ports if container else ())}
-    wanted = ((PORT_NAME, events.port), (REPLAY_PORT_NAME, events.replay_port))
+    own = placement.words is None and placement.text is None
     return Desired(
-        container=engine.container,
-        arguments=arguments,
-        ports=tuple(
-            {"name": _free_name(base, name), "containerPort": number, "protocol": "TCP"}
-            for name, number in wanted
-            if number not in declared
-        ),
-        labels=_labels(base, engine),
+        container=detected.container.name,
+        words=placement.words,
+        text=placement.text.change if placement.text else None,
+        # Declared ports inform, they open nothing: no reason to restart a model that has its own.
+        ports=() if own else _ports(base, detected.container, events),
+        labels=_labels(base, detected.finding, events),
     )
+
+
+def _ports(
+    base: Deployment, container: Container, events: EventsSpec
+) -> tuple[Mapping[str, Any], ...]:
+    declared = {port.get("containerPort") for port in container.ports}
+    wanted = ((PORT_NAME, events.port), (REPLAY_PORT_NAME, events.replay_port))
+    return tuple(
+        {"name": _free_name(base, name), "containerPort": number, "protocol": "TCP"}
+        for name, number in wanted
+        if number not in declared
+    )
+
+
+def is_heard(events: EventsSpec) -> bool:
+    """Whether the gateway looks where an engine with these settings publishes and replays.
+
+    It waits 5 s for each labelled pod that does not answer on its replay port, one after the other
+    (AIBrix ``zmq_client.go``); so what it cannot hear is not announced to it.
+    """
+    return (events.port, events.replay_port) == (GATEWAY_PORT, GATEWAY_REPLAY_PORT)
 
 
 def _free_name(base: Deployment, name: str) -> str:
@@ -74,14 +113,14 @@ def _free_name(base: Deployment, name: str) -> str:
     return next(candidate for candidate in candidates if candidate not in taken)
 
 
-def _labels(base: Deployment, engine: EngineFinding) -> dict[str, str]:
+def _labels(base: Deployment, engine: EngineFinding, events: EventsSpec) -> dict[str, str]:
     present = base.template_labels
     annotations = (base.template.get("metadata") or {}).get("annotations") or {}
-    labels = {EVENTS_LABEL: "true"}
+    labels = {EVENTS_LABEL: "true"} if is_heard(events) else {}
     if MODEL_LABEL not in present and MODEL_LABEL not in annotations:
         labels[MODEL_LABEL] = model_name(base, engine)
     if ENGINE_LABEL not in present:
-        labels[ENGINE_LABEL] = "vllm"
+        labels[ENGINE_LABEL] = ENGINES[engine.type].label
     return {key: value for key, value in labels.items() if present.get(key) != value}
 
 
@@ -96,16 +135,15 @@ def model_name(deployment: Deployment, engine: EngineFinding) -> str:
     return next((name for name in candidates if _LABEL_VALUE.match(name)), deployment.name)
 
 
-def configure(base: Deployment, desired: Desired, owner: Owner, at: int) -> Deployment:
+def configure(
+    base: Deployment, desired: Desired, placement: Placement, owner: Owner, at: int
+) -> Deployment:
     """The workload as it shall be, with the record of what was changed on it.
 
     ``base`` must be free of our changes (see :func:`kvsync.core.revert.strip`); it is not modified.
     """
     container = base.container(desired.container)
-    if container is None:
-        raise ValueError(
-            f"no container {desired.container!r}"
-        )  # pragma: no cover - guarded by detect
+    assert container is not None  # detect named it
     record = _record(base, container, desired, at)
     annotations = {
         **base.annotations,
@@ -114,36 +152,54 @@ def configure(base: Deployment, desired: Desired, owner: Owner, at: int) -> Depl
     }
     return (
         base.with_template(_with_labels(base.template, desired.labels))
-        .with_container(container.index, _configured(container.body, record))
+        .with_container(container.index, _configured(container, record, placement))
         .with_annotations(annotations)
     )
 
 
 def _record(base: Deployment, container: Container, desired: Desired, at: int) -> Record:
-    before = None if container.body.get("args") is None else container.args
     present = base.template_labels
+    in_variable = desired.text is not None and desired.text.place is Place.ENV
     return Record(
         container=container.name,
         at=at,
-        args=ListChange(before, container.args + desired.arguments, desired.arguments)
-        if desired.arguments
-        else None,
+        words=desired.words,
+        text=desired.text,
         ports=desired.ports,
         ports_absent=bool(desired.ports) and container.body.get("ports") is None,
         labels={key: ValueChange(present.get(key), new) for key, new in desired.labels.items()},
         labels_absent=bool(desired.labels)
         and (base.template.get("metadata") or {}).get("labels") is None,
+        env_absent=in_variable and container.body.get("env") is None,
         annotations_absent=base.body["metadata"].get("annotations") is None,
     )
 
 
-def _configured(body: Mapping[str, Any], record: Record) -> dict[str, Any]:
-    changed = dict(body)
-    if record.args is not None:
-        changed["args"] = list(record.args.after)
+def _configured(container: Container, record: Record, placement: Placement) -> dict[str, Any]:
+    changed = dict(container.body)
+    if placement.words is not None:
+        changed[placement.words.place.value] = list(placement.words.after)
+    if placement.text is not None:
+        _write_text(changed, placement.text)
     if record.ports:
-        changed["ports"] = [*(body.get("ports") or ()), *(dict(port) for port in record.ports)]
+        changed["ports"] = [*container.ports, *(dict(port) for port in record.ports)]
     return changed
+
+
+def _write_text(body: dict[str, Any], edit: TextEdit) -> None:
+    change = edit.change
+    if change.place is not Place.ENV:
+        words = [*body[change.place.value]]
+        words[edit.index] = edit.text
+        body[change.place.value] = words
+        return
+    env = [*(body.get("env") or ())]
+    found = last_item(env, change.variable)
+    if found is None:
+        env.append({"name": change.variable, "value": edit.text})
+    else:
+        env[found[0]] = {**found[1], "value": edit.text}
+    body["env"] = env
 
 
 def _with_labels(template: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kvsync.core.patch import Operation, difference
-from kvsync.core.plan import guarded
+from kvsync.core.patch import Operation, difference, guarded
 from kvsync.core.releases import gateway_release
 from kvsync.core.revert import readable, record_of
 from kvsync.model.image import parse_image

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kvsync.core.actions import mark_of, release_action
 from kvsync.core.assess import ModelState, ModelView
 from kvsync.core.desired import model_name
-from kvsync.core.detect import DEFAULT_HTTP_PORT
+from kvsync.core.engines import ENGINES
 from kvsync.core.gateway import (
     gateway_version,
     owners_of,
@@ -17,7 +17,6 @@ from kvsync.core.gateway import (
 )
 from kvsync.core.render import Templates, gateway_variables
 from kvsync.model.decision import Action, Kind
-from kvsync.model.finding import EngineFinding
 from kvsync.model.observed import Observed
 from kvsync.model.reasons import ConditionReason
 from kvsync.model.workload import Deployment
@@ -123,7 +122,7 @@ def _configure(
         or _endpoint_in_use(deployment, spec.container)
         or _endpoint(observed, views),
         block_size=size,
-        http_port=ports.pop() if len(ports) == 1 else DEFAULT_HTTP_PORT,
+        http_port=ports.pop() if len(ports) == 1 else ENGINES[observed.spec.engine.type].http_port,
     )
     planned = plan_gateway(
         deployment, spec.container, wanted, mark_of(observed.sync), int(observed.now)
@@ -178,10 +177,13 @@ def _endpoint_in_use(deployment: Deployment, container: str) -> str:
 
 def _endpoint(observed: Observed, views: Sequence[ModelView]) -> str:
     """The Service of the first model, by the rule that it is named like the model."""
-    named: list[tuple[Deployment, EngineFinding]] = [
-        (view.deployment, view.plan.engine)
+    named = [
+        (template, part.engine)
         for view in sorted(views, key=lambda view: view.name)
-        if view.deployment and view.plan and view.plan.engine
+        if view.deployment and view.plan
+        for part in view.plan.parts
+        for template in view.deployment.templates
+        if template.container(part.engine.container)
     ]
     if not named:
         return ""

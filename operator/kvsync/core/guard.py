@@ -6,34 +6,49 @@ or would never publish.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from kvsync.core.arguments import FALSE, data_parallel_ranks, switch_of
+from kvsync.core.arguments import FALSE, int_of
 from kvsync.core.desired import EVENTS_LABEL
-from kvsync.core.releases import GATEWAY_PORT, GATEWAY_REPLAY_PORT, engine_release
+from kvsync.core.engines import ENGINES
+from kvsync.core.ports import EnginePod, first_taken, ports_in_use
+from kvsync.core.releases import GATEWAY_PORT, GATEWAY_REPLAY_PORT, release_of
 from kvsync.model.finding import EngineFinding, Refusal
 from kvsync.model.reasons import ModelReason
 from kvsync.model.spec import Dialect, EventsSpec
-from kvsync.model.workload import JSON, Container, Deployment
+from kvsync.model.workload import Container, Deployment
 
-_SIDE_CHANNEL = "VLLM_NIXL_SIDE_CHANNEL_PORT"
+_TENSOR = ("tensor-parallel-size", "tp-size", "tp")
+_PIPELINE = ("pipeline-parallel-size", "pp-size", "pp")
 _NODE = "the node's network, which its pods share (hostNetwork)"
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a rule looks at: the workload without our changes, its engine, the wanted settings."""
+    """What a rule looks at: the pod without our changes, its engine, the settings for it.
 
-    base: Deployment
-    container: Container
-    engine: EngineFinding
+    ``wanted`` are the object's own settings, ``events`` those with ports that fit this engine.
+    """
+
+    pod: EnginePod
+    wanted: EventsSpec
     events: EventsSpec
 
     @property
-    def ranks(self) -> int:
-        """How many data-parallel ranks the engine runs."""
-        return data_parallel_ranks(self.container.words)
+    def base(self) -> Deployment:
+        """The workload without our changes."""
+        return self.pod.base
+
+    @property
+    def container(self) -> Container:
+        """The engine's container."""
+        return self.pod.container
+
+    @property
+    def engine(self) -> EngineFinding:
+        """What is known of the engine."""
+        return self.pod.engine
 
 
 Rule = Callable[[Case], Refusal | None]
@@ -41,94 +56,95 @@ Rule = Callable[[Case], Refusal | None]
 
 def prefix_caching_disabled(case: Case) -> Refusal | None:
     """Without prefix caching the ports open and nothing is ever sent."""
-    if switch_of(case.container.words, "enable-prefix-caching") is not False:
+    engine = ENGINES[case.engine.type]
+    if engine.caches_prefixes(case.engine.words):
         return None
     return Refusal(
         ModelReason.PREFIX_CACHING_DISABLED,
         f"Container {case.container.name} switches prefix caching off; such an engine has no KV "
         "events to publish.",
-        "Remove --no-enable-prefix-caching from its arguments.",
+        f"Remove {engine.caching_off_word} from its arguments.",
     )
 
 
 def engine_v0(case: Case) -> Refusal | None:
     """Releases that can fall back to the old engine send no events from it."""
-    version = case.engine.version
-    fallback = version is not None and engine_release(version).v0_fallback
+    release = release_of(case.engine)
+    fallback = release is not None and release.v0_fallback
     if not fallback or (case.container.env("VLLM_USE_V1") or "1").lower() not in FALSE:
         return None
     return Refusal(
         ModelReason.ENGINE_V0,
-        f"Container {case.container.name} sets VLLM_USE_V1=0; the V0 engine of vLLM {version} "
-        "publishes no KV events.",
+        f"Container {case.container.name} sets VLLM_USE_V1=0; the V0 engine of vLLM "
+        f"{case.engine.version} publishes no KV events.",
         "Remove VLLM_USE_V1 from its environment.",
     )
 
 
+def parallel_workers(case: Case) -> Refusal | None:
+    """Releases in which several workers publish on one port: the second one ends the engine."""
+    release, engine = release_of(case.engine), ENGINES[case.engine.type]
+    if release is None:
+        return None
+    words = case.engine.words
+    ranks = engine.ranks(words)
+    shared = "--enable-dp-attention" in words
+    crowded = {
+        "tensor-parallel": not release.tensor_parallel and _workers(words, *_TENSOR) > 1,
+        "pipeline-parallel": not release.pipeline_parallel and _workers(words, *_PIPELINE) > 1,
+        "data-parallel": ranks > 1
+        and not (release.attention_ranks if shared else release.data_parallel),
+    }
+    kind = next((name for name, crashes in crowded.items() if crashes), "")
+    if not kind:
+        return None
+    return Refusal(
+        ModelReason.PARALLEL_WORKERS,
+        f"Container {case.container.name} runs several {kind} workers, and with KV events those of "
+        f"{engine.name} {case.engine.version} all take the same port: the engine would not start.",
+        f"Use a newer {engine.name}, or one {kind} worker.",
+    )
+
+
+def _workers(words: tuple[str, ...], *names: str) -> int:
+    return max(int_of(words, name) or 1 for name in names)
+
+
 def port_in_use(case: Case) -> Refusal | None:
     """A publisher that cannot bind stops the engine; each data-parallel rank binds one port further."""
-    users = dict(_ports_in_use(case))
     for first in (case.events.port, case.events.replay_port):
-        taken = min((port for port in users if first <= port < first + case.ranks), default=0)
-        if taken or _on_the_node(case):
-            return _taken(case, taken or first, users.get(taken, _NODE))
+        taken = first_taken(case.pod, first)
+        if taken or case.pod.on_the_node:
+            return _taken(case, taken or first, ports_in_use(case.pod).get(taken, _NODE))
     return None
 
 
 def _taken(case: Case, port: int, user: str) -> Refusal:
     return Refusal(
         ModelReason.PORT_IN_USE,
-        f"Port {port} of Deployment {case.base.name}'s pods is taken by {user}.",
+        f"Port {port} of {case.base.title}'s pods is taken by {user}.",
         "Set spec.events.port and spec.events.replayPort to free ports, or move the other "
         f"(the gateway looks for events on {GATEWAY_PORT} and {GATEWAY_REPLAY_PORT} only).",
     )
 
 
-def _on_the_node(case: Case) -> bool:
-    return bool((case.base.template.get("spec") or {}).get("hostNetwork"))
-
-
-def _ports_in_use(case: Case) -> Iterator[tuple[int, str]]:
-    for body in _neighbours(case):
-        for declared in body.get("ports") or ():
-            if declared.get("protocol", "TCP") == "TCP":
-                yield int(declared.get("containerPort") or 0), f"container {body.get('name')}"
-    side_channel = case.container.env(_SIDE_CHANNEL) or ""
-    if side_channel.isdecimal():
-        yield int(side_channel), f"the engine's NIXL side channel ({_SIDE_CHANNEL})"
-    yield case.engine.http_port, "the engine's own HTTP server (--port)"
-
-
-def _neighbours(case: Case) -> Iterator[JSON]:
-    """What runs beside the engine: the other containers, and init containers that never end."""
-    for container in case.base.containers:
-        if container.index != case.container.index:
-            yield container.body
-    for body in (case.base.template.get("spec") or {}).get("initContainers") or ():
-        if body.get("restartPolicy") == "Always":
-            yield body
-
-
 def data_parallel_ports(case: Case) -> Refusal | None:
     """Rank r publishes on port + r; where that meets the replay port the engine does not start."""
-    size = case.ranks
-    distance = abs(case.events.replay_port - case.events.port)
-    if size < 2 or distance >= size:
+    size = case.pod.ranks
+    if size < 2 or abs(case.events.replay_port - case.events.port) >= size:
         return None
-    safe = case.events.port + max(100, size)
     return Refusal(
         ModelReason.DATA_PARALLEL_PORTS,
-        f"Deployment {case.base.name} runs {size} data-parallel ranks, which publish on ports "
+        f"{case.base.title} runs {size} data-parallel ranks, which publish on ports "
         f"{case.events.port} to {case.events.port + size - 1}; the replay port "
         f"{case.events.replay_port} lies among them and the engine would not start.",
-        f"Set spec.events.replayPort to {safe} (the gateway hears only rank 0 and asks for replays "
-        f"on {GATEWAY_REPLAY_PORT} only).",
+        f"Set spec.events.replayPort at least {size} away from spec.events.port, or run one rank.",
     )
 
 
 def fixed_ports_of_flags(case: Case) -> Refusal | None:
     """The product text's flags carry no port."""
-    ports = (case.events.port, case.events.replay_port)
+    ports = (case.wanted.port, case.wanted.replay_port)
     if case.engine.dialect is not Dialect.FLAGS or ports == (GATEWAY_PORT, GATEWAY_REPLAY_PORT):
         return None
     return Refusal(
@@ -146,7 +162,7 @@ def selector_conflict(case: Case) -> Refusal | None:
         return None
     return Refusal(
         ModelReason.SELECTOR_CONFLICT,
-        f"Deployment {case.base.name} selects its pods by {EVENTS_LABEL}={value}; changing that "
+        f"{case.base.title} selects its pods by {EVENTS_LABEL}={value}; changing that "
         "label would orphan all of them.",
         f"Recreate the Deployment without {EVENTS_LABEL} in its selector.",
     )
@@ -160,7 +176,7 @@ def controlled(case: Case) -> Refusal | None:
     made_by = f"{owner.get('kind')} {owner.get('name')}"
     return Refusal(
         ModelReason.CONTROLLED_BY_ANOTHER,
-        f"Deployment {case.base.name} is made by {made_by}, which would write every change back.",
+        f"{case.base.title} is made by {made_by}, which would write every change back.",
         f"Put the KV event arguments, ports and pod labels into {made_by} (kvsync render shows "
         "them), or take its ownerReference off the Deployment.",
     )
@@ -172,8 +188,9 @@ RULES: tuple[Rule, ...] = (
     prefix_caching_disabled,
     engine_v0,
     fixed_ports_of_flags,
-    port_in_use,
+    parallel_workers,
     data_parallel_ports,
+    port_in_use,
 )
 
 

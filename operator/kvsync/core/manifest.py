@@ -6,22 +6,25 @@ carries no time, and no mark of an object that a cluster would have to know.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kvsync.core.patch import Operation, apply, difference
-from kvsync.core.plan import Ask, Outcome, plan, plan_undo, unreadable
+from kvsync.core.plan import lost_records, plan, plan_undo
+from kvsync.core.planned import Ask, Outcome
 from kvsync.core.render import Templates
 from kvsync.core.revert import without_mark
-from kvsync.model.finding import Refusal
+from kvsync.model import storm
+from kvsync.model.finding import Note, Refusal
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import OWNER_ANNOTATION, Owner, parse_owner
 from kvsync.model.spec import KVEventSyncSpec
 from kvsync.model.workload import JSON, Deployment
 
 DEPLOYMENT = ("apps/v1", "Deployment")
-UNSUPPORTED = frozenset({"StormService", "RayClusterFleet", "PodSet", "ModelClaim"})
+STORM_SERVICE = (storm.API_VERSION, storm.KIND)
+UNSUPPORTED = frozenset({"RayClusterFleet", "PodSet", "RoleSet", "ModelClaim"})
 """Kinds of AIBrix that run engines and are not changed (``*.aibrix.ai``)."""
 
 _NOBODY = Owner("-", "render", "-")
@@ -60,7 +63,7 @@ def is_workload(body: object) -> bool:
         return False
     if not body["metadata"].get("name"):
         return False
-    if (body.get("apiVersion"), body.get("kind")) == DEPLOYMENT:
+    if (body.get("apiVersion"), body.get("kind")) in (DEPLOYMENT, STORM_SERVICE):
         return True
     group = str(body.get("apiVersion", "")).partition("/")[0]
     return group.endswith(".aibrix.ai") and body.get("kind") in UNSUPPORTED
@@ -86,22 +89,21 @@ def render_manifest(
     """
     if body["kind"] in UNSUPPORTED:
         return _unsupported(body)
-    _check_shape(body)
-    deployment = Deployment(body)
+    deployment = _workload(body)
     mark = parse_owner(deployment.annotations.get(OWNER_ANNOTATION, ""))
     owner = owner or _NOBODY
     if mark is not None and (mark.namespace, mark.name) == (owner.namespace, owner.name):
         owner = mark
     # Without a time two renderings are one text; without a cluster no engine can be asked.
-    planned = plan(deployment, Ask(spec, owner, templates, None, "", 0))
+    planned = plan(deployment, Ask(spec, owner, templates, {}, "", 0))
     if planned.refusal is not None:
         return _refused(body, planned.refusal)
     after = apply(body, planned.patch)
     if mark is None:
-        after = without_mark(Deployment(after)).body
+        after = without_mark(replace(deployment, body=after)).body
     if after == body:
         return Rendered(body, Outcome.UNCHANGED, message="It is right already.")
-    return _changed(body, after)
+    return _changed(body, after, planned.notes)
 
 
 def restore_manifest(body: JSON) -> Rendered:
@@ -112,25 +114,22 @@ def restore_manifest(body: JSON) -> Rendered:
     """
     if body["kind"] in UNSUPPORTED:
         return _unsupported(body)
-    _check_shape(body)
-    deployment = Deployment(body)
-    refusal = unreadable(deployment)
-    if refusal is not None:
-        return _refused(body, refusal)
+    deployment = _workload(body)
     operations = plan_undo(deployment)
     if not operations:
         return Rendered(body, Outcome.UNCHANGED, message="It carries no KV event configuration.")
-    return _changed(body, apply(body, operations))
+    return _changed(body, apply(body, operations), lost_records(deployment))
 
 
 def _refused(body: JSON, refusal: Refusal) -> Rendered:
     return Rendered(body, Outcome.REFUSED, str(refusal.reason), str(refusal))
 
 
-def _changed(body: JSON, after: JSON) -> Rendered:
+def _changed(body: JSON, after: JSON, notes: tuple[Note, ...]) -> Rendered:
     return Rendered(
         after,
         Outcome.CHANGE,
+        message=" ".join(map(str, notes)),
         patch=tuple(difference(body, after)),
         undo=tuple(difference(after, body)),
     )
@@ -141,21 +140,45 @@ def _unsupported(body: JSON) -> Rendered:
     refusal = Refusal(
         ModelReason.UNSUPPORTED,
         f"{kind} {name}: objects of this kind are not changed.",
-        "Run the model as a Deployment, or write the KV event arguments, ports and labels into its "
-        "template by hand.",
+        "Run the model as a Deployment or a StormService, or write the KV event arguments, ports and "
+        "labels into its template by hand.",
     )
     return _refused(body, refusal)
 
 
-def _check_shape(body: JSON) -> None:
-    pod = body
-    for name in ("spec", "template", "spec"):
-        pod = pod.get(name) or {}
-        if not isinstance(pod, Mapping):
-            break
-    containers = pod.get("containers") if isinstance(pod, Mapping) else None
-    if not isinstance(containers, list) or not all(isinstance(c, Mapping) for c in containers):
-        name = body["metadata"]["name"]
-        raise ValueError(
-            f"Deployment {name}: spec.template.spec.containers is no list of containers"
-        )
+def _workload(body: JSON) -> Deployment:
+    """The workload in a manifest whose shape was checked."""
+    if body["kind"] == storm.KIND:
+        for index, role in enumerate(_list(body, "spec", "template", "spec", "roles")):
+            _list(
+                body, "spec", "template", "spec", "roles", index, "template", "spec", "containers"
+            )
+            if not isinstance(role.get("replicas") or 0, int):
+                raise _shape_error(body, ("spec", "template", "spec", "roles", index, "replicas"))
+        return storm.StormService(body)
+    _list(body, "spec", "template", "spec", "containers")
+    return Deployment(body)
+
+
+def _list(body: JSON, *path: str | int) -> Sequence[Any]:
+    """The list of objects at a path.
+
+    Raises:
+        ValueError: there is none.
+    """
+    found: Any = body
+    for step in path:
+        if isinstance(step, int):
+            found = found[step]
+        else:
+            found = found.get(step) if isinstance(found, Mapping) else None
+    if not isinstance(found, list) or not all(isinstance(each, Mapping) for each in found):
+        raise _shape_error(body, path)
+    return found
+
+
+def _shape_error(body: JSON, path: Sequence[str | int]) -> ValueError:
+    where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return ValueError(
+        f"{body['kind']} {body['metadata']['name']}: {where[1:]} is not as it must be"
+    )

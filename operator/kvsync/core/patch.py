@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kvsync.model.storm import StormService
+from kvsync.model.workload import Deployment
+
 Operation = dict[str, Any]
 _ABSENT: Any = object()
 
@@ -26,6 +29,34 @@ def pointer(*parts: str | int) -> str:
 def expect(path: str, value: Any) -> Operation:
     """An operation that fails the whole patch unless the value stands at the path."""
     return {"op": "test", "path": path, "value": value}
+
+
+def guarded(
+    deployment: Deployment, operations: list[Operation], container: str = ""
+) -> tuple[Operation, ...]:
+    """The operations behind tests that this is still the same object with the container in place."""
+    tests = []
+    if deployment.uid:
+        tests.append(expect("/metadata/uid", deployment.uid))
+    found = deployment.container(container) if container else None
+    if found is not None:
+        path = pointer("spec", "template", "spec", "containers", found.index, "name")
+        tests.append(expect(path, container))
+    if isinstance(deployment, StormService):
+        tests += _places(deployment)
+    return (*tests, *operations)
+
+
+def _places(storm: StormService) -> list[Operation]:
+    """Tests that roles and their containers stand where they were read: paths count them."""
+    tests = []
+    for role in storm.roles:
+        at = pointer("spec", "template", "spec", "roles", role.index)
+        tests.append(expect(f"{at}/name", role.role))
+        for container in role.containers:
+            path = at + pointer("template", "spec", "containers", container.index, "name")
+            tests.append(expect(path, container.name))
+    return tests
 
 
 def difference(old: Any, new: Any, path: str = "") -> list[Operation]:

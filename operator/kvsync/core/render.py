@@ -15,14 +15,15 @@ import yaml
 from jinja2 import StrictUndefined, Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from kvsync.model.spec import Dialect, EventsSpec
+from kvsync.model.spec import Dialect, EngineType, EventsSpec
 
 Templates = Mapping[str, str]
 """Template text by its path below ``templates/``."""
 
 ENGINE_TEMPLATES = {
-    Dialect.CONFIG_JSON: "engines/vllm-config-json.yaml.j2",
-    Dialect.FLAGS: "engines/vllm-flags.yaml.j2",
+    (EngineType.VLLM, Dialect.CONFIG_JSON): "engines/vllm-config-json.yaml.j2",
+    (EngineType.VLLM, Dialect.FLAGS): "engines/vllm-flags.yaml.j2",
+    (EngineType.SGLANG, Dialect.CONFIG_JSON): "engines/sglang-config-json.yaml.j2",
 }
 GATEWAY_TEMPLATE = "gateway/environment.yaml.j2"
 QUICKSTART_TEMPLATE = "quickstart/model-with-kv-events.yaml.j2"
@@ -67,13 +68,15 @@ def _compiled(text: str) -> Template:
     return environment.from_string(text)
 
 
-def engine_arguments(templates: Templates, dialect: Dialect, events: EventsSpec) -> tuple[str, ...]:
+def engine_arguments(
+    templates: Templates, engine: EngineType, dialect: Dialect, events: EventsSpec
+) -> tuple[str, ...]:
     """The words to append to the engine's command line.
 
     Raises:
         TemplateRenderError: the template does not yield a list of strings.
     """
-    name = ENGINE_TEMPLATES[dialect]
+    name = ENGINE_TEMPLATES[engine, dialect]
     words = _yaml(name, render(templates, name, events=events))
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise TemplateRenderError(f"template {name!r} must yield a YAML list of strings")

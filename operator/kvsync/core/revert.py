@@ -7,23 +7,25 @@ meanwhile stays. Where nothing was edited the result is the original, field for 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from kvsync.model.record import (
+    OUR_ANNOTATIONS,
     OWNER_ANNOTATION,
     RECORD_ANNOTATION,
-    REJECTED_ANNOTATION,
     ListChange,
+    Place,
     Record,
     RecordError,
+    TextChange,
     ValueChange,
     load_record,
 )
 from kvsync.model.workload import Deployment
 
-OUR_ANNOTATIONS = (OWNER_ANNOTATION, RECORD_ANNOTATION, REJECTED_ANNOTATION)
-
 _ABSENT: Any = object()
+_LISTS = (Place.ARGS, Place.COMMAND)
 
 
 def record_of(deployment: Deployment) -> Record | None:
@@ -45,10 +47,10 @@ def strip(deployment: Deployment) -> Deployment:
     record = record_of(deployment)
     body = _without_our_annotations(deployment.body, record)
     if record is None or not record.changes_anything:
-        return Deployment(body)
+        return replace(deployment, body=body)
     template = _without_labels(body["spec"]["template"], record)
     template = _without_container_changes(template, record)
-    return Deployment({**body, "spec": {**body["spec"], "template": template}})
+    return replace(deployment, body={**body, "spec": {**body["spec"], "template": template}})
 
 
 def without_mark(deployment: Deployment) -> Deployment:
@@ -108,25 +110,87 @@ def _without_container_changes(template: Mapping[str, Any], record: Record) -> d
 
 def _place_of(containers: Sequence[Mapping[str, Any]], record: Record) -> int | None:
     """Where the changed container stands: by its name, or by our words if its owner renamed it."""
-    added = record.args.added if record.args else ()
     named = [i for i, body in enumerate(containers) if body.get("name") == record.container]
-    carrying = [
-        i
-        for i, body in enumerate(containers)
-        if added and contains_run(tuple(body.get("args") or ()), added)
-    ]
+    carrying = [i for i, body in enumerate(containers) if carries_words(body, record)]
     return next(iter((*named, *carrying)), None)
+
+
+def carries_words(container: Mapping[str, Any], record: Record) -> bool:
+    """Whether the words that a record tells of stand in a container, all of them together."""
+    if record.words is not None and record.words.added:
+        words = tuple(container.get(record.words.place.value) or ())
+        return contains_run(words, record.words.added)
+    return record.text is not None and carries_text(container, record.text)
+
+
+def carries_text(container: Mapping[str, Any], change: TextChange) -> bool:
+    """Whether the piece that was put into a script, or into a variable, stands in a container."""
+    piece = change.added.strip()
+    if change.place is Place.ENV:
+        item = last_item(container.get("env") or (), change.variable)
+        return item is not None and piece in str(item[1].get("value", ""))
+    return any(piece in word for place in _LISTS for word in container.get(place.value) or ())
 
 
 def _reverted(body: Mapping[str, Any], record: Record) -> dict[str, Any]:
     changed = dict(body)
-    if record.args is not None and body.get("args") is not None:
-        args = undo_list(tuple(body["args"]), record.args)
-        _put(changed, "args", list(args), absent=record.args.before is None)
+    if record.words is not None:
+        _undo_words(changed, record.words)
+    if record.text is not None:
+        _undo_text(changed, record.text, env_absent=record.env_absent)
     if record.ports and body.get("ports") is not None:
         ports = [port for port in body["ports"] if not _is_ours(port, record.ports)]
         _put(changed, "ports", ports, absent=record.ports_absent)
     return changed
+
+
+def _undo_words(body: dict[str, Any], change: ListChange) -> None:
+    # An owner may have moved the whole command line from one list to the other.
+    for place in sorted(_LISTS, key=lambda each: each is not change.place):
+        current = body.get(place.value)
+        if current is None or not any(word in current for word in change.added):
+            continue
+        absent = change.before is None and place is change.place
+        _put(body, place.value, list(undo_list(tuple(current), change)), absent=absent)
+        return
+
+
+def _undo_text(body: dict[str, Any], change: TextChange, *, env_absent: bool) -> None:
+    if change.place is Place.ENV:
+        _undo_variable(body, change, env_absent=env_absent)
+        return
+    for place in _LISTS:
+        if body.get(place.value) is not None:
+            body[place.value] = [undo_text(word, change) for word in body[place.value]]
+
+
+def _undo_variable(body: dict[str, Any], change: TextChange, *, env_absent: bool) -> None:
+    env = [*(body.get("env") or ())]
+    found = last_item(env, change.variable)
+    if found is None or "value" not in found[1]:
+        return
+    index, item = found
+    value = undo_text(str(item["value"]), change)
+    if change.absent and not value.strip():
+        del env[index]
+    else:
+        env[index] = {**item, "value": value}
+    _put(body, "env", env, absent=env_absent)
+
+
+def last_item(env: Sequence[Mapping[str, Any]], name: str) -> tuple[int, Mapping[str, Any]] | None:
+    """The definition of a variable that counts: of several the last one, as in the kubelet."""
+    places = [index for index, item in enumerate(env) if item.get("name") == name]
+    return (places[-1], env[places[-1]]) if places else None
+
+
+def undo_text(text: str, change: TextChange) -> str:
+    """The text without our piece and with what stood in its place; unchanged where it is not there."""
+    for piece in (change.added, change.added.strip()):
+        head, found, tail = text.rpartition(piece)
+        if found:
+            return head + change.replaced + tail
+    return text
 
 
 def contains_run(words: tuple[str, ...], run: tuple[str, ...]) -> bool:
@@ -135,7 +199,7 @@ def contains_run(words: tuple[str, ...], run: tuple[str, ...]) -> bool:
 
 
 def undo_list(current: tuple[str, ...], change: ListChange) -> tuple[str, ...]:
-    """The words without those that we added; the owner's other edits stay.
+    """The words without those that we added, and with those that they replaced; other edits stay.
 
     Our words are taken out as one run where they stand together, which they do unless someone
     tore them apart; then one by one, from the end.
@@ -145,11 +209,14 @@ def undo_list(current: tuple[str, ...], change: ListChange) -> tuple[str, ...]:
     added = change.added
     for start in range(len(current) - len(added), -1, -1):
         if current[start : start + len(added)] == added:
-            return current[:start] + current[start + len(added) :]
-    words = list(current)
+            return current[:start] + change.replaced + current[start + len(added) :]
+    words, place = list(current), None
     for word in reversed(added):
         if word in words:
-            del words[len(words) - 1 - words[::-1].index(word)]
+            place = len(words) - 1 - words[::-1].index(word)
+            del words[place]
+    if place is not None:
+        words[place:place] = change.replaced
     return tuple(words)
 
 

@@ -20,6 +20,8 @@ MAX_MODELS = 50
 """Models listed in detail, failing first; the rest is only counted."""
 
 MAX_MESSAGE = 1024
+MAX_LINES = 16
+"""Notes, and planned changes, of one model."""
 
 _ORDER = (
     ModelState.FAILED,
@@ -173,8 +175,9 @@ def _models_configured(picture: Picture) -> Finding:
         return (
             "False",
             ConditionReason.NO_MODELS,
-            f"No Deployment in namespace {picture.observed.sync.namespace} matches "
-            "spec.models.selector. Correct it, or label the Deployments' own metadata.",
+            "No Deployment or StormService in namespace "
+            f"{picture.observed.sync.namespace} matches spec.models.selector. Correct it, or label "
+            "the objects' own metadata.",
         )
     problems = [v for v in _by_urgency(views) if v.state in _NEEDS_A_PERSON]
     if problems:
@@ -246,7 +249,7 @@ def _stalled(picture: Picture) -> Finding:
     if picture.gateway.reason in _GATEWAY_NEEDS_A_PERSON:
         return ("True", picture.gateway.reason, picture.gateway.message)
     if not picture.views:
-        return ("True", ConditionReason.NO_MODELS, "No Deployment is selected.")
+        return ("True", ConditionReason.NO_MODELS, "No model is selected.")
     return ("False", ConditionReason.IDLE, "Nothing waits for a person.")
 
 
@@ -279,6 +282,20 @@ def _model_entry(view: ModelView, observed: Observed) -> dict[str, Any]:
     mark = _verified_record(view, observed)
     if mark is not None:
         entry["verifiedRecord"] = mark
+    return {**entry, **_plan_entry(view, observed)}
+
+
+def _plan_entry(view: ModelView, observed: Observed) -> dict[str, Any]:
+    """What a person should know of a model, and while paused what would be done to it."""
+    planned = view.plan
+    if planned is None or planned.refusal is not None:
+        return {}
+    entry: dict[str, Any] = {}
+    if planned.notes:
+        entry["notes"] = [str(note)[:MAX_MESSAGE] for note in planned.notes][:MAX_LINES]
+    if observed.spec.paused and view.state is ModelState.PENDING:
+        changes = [str(change)[:MAX_MESSAGE] for change in planned.changes][:MAX_LINES]
+        entry["plan"] = {"changes": changes, "restarts": planned.restarts}
     return entry
 
 

@@ -41,8 +41,9 @@ def _crash(pod: Pod, status: JSON) -> Trouble | None:
     waiting = (state.get("waiting") or {}).get("reason", "")
     ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {}
     restarts = int(status.get("restartCount") or 0)
-    again = bool(state.get("terminated")) and bool(ended.get("exitCode")) and restarts >= 1
-    if not again and (waiting not in _CRASHING or not ended.get("exitCode")):
+    # A server never ends by itself: SGLang ends with code 0 where its scheduler fails.
+    again = bool(state.get("terminated")) and restarts >= 1
+    if not again and (waiting not in _CRASHING or not ended):
         return None
     said = _quote(str(ended.get("message") or ""))
     evidence = f"container {status['name']} exited with code {ended.get('exitCode')}"

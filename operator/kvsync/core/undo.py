@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from kvsync.core.actions import (
     finalizer_action,
+    handback_action,
     owned_by,
     release_action,
     retain_actions,
     undo_action,
 )
-from kvsync.core.revert import readable
 from kvsync.core.summary import conditions, seconds
-from kvsync.model.decision import Action, Announcement, Decision
+from kvsync.model.decision import Action, Decision
 from kvsync.model.observed import FINALIZER, KVEventSync, Observed
 from kvsync.model.reasons import ConditionReason
 from kvsync.model.spec import DeletionPolicy
@@ -35,6 +35,13 @@ def decide_undo(observed: Observed) -> Decision:
     if observed.spec.deletion_policy is DeletionPolicy.RETAIN:
         actions = retain_actions(sync, deployments, gateway)
         return Decision(actions=(*actions, _let_go(sync)))
+    released = [
+        action
+        for deployment in (*(m.deployment for m in observed.models), gateway)
+        if (action := handback_action(deployment)) is not None
+    ]
+    if released:
+        return _step(observed, released, "Fields go back to their owners.")
     gateways = [g for g in (gateway, *observed.strays) if g is not None]
     releases = [action for g in gateways if (action := release_action(sync, g)) is not None]
     if releases:
@@ -48,10 +55,10 @@ def decide_undo(observed: Observed) -> Decision:
 
 def _undo_models(observed: Observed, owned: Sequence[Deployment], elapsed: float) -> Decision:
     # Models that roll already come first: taking them back takes no further model out of service.
-    ordered = sorted(owned, key=lambda d: (d.rollout.complete, d.name))
-    undos = {d.name: action for d in ordered if (action := undo_action(d)) is not None}
+    ordered = sorted(owned, key=lambda d: (d.rollout.complete, d.model))
+    undos = {d.model: action for d in ordered if (action := undo_action(d)) is not None}
     if not undos:
-        return Decision(actions=(_let_go(observed.sync),), announcements=tuple(_left_behind(owned)))
+        return Decision(actions=(_let_go(observed.sync),))
     late = elapsed > observed.spec.rollout.progress_deadline
     moving = [
         model.name
@@ -63,20 +70,6 @@ def _undo_models(observed: Observed, owned: Sequence[Deployment], elapsed: float
     message = f"{len(undos)} models to be taken back"
     message += f"; waiting for {', '.join(moving[:5])}." if moving else "."
     return _step(observed, chosen, message, look_again=5.0)
-
-
-def _left_behind(owned: Sequence[Deployment]) -> list[Announcement]:
-    return [
-        Announcement(
-            warning=True,
-            reason="RecordUnreadable",
-            note=f"Deployment {deployment.name} keeps its KV event configuration: the annotation "
-            "kvsync.aibrix.ai/record was edited and cannot be read. Take it out by hand.",
-            deployment=deployment.name,
-        )
-        for deployment in owned
-        if not readable(deployment)
-    ]
 
 
 def _let_go(sync: KVEventSync) -> Action:

@@ -8,13 +8,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kvsync.model.source import SourceKey, Target
+from kvsync.model.storm import StormService, storm_model
+from kvsync.model.workload import Deployment
 
 
 class Kind(enum.StrEnum):
     """What an action is applied to."""
 
     DEPLOYMENT = "Deployment"
+    STORM_SERVICE = "StormService"
     SYNC = "KVEventSync"
+
+
+def kind_of(workload: Deployment) -> Kind:
+    """What a workload is to an action."""
+    return Kind.STORM_SERVICE if isinstance(workload, StormService) else Kind.DEPLOYMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +35,26 @@ class Action:
     operations: tuple[Mapping[str, Any], ...]
     reason: str
     note: str
+    warning: bool = False
+
+    @property
+    def model(self) -> str:
+        """Its object's name among the models."""
+        storm = self.kind is Kind.STORM_SERVICE
+        return storm_model(self.name) if storm else self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """A Kubernetes Event to record on the object, and on a Deployment where ``deployment`` names one."""
+    """A Kubernetes Event to record on the object, and on the model where ``model`` names one.
+
+    A gateway of the object's own namespace is named in the same way.
+    """
 
     warning: bool
     reason: str
     note: str
-    deployment: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

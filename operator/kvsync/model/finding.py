@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from kvsync.model.spec import Dialect
+from kvsync.model.spec import Dialect, EngineType
 from kvsync.model.version import Version
 
 
@@ -20,13 +20,16 @@ class VersionSource(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EngineFinding:
-    """The engine of a workload: its container, version, dialect and HTTP port."""
+    """The engine of a workload: its container, version, dialect, command line and HTTP port."""
 
+    type: EngineType
     container: str
     image: str
     version: Version | None
     version_source: VersionSource
     dialect: Dialect
+    words: tuple[str, ...]
+    """Its command line as far as the manifest tells it."""
     http_port: int
     served_model: str
 
@@ -41,3 +44,14 @@ class Refusal:
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that a person should know of a change that is made all the same."""
+
+    reason: str
+    message: str
+
+    def __str__(self) -> str:
+        return self.message

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kvsync.model.version import Version, parse_version
 
-ROLLING_TAGS = frozenset({"latest", "nightly"})
+ROLLING_TAGS = frozenset({"latest", "nightly", "dev"})
 
 
 @dataclass(frozen=True, slots=True)

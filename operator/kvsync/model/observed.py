@@ -107,3 +107,5 @@ class Observed:
     """Gateways that carry this object's mark although it no longer names them."""
     verdicts: Mapping[SourceKey, Verdict]
     now: float
+    living: frozenset[str] | None = None
+    """Uids of the objects of this namespace; None where they are not known."""

@@ -6,16 +6,21 @@ and there for the next operator when this one is lost.
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
 
 RECORD_ANNOTATION = "kvsync.aibrix.ai/record"
 OWNER_ANNOTATION = "kvsync.aibrix.ai/owner"
 REJECTED_ANNOTATION = "kvsync.aibrix.ai/rejected"
+OUR_ANNOTATIONS = (OWNER_ANNOTATION, RECORD_ANNOTATION, REJECTED_ANNOTATION)
+
+FIELD_MANAGER = "kvsync-operator"
+"""Who we are in managedFields. A name that users and GitOps tools see: it is an API."""
 
 FORMAT = 1
 _CHECKSUM_LENGTH = 16
@@ -25,13 +30,46 @@ class RecordError(ValueError):
     """An annotation of ours was edited by someone, or written by a newer version."""
 
 
+class Place(enum.StrEnum):
+    """The field of a container that a change was made in."""
+
+    ARGS = "args"
+    COMMAND = "command"
+    ENV = "env"
+
+
 @dataclass(frozen=True, slots=True)
 class ListChange:
-    """A list of words before and after, with the words that we added. None: the field was absent."""
+    """A list of words before and after: ``added`` stands where ``replaced`` stood.
+
+    ``before`` None: the field was absent. ``replaced`` is empty where words were only appended.
+    """
 
     before: tuple[str, ...] | None
     after: tuple[str, ...]
     added: tuple[str, ...]
+    replaced: tuple[str, ...] = ()
+    place: Place = Place.ARGS
+
+    @property
+    def piece(self) -> tuple[Place, tuple[str, ...], tuple[str, ...]]:
+        """What is ours of it, whatever stands around."""
+        return (self.place, self.added, self.replaced)
+
+
+@dataclass(frozen=True, slots=True)
+class TextChange:
+    """A piece of a text: ``added`` stands where ``replaced`` stood.
+
+    The text is a shell script among the words of ``place``, or the value of an environment
+    ``variable``; ``absent``: there was no such variable.
+    """
+
+    place: Place
+    added: str
+    replaced: str = ""
+    variable: str = ""
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +86,8 @@ class Record:
 
     container: str
     at: int
-    args: ListChange | None = None
+    words: ListChange | None = None
+    text: TextChange | None = None
     ports: tuple[Mapping[str, Any], ...] = ()
     ports_absent: bool = False
     labels: Mapping[str, ValueChange] = field(default_factory=dict)
@@ -60,7 +99,7 @@ class Record:
     @property
     def changes_anything(self) -> bool:
         """Whether anything in the pod template is ours: False for a model adopted as it is."""
-        return bool(self.args or self.ports or self.labels or self.env)
+        return bool(self.words or self.text or self.ports or self.labels or self.env)
 
 
 def dump_record(record: Record) -> str:
@@ -90,12 +129,14 @@ def load_record(text: str) -> Record:
 
 def _payload(record: Record) -> dict[str, Any]:
     payload: dict[str, Any] = {"v": FORMAT, "container": record.container, "at": record.at}
-    if record.args is not None:
-        payload["args"] = {
-            "before": None if record.args.before is None else list(record.args.before),
-            "after": list(record.args.after),
-            "added": list(record.args.added),
-        }
+    if record.words is not None:
+        words = {k: v for k, v in asdict(record.words).items() if k not in ("place", "replaced")}
+        if record.words.replaced:
+            words["replaced"] = record.words.replaced
+        payload[record.words.place.value] = words
+    if record.text is not None:
+        text = asdict(record.text)
+        payload["text"] = {k: v for k, v in text.items() if v or k == "added"}
     if record.ports:
         payload["ports"] = [dict(port) for port in record.ports]
     for name in ("labels", "env"):
@@ -111,17 +152,11 @@ def _payload(record: Record) -> dict[str, Any]:
 
 
 def _record(payload: dict[str, Any]) -> Record:
-    args = payload.get("args")
     return Record(
         container=payload["container"],
         at=int(payload["at"]),
-        args=None
-        if args is None
-        else ListChange(
-            None if args["before"] is None else tuple(args["before"]),
-            tuple(args["after"]),
-            tuple(args["added"]),
-        ),
+        words=_list_change(payload),
+        text=_text_change(payload.get("text")),
         ports=tuple(payload.get("ports", ())),
         ports_absent=bool(payload.get("ports_absent")),
         labels=_changes(payload.get("labels", {})),
@@ -130,6 +165,24 @@ def _record(payload: dict[str, Any]) -> Record:
         env_absent=bool(payload.get("env_absent")),
         annotations_absent=bool(payload.get("annotations_absent")),
     )
+
+
+def _list_change(payload: Mapping[str, Any]) -> ListChange | None:
+    place = next((p for p in (Place.ARGS, Place.COMMAND) if p.value in payload), None)
+    if place is None:
+        return None
+    words = payload[place.value]
+    return ListChange(
+        before=None if words["before"] is None else tuple(words["before"]),
+        after=tuple(words["after"]),
+        added=tuple(words["added"]),
+        replaced=tuple(words.get("replaced", ())),
+        place=place,
+    )
+
+
+def _text_change(payload: Mapping[str, Any] | None) -> TextChange | None:
+    return None if payload is None else TextChange(**{**payload, "place": Place(payload["place"])})
 
 
 def _changes(payload: Mapping[str, Mapping[str, Any]]) -> dict[str, ValueChange]:

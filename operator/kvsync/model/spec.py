@@ -68,6 +68,7 @@ class EngineType(enum.StrEnum):
     """Which engine serves the model."""
 
     VLLM = "VLLM"
+    SGLANG = "SGLang"
 
 
 class Dialect(enum.StrEnum):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 JSON = Mapping[str, Any]
 
@@ -71,6 +71,16 @@ class Deployment:
         return str(self.body["metadata"]["name"])
 
     @property
+    def title(self) -> str:
+        """What it is called in sentences."""
+        return f"Deployment {self.name}"
+
+    @property
+    def model(self) -> str:
+        """Its name among the models."""
+        return self.name
+
+    @property
     def uid(self) -> str:
         """The object's uid; empty in a manifest that was never applied."""
         return str(self.body["metadata"].get("uid", ""))
@@ -79,6 +89,11 @@ class Deployment:
     def annotations(self) -> Mapping[str, str]:
         """The annotations of the object itself, not of its pods."""
         return self.body["metadata"].get("annotations") or {}
+
+    @property
+    def templates(self) -> tuple[Deployment, ...]:
+        """The same once for each pod template that it has."""
+        return (self,)
 
     @property
     def controller(self) -> JSON | None:
@@ -118,18 +133,20 @@ class Deployment:
         wanted = self.body["spec"].get("replicas")
         return 1 if wanted is None else int(wanted)
 
-    def with_annotations(self, annotations: Mapping[str, str] | None) -> Deployment:
+    def with_annotations(self, annotations: Mapping[str, str] | None) -> Self:
         """The same object with these annotations of its own; None leaves the field out."""
         metadata = {k: v for k, v in self.body["metadata"].items() if k != "annotations"}
         if annotations is not None:
             metadata["annotations"] = dict(annotations)
-        return Deployment({**self.body, "metadata": metadata})
+        return replace(self, body={**self.body, "metadata": metadata})
 
-    def with_template(self, template: JSON) -> Deployment:
+    def with_template(self, template: JSON) -> Self:
         """The same object with another pod template."""
-        return Deployment({**self.body, "spec": {**self.body["spec"], "template": template}})
+        return replace(
+            self, body={**self.body, "spec": {**self.body["spec"], "template": template}}
+        )
 
-    def with_container(self, index: int, body: JSON) -> Deployment:
+    def with_container(self, index: int, body: JSON) -> Self:
         """The same object with another container in that place."""
         spec = self.template["spec"]
         containers = [*spec["containers"]]
@@ -165,6 +182,8 @@ class Rollout:
     available: int
     total: int
     observed: bool
+    unit: str = "pods"
+    """What is counted."""
 
     @property
     def complete(self) -> bool:
@@ -172,7 +191,7 @@ class Rollout:
         return self.observed and self.updated == self.available == self.total == self.wanted
 
     def __str__(self) -> str:
-        return f"{min(self.updated, self.available)} of {self.wanted} pods rolled out"
+        return f"{min(self.updated, self.available)} of {self.wanted} {self.unit} rolled out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +262,27 @@ class Pod:
                 return name.removesuffix(suffix)
         return ""
 
-    def container(self, name: str) -> Container | None:
-        """The container of that name, as the pod was created with it."""
+    @property
+    def containers(self) -> tuple[Container, ...]:
+        """Its main containers, as the pod was created with them."""
         bodies = (self.body.get("spec") or {}).get("containers") or ()
-        return next((Container(i, b) for i, b in enumerate(bodies) if b.get("name") == name), None)
+        return tuple(Container(index, body) for index, body in enumerate(bodies))
+
+    @property
+    def role(self) -> str:
+        """Its role in a StormService; empty for any other pod."""
+        return self.labels.get("role-name", "")
+
+    @property
+    def storm_service(self) -> str:
+        """The StormService whose RoleSet made it; empty for any other pod (AIBrix ``pkg/constants``)."""
+        references = self.body["metadata"].get("ownerReferences") or ()
+        made = any(each.get("kind") == "RoleSet" and each.get("controller") for each in references)
+        return self.labels.get("storm-service-name", "") if made else ""
+
+    def container(self, name: str) -> Container | None:
+        """The container of that name."""
+        return next((c for c in self.containers if c.name == name), None)
 
     @property
     def container_statuses(self) -> Iterator[JSON]:

@@ -1,0 +1,101 @@
+"""The kinds of engines: how each is recognised and what it is told by, as data.
+
+Sources: vLLM ``vllm/entrypoints/cli/serve.py``, ``vllm/entrypoints/openai/api_server.py``; SGLang
+``sglang/launch_server.py``, ``sglang/srt/server_args.py``, ``docker/Dockerfile``; AIBrix
+``pkg/constants`` (the engine label).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import PurePosixPath
+
+from kvsync.core.arguments import int_of, switch_of
+from kvsync.model.image import Image
+from kvsync.model.spec import EngineType
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One kind of engine."""
+
+    name: str
+    """Its name in sentences."""
+    label: str
+    """The value of ``model.aibrix.ai/engine`` on its pods."""
+    image_word: str
+    """What the last part of its images' repositories contains."""
+    upstream_images: frozenset[str]
+    """The last parts of the repositories of upstream's own builds, also through a mirror."""
+    image_starts_it: bool
+    """Whether such an image starts the server by itself, so that its args are the server's."""
+    commands: tuple[tuple[str, str], ...]
+    """Two words one after the other that start its server."""
+    modules: tuple[str, ...]
+    """Python modules that are its server."""
+    http_port: int
+    """Where it serves unless ``--port`` says otherwise."""
+    caching_off: tuple[str, bool]
+    """The switch for its prefix cache, and the value that turns the cache off."""
+    caching_off_word: str
+    """The same as an argument, for a remedy."""
+    data_parallel: tuple[str, ...]
+    """The spellings of how many data-parallel ranks it runs."""
+    more_event_keys: frozenset[str] = frozenset()
+    """Keys of its event configuration beside vLLM's eight."""
+
+    def is_started_by(self, words: tuple[str, ...]) -> bool:
+        """Whether a command line starts its server, behind whatever wrapper."""
+        if any(module in words for module in self.modules):
+            return True
+        names = [PurePosixPath(word).name for word in words]
+        return any(pair in self.commands for pair in pairwise(names))
+
+    def is_upstream(self, image: Image) -> bool:
+        """Whether an image is upstream's own build, also through a mirror."""
+        return image.basename in self.upstream_images
+
+    def caches_prefixes(self, words: tuple[str, ...]) -> bool:
+        """Whether a command line leaves the prefix cache on, as it is by default."""
+        switch, off = self.caching_off
+        return switch_of(words, switch) is not off
+
+    def ranks(self, words: tuple[str, ...]) -> int:
+        """How many data-parallel ranks a command line asks for."""
+        return max(1, *(int_of(words, name) or 1 for name in self.data_parallel))
+
+
+ENGINES: Mapping[EngineType, Engine] = {
+    EngineType.VLLM: Engine(
+        name="vLLM",
+        label="vllm",
+        image_word="vllm",
+        upstream_images=frozenset({"vllm-openai", "vllm-openai-rocm", "vllm-openai-cpu"}),
+        image_starts_it=True,
+        commands=(("vllm", "serve"),),
+        modules=("vllm.entrypoints.openai.api_server",),
+        http_port=8000,
+        caching_off=("enable-prefix-caching", False),
+        caching_off_word="--no-enable-prefix-caching",
+        data_parallel=("data-parallel-size", "dp"),
+    ),
+    EngineType.SGLANG: Engine(
+        name="SGLang",
+        label="sglang",
+        image_word="sglang",
+        upstream_images=frozenset({"sglang"}),
+        image_starts_it=False,
+        commands=(("sglang", "serve"),),
+        modules=("sglang.launch_server",),
+        http_port=30000,
+        caching_off=("disable-radix-cache", True),
+        caching_off_word="--disable-radix-cache",
+        data_parallel=(
+            *("data-parallel-size", "dp-size", "dp"),
+            *("attention-data-parallel-size", "attn-dp-size"),
+        ),
+        more_event_keys=frozenset({"bind", "format"}),
+    ),
+}

@@ -1,0 +1,217 @@
+"""How a container starts its engine: the engine's own command line, and where it can be extended."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import PurePosixPath
+
+from kvsync.core.arguments import kv_event_words
+from kvsync.core.engines import Engine
+from kvsync.core.script import (
+    Quoting,
+    Script,
+    ScriptCommand,
+    Slot,
+    carries_arguments,
+    read_script,
+)
+from kvsync.model.image import parse_image
+from kvsync.model.record import Place
+from kvsync.model.workload import Container
+
+_SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh"})
+_RUNS_TEXT = re.compile(r"^-[a-zA-Z]*c$")
+_REFERENCE = re.compile(r"\$\$|\$\(([^()]+)\)")
+_NO_SCRIPT = "its shell runs a script that the manifest does not show"
+
+
+class Launch(enum.StrEnum):
+    """How a container starts, as far as a further argument is concerned."""
+
+    DIRECT = "direct"
+    """The words are the engine's own command line: arguments can be appended."""
+    SCRIPT = "script"
+    """A shell runs a script with one plain command of the engine: it can be extended in the text."""
+    VARIABLE = "variable"
+    """What a shell runs hands an environment variable on to the engine as its arguments."""
+    SHELL = "shell"
+    """A shell runs what cannot be extended; appended words would become its ``$0``, ``$1``."""
+    OTHER = "other"
+    """No engine that we know."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptText:
+    """A shell script among a container's words: the list it stands in, its place there, its text."""
+
+    place: Place
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is known of a container's start.
+
+    ``words`` is the engine's command line as far as the manifest tells it; with DIRECT they are the
+    container's own words one by one. ``obstacle`` says why a script cannot be extended.
+    """
+
+    launch: Launch
+    words: tuple[str, ...] = ()
+    text: ScriptText | None = None
+    command: ScriptCommand | None = None
+    slot: Slot | None = None
+    obstacle: str = ""
+
+
+def start_of(container: Container, engine: Engine) -> Start:
+    """How a container starts an engine of this kind, if it does."""
+    words = container.words
+    if runs_shell(words):
+        return _through_shell(container, engine)
+    by_image = engine.image_starts_it and not container.command
+    if engine.is_started_by(words) or (by_image and _is_image_of(container, engine)):
+        return _direct(container, engine)
+    return Start(Launch.OTHER)
+
+
+def assumed_start(container: Container, engine: Engine) -> Start:
+    """The same for a container that is known to run the engine, whatever its words say."""
+    if runs_shell(container.words):
+        return _by_script(container)
+    return _direct(container, engine)
+
+
+def _direct(container: Container, engine: Engine) -> Start:
+    slot = _slot_of_entrypoint(container, engine)
+    if slot is not None:
+        value = container.env(slot.name) or ""
+        return Start(Launch.VARIABLE, tuple(value.split()), slot=slot)
+    return Start(Launch.DIRECT, _expanded(container))
+
+
+def _slot_of_entrypoint(container: Container, engine: Engine) -> Slot | None:
+    """The variable that an image's own start script takes arguments from, as its manifest shows.
+
+    Only where nothing else is given to the image: then its owner passes arguments by that variable.
+    """
+    if container.words or parse_image(container.image).basename in engine.upstream_images:
+        return None
+    names = [name for name in literal_variables(container) if carries_arguments(name)]
+    return Slot(names[0], Quoting.RAW) if len(names) == 1 else None
+
+
+def _expanded(container: Container) -> tuple[str, ...]:
+    variables = literal_variables(container)
+    return tuple(expand(word, variables) for word in container.words)
+
+
+def _is_image_of(container: Container, engine: Engine) -> bool:
+    return engine.image_word in parse_image(container.image).basename
+
+
+def runs_shell(words: tuple[str, ...]) -> bool:
+    """Whether a shell starts first, or behind a wrapper (``tini -- bash -c …``)."""
+    if words[:1] and _is_shell(words[0]):
+        return True
+    return any(_is_shell(word) and _RUNS_TEXT.match(option) for word, option in pairwise(words))
+
+
+def _is_shell(word: str) -> bool:
+    return PurePosixPath(word).name in _SHELLS
+
+
+def _through_shell(container: Container, engine: Engine) -> Start:
+    start = _by_script(container)
+    mentions = any(engine.image_word in word for word in container.words)
+    if _is_image_of(container, engine) or (mentions and (start.words or start.slot)):
+        return start
+    unseen = start.text is None or _names_start(start.text.text, engine)
+    return start if mentions and unseen else Start(Launch.OTHER)
+
+
+def _names_start(text: str, engine: Engine) -> bool:
+    """Whether a text speaks of starting the engine, where no command of it could be read."""
+    commands = (rf"{re.escape(a)}\s+{re.escape(b)}" for a, b in engine.commands)
+    modules = (re.escape(module) for module in engine.modules)
+    return re.search("|".join((*commands, *modules)), text) is not None
+
+
+def _by_script(container: Container) -> Start:
+    text = _script_of(container)
+    if text is None:
+        return Start(Launch.SHELL, obstacle=_NO_SCRIPT)
+    script = read_script(text.text, literal_variables(container))
+    words = _words_of(script)
+    if not script.obstacle:
+        return Start(Launch.SCRIPT, words, text=text, command=script.commands[0])
+    usable = [slot for slot in script.slots if _is_plain_variable(container, slot.name)]
+    if len(usable) == 1 and (words or not script.commands):
+        value = container.env(usable[0].name) or ""
+        known = words or tuple(value.split())
+        return Start(Launch.VARIABLE, known, text=text, slot=usable[0], obstacle=script.obstacle)
+    return Start(Launch.SHELL, words, text=text, obstacle=script.obstacle)
+
+
+def _words_of(script: Script) -> tuple[str, ...]:
+    """The engine's command line; none where several commands configure events differently."""
+    lines = [tuple(word.text for word in command.words) for command in script.commands]
+    if not lines:
+        return script.event_words
+    alike = len({kv_event_words(line) for line in lines}) == 1
+    return lines[0] if alike else ()
+
+
+def _is_plain_variable(container: Container, name: str) -> bool:
+    """Whether a variable can be written: it has a value of its own, or does not exist yet."""
+    items = [item for item in container.body.get("env") or () if item.get("name") == name]
+    return not items or "value" in items[-1]
+
+
+def _script_of(container: Container) -> ScriptText | None:
+    """The text behind a shell's ``-c``; None where the shell runs something else."""
+    words = container.words
+    shell = next((i for i, word in enumerate(words) if _is_shell(word)), len(words))
+    for index in range(shell + 1, len(words) - 1):
+        if _RUNS_TEXT.match(words[index]):
+            return _at(container, index + 1)
+    return None
+
+
+def _at(container: Container, index: int) -> ScriptText:
+    head = len(container.command)
+    if index < head:
+        return ScriptText(Place.COMMAND, index, container.command[index])
+    return ScriptText(Place.ARGS, index - head, container.args[index - head])
+
+
+def literal_variables(container: Container) -> dict[str, str]:
+    """The environment's plain values; those that refer to others are not among them.
+
+    A value may use the variables before it, as in Kubernetes (EnvVar.value).
+    """
+    variables: dict[str, str] = {}
+    for item in container.body.get("env") or ():
+        name = str(item.get("name", ""))
+        variables.pop(name, None)
+        if "valueFrom" not in item:
+            variables[name] = expand(str(item.get("value") or ""), variables)
+    return variables
+
+
+def expand(text: str, variables: Mapping[str, str]) -> str:
+    """The text with ``$(NAME)`` replaced where the variable is known and ``$$`` taken for ``$``.
+
+    Source: Kubernetes, ``third_party/forked/golang/expansion``.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        return "$" if name is None else variables.get(name, match[0])
+
+    return _REFERENCE.sub(value, text)

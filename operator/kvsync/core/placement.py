@@ -1,0 +1,227 @@
+"""Where an engine's event arguments are written: behind its words, into its script, into a variable.
+
+An existing configuration is merged in its own place. What cannot be written without guessing is
+refused, with the exact text for a person to add.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kvsync.core.detect import Detected
+from kvsync.core.engines import ENGINES
+from kvsync.core.event_config import (
+    Contradiction,
+    Found,
+    Merged,
+    find_event_config,
+    merge,
+    merge_flags,
+    settings_of,
+)
+from kvsync.core.launch import Launch, ScriptText
+from kvsync.core.releases import release_of
+from kvsync.core.script import (
+    Quoting,
+    ScriptCommand,
+    Word,
+    fill_slot,
+    insert_word,
+    quote_word,
+)
+from kvsync.model.finding import Note, Refusal
+from kvsync.model.reasons import ModelReason
+from kvsync.model.record import ListChange, Place, TextChange
+from kvsync.model.spec import Dialect
+from kvsync.model.workload import Container
+
+
+@dataclass(frozen=True, slots=True)
+class TextEdit:
+    """A change of one text, and the whole text as it shall be; ``index`` is the script's place."""
+
+    change: TextChange
+    text: str
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The change of the engine's command line; neither of both where it is right already."""
+
+    words: ListChange | None = None
+    text: TextEdit | None = None
+    notes: tuple[Note, ...] = ()
+
+
+def place(detected: Detected, arguments: tuple[str, ...]) -> Placement | Refusal:
+    """Where the rendered arguments go, or why they cannot."""
+    found = find_event_config(detected.start.words, ENGINES[detected.finding.type].more_event_keys)
+    if found is None:
+        return _added(detected, arguments)
+    merged = _merged(detected, found, arguments)
+    if isinstance(merged, Contradiction):
+        return Refusal(merged.reason, merged.message, merged.remedy)
+    if not merged.words:
+        return Placement()
+    placed = _rewritten(detected, found, merged.words)
+    if isinstance(placed, Refusal):
+        return placed
+    told = tuple(Note(ModelReason.EVENTS_MERGED, note) for note in merged.notes)
+    return Placement(placed.words, placed.text, told)
+
+
+def _merged(detected: Detected, found: Found, arguments: tuple[str, ...]) -> Merged | Contradiction:
+    finding = detected.finding
+    if finding.dialect is Dialect.FLAGS:
+        return merge_flags(found, arguments)
+    release = release_of(finding)
+    required = release is None or release.publisher_required
+    return merge(found, settings_of(arguments), publisher_required=required)
+
+
+def _added(detected: Detected, arguments: tuple[str, ...]) -> Placement | Refusal:
+    start, container = detected.start, detected.container
+    match start.launch:
+        case Launch.SCRIPT:
+            assert start.text is not None  # a plain command stands in a script
+            assert start.command is not None
+            return _script_extended(start.text, start.command, arguments)
+        case Launch.VARIABLE:
+            return _variable_extended(detected, arguments)
+        case Launch.SHELL:
+            return _shell_wrapped(detected, arguments)
+        case _:
+            before = None if container.body.get("args") is None else container.args
+            change = ListChange(before, container.args + arguments, arguments)
+            return Placement(words=change)
+
+
+def _script_extended(
+    script: ScriptText, command: ScriptCommand, arguments: tuple[str, ...]
+) -> Placement:
+    text = script.text
+    for word in reversed(arguments):  # each goes right behind the command's last word
+        text = insert_word(text, command, word)
+    piece = text[command.end : len(text) - len(script.text) + command.end]
+    return _inserted(script, command.end, command.end, piece)
+
+
+def _inserted(script: ScriptText, start: int, end: int, piece: str) -> Placement:
+    change = TextChange(script.place, piece, replaced=script.text[start:end])
+    text = script.text[:start] + piece + script.text[end:]
+    return Placement(text=TextEdit(change, text, script.index))
+
+
+def _variable_extended(detected: Detected, arguments: tuple[str, ...]) -> Placement | Refusal:
+    slot = detected.start.slot
+    assert slot is not None  # what makes it a launch by variable
+    before = detected.container.env(slot.name)
+    value: str | None = before or ""
+    for word in arguments:
+        value = fill_slot(slot, value, word) if value is not None else None
+    if value is None:
+        return _shell_wrapped(detected, arguments)
+    added = value[len(before or "") :]
+    change = TextChange(Place.ENV, added, variable=slot.name, absent=before is None)
+    return Placement(text=TextEdit(change, value))
+
+
+def _shell_wrapped(detected: Detected, arguments: tuple[str, ...]) -> Refusal:
+    name = detected.finding.container
+    exact = " ".join(map(quote_word, arguments))
+    return Refusal(
+        ModelReason.SHELL_WRAPPED,
+        f"Container {name} starts through a shell, and its script is not changed because "
+        f"{detected.start.obstacle}.",
+        f"Add this to the engine's command in the script yourself: {exact} — or start the engine "
+        "without a shell.",
+    )
+
+
+def _rewritten(detected: Detected, found: Found, words: tuple[str, ...]) -> Placement | Refusal:
+    match detected.start.launch:
+        case Launch.DIRECT:
+            return _words_replaced(detected, found, words)
+        case Launch.SCRIPT:
+            return _script_rewritten(detected, found, words)
+        case Launch.VARIABLE:
+            return _variable_rewritten(detected, found, words)
+        case _:
+            return _not_rewritten(detected, found, words)
+
+
+def _words_replaced(
+    detected: Detected, found: Found, words: tuple[str, ...]
+) -> Placement | Refusal:
+    container = detected.container
+    head = len(container.command)
+    in_command = all(end <= head for _, end in found.spans)
+    in_args = all(start >= head for start, _ in found.spans)
+    own = _taken_literally(container, detected.start.words, found)
+    if not own or not (in_command or in_args):
+        return _not_rewritten(detected, found, words)
+    if in_command:
+        return Placement(words=_list_change(container, Place.COMMAND, found.spans, words))
+    spans = tuple((start - head, end - head) for start, end in found.spans)
+    return Placement(words=_list_change(container, Place.ARGS, spans, words))
+
+
+def _taken_literally(container: Container, words: Sequence[str], found: Found) -> bool:
+    spans = (slice(start, end) for start, end in found.spans)
+    return all(container.words[span] == tuple(words[span]) for span in spans)
+
+
+def _list_change(
+    container: Container, place: Place, spans: Sequence[tuple[int, int]], words: tuple[str, ...]
+) -> ListChange:
+    """The new words stand where the first old one stood."""
+    current = container.command if place is Place.COMMAND else container.args
+    after: list[str] = []
+    for index, word in enumerate(current):
+        if index == spans[0][0]:
+            after += words
+        if not any(start <= index < end for start, end in spans):
+            after.append(word)
+    replaced = tuple(word for start, end in spans for word in current[start:end])
+    return ListChange(current, tuple(after), words, replaced, place)
+
+
+def _script_rewritten(
+    detected: Detected, found: Found, words: tuple[str, ...]
+) -> Placement | Refusal:
+    script, command = detected.start.text, detected.start.command
+    assert script is not None  # a plain command stands in a script
+    assert command is not None
+    if len(found.spans) != 1:
+        return _not_rewritten(detected, found, words)
+    start, end = found.spans[0]
+    old: tuple[Word, ...] = command.words[start:end]
+    if any(word.variable or not word.literal for word in old):
+        return _not_rewritten(detected, found, words)
+    piece = " ".join(map(quote_word, words))
+    return _inserted(script, old[0].start, old[-1].end, piece)
+
+
+def _variable_rewritten(
+    detected: Detected, found: Found, words: tuple[str, ...]
+) -> Placement | Refusal:
+    slot = detected.start.slot
+    assert slot is not None  # what makes it a launch by variable
+    value = detected.container.env(slot.name) or ""
+    old = [w for start, end in found.spans for w in detected.start.words[start:end]]
+    piece, joined = " ".join(words), " ".join(old)
+    if slot.quoting is not Quoting.RAW or len(found.spans) != 1 or value.count(joined) != 1:
+        return _not_rewritten(detected, found, words)
+    change = TextChange(Place.ENV, piece, replaced=joined, variable=slot.name)
+    return Placement(text=TextEdit(change, value.replace(joined, piece)))
+
+
+def _not_rewritten(detected: Detected, found: Found, words: tuple[str, ...]) -> Refusal:
+    return Refusal(
+        ModelReason.EVENTS_ALREADY_CONFIGURED,
+        f"Container {detected.finding.container} has a KV event configuration of its own that "
+        f"does not suffice and stands where it is not changed. It reads: {found.text}.",
+        f"Write this in its place: {' '.join(map(quote_word, words))}",
+    )

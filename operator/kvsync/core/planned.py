@@ -1,0 +1,102 @@
+"""What planning is asked, and what it comes to, as data."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kvsync.core.desired import Desired
+from kvsync.core.patch import Operation
+from kvsync.core.render import Templates
+from kvsync.model.finding import EngineFinding, Note, Refusal
+from kvsync.model.record import Owner
+from kvsync.model.spec import EventsSpec, KVEventSyncSpec
+from kvsync.model.workload import Pod
+
+
+class Outcome(enum.StrEnum):
+    """What a plan comes to."""
+
+    CHANGE = "Change"
+    UNCHANGED = "Unchanged"
+    REFUSED = "Refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that is changed on a workload, and why, as sentences for a person."""
+
+    what: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.why})"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One engine of a workload, and the pieces that its pod template must carry.
+
+    ``role`` is that of a StormService, empty for a Deployment; ``pods`` how many pods run the engine;
+    ``events`` are the event settings with the ports that this engine uses.
+    """
+
+    engine: EngineFinding
+    desired: Desired
+    events: EventsSpec
+    pods: int
+    role: str = ""
+
+    def covers(self, pod: Pod) -> bool:
+        """Whether a pod is one of this engine's."""
+        return self.role in ("", pod.role)
+
+    def is_carried_by(self, pod: Pod) -> bool:
+        """Whether a pod was made from the configured template, not from the one before it."""
+        container = pod.container(self.desired.container)
+        labelled = self.desired.labels.items() <= pod.labels.items()
+        return labelled and container is not None and self.desired.is_carried_by(container)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPlan:
+    """What to do with one workload. ``patch`` and ``undo`` are RFC 6902 operations."""
+
+    outcome: Outcome
+    refusal: Refusal | None = None
+    parts: tuple[Part, ...] = ()
+    """The engines of it: one, but of a StormService one for each role that runs one."""
+    patch: tuple[Operation, ...] = ()
+    undo: tuple[Operation, ...] = ()
+    changes: tuple[Change, ...] = ()
+    notes: tuple[Note, ...] = ()
+    restarts: int = 0
+    """How many pods restart by the patch."""
+    fingerprint: str = ""
+    """Stands for everything the change depends on: the same again would end the same way."""
+
+    @property
+    def engine(self) -> EngineFinding | None:
+        """What is known of the engine; of the first one where there are several."""
+        return self.parts[0].engine if self.parts else None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Everything a plan depends on besides the workload itself."""
+
+    spec: KVEventSyncSpec
+    owner: Owner
+    templates: Templates
+    running_versions: Mapping[str, str]
+    """What the running engines say, by role; the role of a Deployment is empty."""
+    retry: str
+    """The value of the retry annotation: a new value makes a rejected change worth trying again."""
+    at: int
+    """Seconds since the epoch, for the record."""
+    living: frozenset[str] | None = None
+    """Uids of the objects that exist; a mark of any other is left over. None: not known."""
+    proven_at: int = 0
+    """The time in the newest record that was seen working on this workload. An older record was
+    brought back, with its template, by ``kubectl rollout undo``."""

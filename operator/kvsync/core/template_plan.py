@@ -1,0 +1,245 @@
+"""The plan for one pod template: what to change and why, or the refusal.
+
+The target is always computed from the owner's own template (the live one without our changes) and
+then compared with the live one. So planning twice gives nothing the second time, an edit by the
+owner is simply a new base, and the inverse is known before anything is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from kvsync.core.arguments import KV_EVENT_FLAGS, flag_of
+from kvsync.core.caution import notes
+from kvsync.core.desired import Desired, configure, desire
+from kvsync.core.detect import find_engine
+from kvsync.core.guard import Case, check
+from kvsync.core.patch import difference, guarded
+from kvsync.core.placement import place
+from kvsync.core.planned import Ask, Change, ModelPlan, Outcome, Part
+from kvsync.core.ports import EnginePod, settle_ports
+from kvsync.core.recognise import is_record_lost, strip_recognised
+from kvsync.core.render import engine_arguments
+from kvsync.core.revert import carries_words, record_of, strip
+from kvsync.model.finding import Note, Refusal
+from kvsync.model.reasons import ModelReason
+from kvsync.model.record import (
+    OWNER_ANNOTATION,
+    RECORD_ANNOTATION,
+    TextChange,
+    dump_record,
+    parse_owner,
+)
+from kvsync.model.spec import Dialect
+from kvsync.model.storm import role_of
+from kvsync.model.workload import Container, Deployment
+
+
+def plan_template(deployment: Deployment, ask: Ask) -> ModelPlan:
+    """What to do with a workload of one pod template: a Deployment, or a role of a StormService.
+
+    Raises:
+        TemplateRenderError: the dialect's template is broken.
+    """
+    refusal = _foreign(deployment, ask)
+    if refusal is not None:
+        return ModelPlan(Outcome.REFUSED, refusal=refusal)
+    base = strip_template(deployment)
+    written, role = written_dialect(deployment), role_of(deployment)
+    detected = find_engine(base, ask.spec.engine, ask.running_versions.get(role), written)
+    if isinstance(detected, Refusal):
+        return ModelPlan(Outcome.REFUSED, refusal=detected)
+    engine = detected.finding
+    pod = EnginePod(base, detected.container, engine)
+    events = ask.spec.events
+    if engine.dialect is not Dialect.FLAGS:  # those carry no port
+        events = settle_ports(pod, events)
+    case = Case(pod, ask.spec.events, events)
+    arguments = engine_arguments(ask.templates, engine.type, engine.dialect, events)
+    placement = check(case) or place(detected, arguments)
+    if isinstance(placement, Refusal):
+        return ModelPlan(Outcome.REFUSED, refusal=placement)
+    desired = desire(base, detected, events, placement)
+    planned = ModelPlan(
+        Outcome.UNCHANGED,
+        parts=(Part(engine, desired, events, deployment.replicas, role),),
+        notes=(*notes(case), *placement.notes, *lost_record_notes(deployment)),
+        fingerprint=fingerprint(base, desired, ask.retry),
+    )
+    if not is_record_lost(deployment) and carries(deployment, desired):
+        return _owned(planned, deployment, ask)
+    target = configure(base, desired, placement, ask.owner, ask.at)
+    return _changed(planned, deployment, base, target)
+
+
+def strip_template(deployment: Deployment) -> Deployment:
+    """The workload without anything of ours: by its record, or by form where that is lost."""
+    if is_record_lost(deployment):
+        return strip_recognised(deployment)
+    return strip(deployment)
+
+
+def lost_record_notes(deployment: Deployment) -> tuple[Note, ...]:
+    """What to say of a workload whose record cannot be read; nothing of any other."""
+    if not is_record_lost(deployment):
+        return ()
+    return (
+        Note(
+            ModelReason.RECORD_LOST,
+            f"The record of {deployment.title} (annotation {RECORD_ANNOTATION}) was "
+            "edited or removed. Only what is recognisably ours counts as ours; compare the Deployment "
+            "with your own manifest.",
+        ),
+    )
+
+
+def written_dialect(deployment: Deployment) -> Dialect | None:
+    """The dialect of our words on a workload, while they stand there."""
+    record = None if is_record_lost(deployment) else record_of(deployment)
+    container = deployment.container(record.container) if record else None
+    if record is None or container is None or not carries_words(container.body, record):
+        return None
+    added = record.words.added if record.words else (record.text.added if record.text else "",)
+    words = [word for text in added for word in text.split()]
+    flags = any(flag_of(word) in KV_EVENT_FLAGS for word in words)
+    return Dialect.FLAGS if flags else Dialect.CONFIG_JSON
+
+
+def _foreign(deployment: Deployment, ask: Ask) -> Refusal | None:
+    other = parse_owner(deployment.annotations.get(OWNER_ANNOTATION, ""))
+    if other is None or other.uid == ask.owner.uid:
+        return None
+    if ask.living is not None and other.uid not in ask.living:
+        return None  # its object is gone, the mark came back with an old revision
+    return Refusal(
+        ModelReason.OWNED_BY_ANOTHER,
+        f"{deployment.title} is configured by KVEventSync {other.namespace}/{other.name}.",
+        "Remove it from one of the two.",
+    )
+
+
+def _changed(
+    planned: ModelPlan, deployment: Deployment, base: Deployment, target: Deployment
+) -> ModelPlan:
+    part = planned.parts[0]
+    patch = difference(deployment.body, target.body)
+    restarts = deployment.replicas if target.template != deployment.template else 0
+    return replace(
+        planned,
+        outcome=Outcome.CHANGE,
+        patch=guarded(deployment, patch, part.desired.container),
+        undo=tuple(difference(target.body, base.body)),
+        changes=_told(part),
+        restarts=restarts,
+    )
+
+
+def _told(part: Part) -> tuple[Change, ...]:
+    """The changes as sentences."""
+    engine, desired = part.engine, part.desired
+    told = []
+    if desired.words is not None or desired.text is not None:
+        why = f"so that it publishes KV events, {engine.dialect}"
+        told.append(Change(_command_line(desired), why))
+    if desired.ports:
+        ports = ", ".join(f"{port['containerPort']} ({port['name']})" for port in desired.ports)
+        what = f"container {desired.container}: declare ports {ports}"
+        told.append(Change(what, "so that people and policies see them"))
+    for key, value in desired.labels.items():
+        told.append(Change(f"pod label {key}={value}", "the gateway finds the pods by it"))
+    return tuple(told)
+
+
+def _command_line(desired: Desired) -> str:
+    added = " ".join(desired.arguments)
+    where = f"container {desired.container}: "
+    if desired.words is not None:
+        replaced = " ".join(desired.words.replaced)
+        instead = f" instead of {replaced}" if replaced else ""
+        return f"{where}add to {desired.words.place}: {added}{instead}"
+    assert desired.text is not None
+    change = desired.text
+    place = f"variable {change.variable}" if change.variable else f"the script in {change.place}"
+    instead = f" instead of {change.replaced.strip()}" if change.replaced else ""
+    return f"{where}add to {place}: {added}{instead}"
+
+
+def _owned(planned: ModelPlan, deployment: Deployment, ask: Ask) -> ModelPlan:
+    """What is configured already may still need our mark, or a new time in its record.
+
+    Its mark is missing after deletionPolicy Retain, and is another's where a revision of a gone
+    object came back. Where the record is older than what was seen working, or no longer ours, its
+    time starts anew: it is on trial from now on.
+    """
+    record = record_of(deployment)
+    mark = parse_owner(deployment.annotations.get(OWNER_ANNOTATION, ""))
+    # Without a mark that can be read nobody would undo it when the object goes.
+    ours = mark is not None and mark.uid == ask.owner.uid
+    if record is None or (ours and record.at >= ask.proven_at):
+        return planned
+    annotations = {
+        **deployment.annotations,
+        OWNER_ANNOTATION: str(ask.owner),
+        RECORD_ANNOTATION: dump_record(replace(record, at=ask.at)),
+    }
+    target = deployment.with_annotations(annotations).body
+    return replace(
+        planned,
+        outcome=Outcome.CHANGE,
+        patch=guarded(deployment, difference(deployment.body, target)),
+        undo=tuple(difference(target, deployment.body)),
+        changes=(Change("annotations of the Deployment", "they say who configured it, and when"),),
+    )
+
+
+def carries(deployment: Deployment, desired: Desired) -> bool:
+    """Whether a workload has every piece already, so that nothing is written.
+
+    The place of our words among the others does not matter: an argument that the owner added
+    behind them is no reason to restart a model.
+    """
+    record = record_of(deployment)
+    if desired == Desired(desired.container):
+        # Right as its owner wrote it: adopted. A record of ours would be out of date.
+        return record is None
+    container = deployment.container(desired.container)
+    if record is None or container is None or record.container != desired.container:
+        return False
+    return (
+        (record.words and record.words.piece) == (desired.words and desired.words.piece)
+        and _same_text(record.text, desired.text)
+        and desired.is_carried_by(container)
+        and record.ports == desired.ports
+        and _declares(container, desired.ports)
+        and {key: change.after for key, change in record.labels.items()} == desired.labels
+        and desired.labels.items() <= deployment.template_labels.items()
+    )
+
+
+def _same_text(one: TextChange | None, other: TextChange | None) -> bool:
+    """Whether two changes write the same piece; the blank in front of it depends on what stands there."""
+    if one is None or other is None:
+        return one is other
+    return replace(one, added=one.added.strip()) == replace(other, added=other.added.strip())
+
+
+def _declares(container: Container, ports: tuple[Mapping[str, Any], ...]) -> bool:
+    declared = {port.get("containerPort") for port in container.ports}
+    return all(port["containerPort"] in declared for port in ports)
+
+
+def fingerprint(base: Deployment, desired: Desired, retry: str) -> str:
+    """A digest of the owner's template, what we add to it, and the retry annotation."""
+    content: Any = [
+        base.template,
+        desired.container,
+        list(desired.arguments),
+        [dict(port) for port in desired.ports],
+        dict(desired.labels),
+        retry,
+    ]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
