@@ -14,7 +14,7 @@ import pytest
 from adapters.kube.broken_line import BrokenLine
 from adapters.kube.conftest import until
 from bed.conftest import bed  # noqa: F401 - the fixture itself
-from kvsync.adapters.kube.client import FIELD_MANAGER, PAGE, Kube
+from kvsync.adapters.kube.client import PAGE, Kube
 from kvsync.adapters.kube.events import EventRecorder, ObjectReference
 from kvsync.adapters.kube.resource import (
     CONFIGMAPS,
@@ -28,6 +28,7 @@ from kvsync.adapters.kube.resource import (
 from kvsync.adapters.kube.transport import Query
 from kvsync.adapters.kube.watch import Trouble, Watch
 from kvsync.model.errors import ApiError, Conflict, Forbidden, Invalid, NotFound
+from kvsync.model.record import FIELD_MANAGER
 from testbed.bed import Bed
 
 pytestmark = pytest.mark.bed
@@ -106,6 +107,29 @@ async def test_patches(kube: Kube, namespace: str) -> None:
     body = await kube.get(DEPLOYMENTS, namespace, "m")
     ours = [e for e in body["metadata"]["managedFields"] if e.get("subresource") != "status"]
     assert {entry["manager"] for entry in ours} == {FIELD_MANAGER}
+
+
+async def test_a_test_of_any_text_holds_that_the_server_itself_returned(
+    kube: Kube, namespace: str
+) -> None:
+    odd = "vllm serve 'größer' 2>&1 <\u2028\u2029\"\\\t\n\x01\x7f🙂"
+    body = deployment("m")
+    body["spec"]["template"]["spec"]["containers"][0]["args"] = [odd]
+    body["metadata"]["annotations"] = {"odd": odd}
+    created = await kube.create(DEPLOYMENTS, namespace, body)
+    path = "/spec/template/spec/containers/0/args"
+    ops = [
+        {
+            "op": "test",
+            "path": "/metadata/annotations",
+            "value": created["metadata"]["annotations"],
+        },
+        {"op": "test", "path": path, "value": [odd]},
+        {"op": "replace", "path": f"{path}/0", "value": odd + "&"},
+        {"op": "test", "path": f"{path}/0", "value": odd + "&"},
+    ]
+    done = await kube.json_patch(DEPLOYMENTS, namespace, "m", ops)
+    assert done["spec"]["template"]["spec"]["containers"][0]["args"] == [odd + "&"]
 
 
 async def test_the_status_is_written_apart(kube: Kube, namespace: str) -> None:

@@ -14,17 +14,16 @@ from kvsync.adapters.kube.access import Access
 from kvsync.adapters.kube.answer import Json, parse
 from kvsync.adapters.kube.pace import Timing
 from kvsync.adapters.kube.resource import PODS, Resource
-from kvsync.adapters.kube.transport import PROGRAM, Query, Request, Transport
-from kvsync.model.errors import Gone
+from kvsync.adapters.kube.transport import Query, Request, Transport
+from kvsync.model.errors import Gone, NotFound
+from kvsync.model.record import FIELD_MANAGER
 
 Objects = list[Json]
-
-FIELD_MANAGER = PROGRAM
-"""Who we are in managedFields. A name that users and GitOps tools see: it is an API."""
 
 PAGE = 500
 """Objects per list request, as client-go's pager asks."""
 
+_ESCAPED_BY_GO = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 _LOG_LIMIT = 256 * 1024
 _MERGE_PATCH = "application/merge-patch+json"
 _JSON_PATCH = "application/json-patch+json"
@@ -81,6 +80,14 @@ class Kube:
     async def get_path(self, path: str) -> Json:
         """Read the JSON answer at a path of the server's own, such as ``/version``."""
         return await self._ask(Request("GET", path, f"GET {path}"))
+
+    async def serves(self, resource: Resource) -> bool:
+        """Whether the API server knows this kind."""
+        try:
+            listed = await self.get_path(resource.root)
+        except NotFound:
+            return False
+        return any(each.get("name") == resource.plural for each in listed.get("resources") or ())
 
     async def list(
         self,
@@ -262,8 +269,14 @@ def items(page: Json) -> Objects:
 
 
 def encode(body: object) -> bytes:
-    """A request's body; NaN, which is no JSON, is refused here and not by the server."""
-    return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+    """A request's body; NaN, which is no JSON, is refused here and not by the server.
+
+    Texts are escaped as Go escapes them (``encoding/json``): the API server compares the value of a
+    JSON patch's ``test`` with its own encoding byte by byte, so that ``>`` and ``\\u003e``, the
+    same text, would be two values to it.
+    """
+    text = json.dumps(body, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    return text.translate(_ESCAPED_BY_GO).encode()
 
 
 def _write(dry_run: bool) -> Query:
