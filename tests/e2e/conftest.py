@@ -10,6 +10,8 @@ from bed.conftest import bed  # noqa: F401 - the fixture itself
 from e2e.scene import GATEWAY, OperatorProcess, Scene
 from testbed.api import objects_of
 from testbed.bed import Bed
+from testbed.process import Process
+from testbed.storm.install import running_beside
 
 ROOT = Path(__file__).resolve().parents[2]
 _numbers = itertools.count(1)
@@ -27,6 +29,13 @@ def installed(bed: Bed) -> Bed:  # noqa: F811 - pytest's way
     bed.api.create_all(without_pod)
     bed.api.create_all(ROOT / "tests" / "testbed" / "manifests" / "gateway.yaml")
     return bed
+
+
+@pytest.fixture(scope="module")
+def storm_controllers(installed: Bed) -> Iterator[Process]:
+    """AIBrix's controllers of StormServices, for the stories that need them."""
+    with running_beside(installed) as controllers:
+        yield controllers
 
 
 @pytest.fixture

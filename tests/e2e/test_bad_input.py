@@ -17,7 +17,8 @@ def container(body: Object) -> Object:
 
 
 def shell_wrapped(body: Object) -> None:
-    container(body)["command"] = ["sh", "-c", "exec vllm serve tiny --port 8000"]
+    loop = "while true; do vllm serve tiny --port=8000; sleep 1; done"
+    container(body)["command"] = ["sh", "-c", loop]
 
 
 def not_an_engine(body: Object) -> None:

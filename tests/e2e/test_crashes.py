@@ -59,8 +59,10 @@ def test_killed_after_every_write_of_enabling_and_of_undoing(
         proxy.close()
     assert scene.template("m") == original
     assert scene.gateway()["spec"]["template"] == gateway
-    patches = Counter(w for w in proxy.writes if "/deployments/" in w)
-    assert set(patches.values()) == {2}, f"each Deployment: once there, once back: {patches}"
+    patches = Counter(w.split()[1].rpartition("/")[2] for w in proxy.writes if "/deployments/" in w)
+    # Once there and once back. A third one takes us out of managedFields, without a restart: of the
+    # gateway, whose variables had values before us and so stay in our name after the second.
+    assert patches == {"m": 2, "aibrix-gateway-plugins": 3}
 
 
 def test_deleted_while_the_operator_was_down_is_undone_when_it_is_back(

@@ -6,6 +6,8 @@ from kvsync.model.observed import KVEventSync
 from kvsync.model.spec import KVEventSyncSpec
 from kvsync.shell.settings import Settings
 from kvsync.shell.world import World
+from model.storms import pod as storm_pod
+from model.storms import storm
 
 Json = dict[str, Any]
 
@@ -36,6 +38,25 @@ def sync(name: str = "kv", namespace: str = "default", **spec: Any) -> Json:
 def world(*deployments: Json, settings: Settings | None = None) -> World:
     by_key = {(d["metadata"]["namespace"], d["metadata"]["name"]): d for d in deployments}
     return World(settings or Settings(), by_key, {})
+
+
+def stormy(*storms: Json, deployments: tuple[Json, ...] = (), pods: tuple[Json, ...] = ()) -> World:
+    """A world with these StormServices, and the pods of their RoleSets."""
+    by_key = {(s["metadata"]["namespace"], s["metadata"]["name"]): s for s in storms}
+    made = {("default", each["metadata"]["name"]): each for each in pods}
+    known = {(d["metadata"]["namespace"], d["metadata"]["name"]): d for d in deployments}
+    seen = World(Settings(), known, {}, by_key, made)
+    for key, each in made.items():
+        seen.pod_changed(key, each)
+    return seen
+
+
+def models_of(seen: World, body: Json) -> list[tuple[str, bool, str]]:
+    """What is observed: name, whether selected, and the kind."""
+    return [
+        (m.name, m.selected, type(m.deployment).__name__ if m.deployment else "")
+        for m in observe(seen, body).models
+    ]
 
 
 def observe(seen: World, body: Json) -> Any:
@@ -147,3 +168,92 @@ def test_gateways_of_other_namespaces_are_watched_with_the_served_ones() -> None
     assert Settings().watched is None
     settings = Settings(namespaces=("team",), gateways=("aibrix-system/gw",))
     assert settings.watched == ("aibrix-system", "team")
+
+
+def test_a_named_storm_service_is_a_model_with_the_pods_of_its_role_sets() -> None:
+    pods = (storm_pod("m-b", "m", "decode"), storm_pod("m-a", "m", "prefill"))
+    other = storm_pod("n-a", "n", "decode")
+    seen = stormy(storm(name="m"), storm(name="n"), pods=(*pods, other))
+    (model,) = observe(seen, sync()).models
+    assert (model.name, model.selected) == ("stormservice/m", True)
+    assert model.deployment.title == "StormService m"
+    assert [pod.name for pod in model.pods] == ["m-a", "m-b"]
+
+
+def test_a_storm_service_is_selected_by_its_own_labels() -> None:
+    selector: Json = {"models": {"selector": {"matchLabels": {"kv": "wanted"}}}}
+    wanted = storm(name="a", labels={"kv": "wanted"})
+    seen = stormy(wanted, storm(name="b"), storm(name="c", labels={"kv": "no"}))
+    assert models_of(seen, sync(**selector)) == [("stormservice/a", True, "StormService")]
+
+
+def test_a_deployment_and_a_storm_service_of_one_name_are_both_meant() -> None:
+    seen = stormy(storm(name="m"), deployments=(deployment("m"),))
+    assert models_of(seen, sync()) == [
+        ("m", True, "Deployment"),
+        ("stormservice/m", True, "StormService"),
+    ]
+
+
+def test_a_storm_service_of_another_namespace_is_no_model() -> None:
+    seen = stormy(storm(name="m") | {"metadata": {"name": "m", "namespace": "b", "uid": "u"}})
+    assert models_of(seen, sync()) == [("m", True, "")]
+
+
+def test_a_storm_service_is_observed_until_it_is_free_of_us() -> None:
+    owned = storm(name="a", annotations={"kvsync.aibrix.ai/owner": "default/kv/uid-kv"})
+    held = storm(
+        name="b",
+        managedFields=[
+            {"manager": "kvsync-operator", "operation": "Update", "fieldsV1": {"f:spec": {}}}
+        ],
+    )
+    seen = stormy(owned, held, storm(name="c"), deployments=(deployment("m"),))
+    assert models_of(seen, sync()) == [
+        ("m", True, "Deployment"),
+        ("stormservice/a", False, "StormService"),
+        ("stormservice/b", False, "StormService"),
+    ]
+
+
+def test_our_own_write_of_a_storm_service_is_seen_at_once_and_forgotten_with_it() -> None:
+    seen = stormy(storm(name="m", resourceVersion="5"), deployments=(deployment("m", version=5),))
+    seen.note_written("StormService", storm(name="m", resourceVersion="7", annotations={"a": "b"}))
+    found = seen.workload("default", "stormservice/m")
+    assert found is not None
+    assert found.annotations == {"a": "b"}
+    kept = seen.workload("default", "m")
+    assert kept is not None
+    assert kept.annotations == {}, "a Deployment of that name is another object"
+    seen.workload_gone("default", "stormservice/m")
+    found = seen.workload("default", "stormservice/m")
+    assert found is not None
+    assert found.annotations == {}
+
+
+def test_a_pod_belongs_to_what_made_it_whatever_its_labels_say() -> None:
+    """It is in both watches, and stays in one when its label goes."""
+    both = pod("m-1-a", "m-1", "1")
+    both["metadata"]["labels"]["storm-service-name"] = "s"
+    key = ("default", "m-1-a")
+    stormy_pods = {key: both}
+    seen = World(Settings(), {}, {key: both}, {}, stormy_pods)
+    assert seen.pod_changed(key, both) == seen.pod_changed(key, both) == "m"
+    assert [p.name for p in seen.pods("default", "m")] == ["m-1-a"]
+    del stormy_pods[key]
+    assert seen.pod_changed(key, None) == "m"
+    assert [p.name for p in seen.pods("default", "m")] == ["m-1-a"]
+
+
+def test_a_pod_whose_labels_name_another_maker_leaves_the_first() -> None:
+    seen = stormy(pods=(storm_pod("a", "m", "decode"),))
+    moved = storm_pod("a", "n", "decode")
+    assert seen.pod_changed(("default", "a"), moved) == "stormservice/n"
+    assert seen.pods("default", "stormservice/m") == ()
+
+
+def test_a_storm_service_is_no_gateway() -> None:
+    seen = stormy()
+    seen.syncs = {("a", "one"): sync("one", "a", gateway={"namespace": "b", "deployment": "gw"})}
+    assert list(seen.concerned("b", "stormservice/gw")) == []
+    assert list(seen.concerned("a", "stormservice/gw")) == [("a", "one")]

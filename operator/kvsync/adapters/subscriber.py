@@ -42,7 +42,8 @@ _OPTIONS = {
     zmq.HANDSHAKE_IVL: 2000,
     zmq.CONNECT_TIMEOUT: 2000,
     zmq.RECONNECT_IVL: 1000,
-    zmq.RECONNECT_IVL_MAX: 30000,
+    # An engine loads for minutes; once it listens, it is to be seen at once.
+    zmq.RECONNECT_IVL_MAX: 4000,
     zmq.HEARTBEAT_IVL: 5000,
     zmq.HEARTBEAT_TIMEOUT: 15000,
     zmq.IPV6: 1,

@@ -7,25 +7,28 @@ import logging
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from kvsync.adapters.engine_http import EngineHTTP
 from kvsync.adapters.kube.access import Access
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.events import EventRecorder
-from kvsync.adapters.kube.resource import DEPLOYMENTS, PODS
+from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS, PODS
 from kvsync.adapters.kube.watch import Watch
 from kvsync.adapters.subscriber import Subscriber
 from kvsync.adapters.templates import read_templates
 from kvsync.core.wire import decode_batch, parse_replay
-from kvsync.model.errors import ApiError, Unavailable
+from kvsync.model.errors import ApiError, NotFound, Unavailable
+from kvsync.model.storm import storm_model
 from kvsync.shell.handlers import watch_objects
 from kvsync.shell.interviews import Interviews
 from kvsync.shell.probes import Probes
-from kvsync.shell.projection import project_deployment, project_pod
+from kvsync.shell.projection import project_pod, project_workload
 from kvsync.shell.queue import WorkQueue
 from kvsync.shell.reconcile import Reconciler, is_race
 from kvsync.shell.settings import Settings
+from kvsync.shell.storms import StormWatch
 from kvsync.shell.world import World
 from kvsync.shell.writer import ClusterWriter
 
@@ -36,6 +39,12 @@ Json = Mapping[str, Any]
 
 RESYNC = 300.0
 """Seconds after which every object is looked at again, whatever was or was not heard."""
+
+LIST_PAUSE = 5.0
+"""Seconds between tries to list the objects at the start."""
+
+LONG_DELAY = 5.0
+"""Seconds before the next try from which on a change that raced with ours is no accident any more."""
 
 QUICK_ACTS = 10
 """Passes in a row that may change something before the next one waits: a healthy sequence is
@@ -48,13 +57,14 @@ class Operator:
     def __init__(self, settings: Settings, access: Access, kube: Kube) -> None:
         self._settings = settings
         self._access = access
+        self._kube = kube
         self._queue: WorkQueue[Key] = WorkQueue()
         self._acts: dict[Key, int] = {}
         namespaces = settings.watched
         self._deployments: Watch[Json] = Watch(
             kube,
             DEPLOYMENTS,
-            project=project_deployment,
+            project=project_workload,
             on_change=self._deployment_changed,
             namespaces=namespaces,
         )
@@ -66,7 +76,21 @@ class Operator:
             namespaces=namespaces,
             label_selector="pod-template-hash",
         )
-        self._world = World(settings, self._deployments.store, self._pods.store)
+        # No gateway is a StormService, so only the served namespaces matter.
+        self._storms = StormWatch(
+            kube,
+            settings.namespaces,
+            on_storm=self._storm_changed,
+            on_pod=self._pod_changed,
+            on_listed=self._look_at_all,
+        )
+        self._world = World(
+            settings,
+            self._deployments.store,
+            self._pods.store,
+            self._storms.storms.store,
+            self._storms.pods.store,
+        )
         self._recorder = EventRecorder(kube)
         self._subscriber = Subscriber(decode=decode_batch, read_replay=parse_replay)
         self._engines = EngineHTTP()
@@ -87,13 +111,14 @@ class Operator:
         Raises:
             RuntimeError: the watch of KVEventSync objects ended by itself.
         """
-        followers = [asyncio.create_task(self._deployments.run())]
-        followers.append(asyncio.create_task(self._pods.run()))
+        watches = (self._deployments, self._pods, self._storms)
+        followers = [asyncio.create_task(watch.run()) for watch in watches]
         objects = asyncio.create_task(
             watch_objects(self._object_changed, self._access, self._settings.namespaces, stop)
         )
         try:
             await self._await_synced(stop)
+            await self._list_objects(stop)
             followers += [asyncio.create_task(self._work()) for _ in range(self._settings.workers)]
             followers.append(asyncio.create_task(self._probes.run()))
             followers.append(asyncio.create_task(self._resync()))
@@ -111,11 +136,27 @@ class Operator:
     async def _await_synced(self, stop: asyncio.Event) -> None:
         """Nothing is decided on half a picture."""
         stopped = asyncio.create_task(stop.wait())
-        for watch in (self._deployments, self._pods):
-            synced = asyncio.create_task(watch.synced.wait())
-            await asyncio.wait({synced, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            synced.cancel()
+        for event in (self._deployments.synced, self._pods.synced, self._storms.settled):
+            whole = asyncio.create_task(event.wait())
+            await asyncio.wait({whole, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            whole.cancel()
         stopped.cancel()
+
+    async def _list_objects(self, stop: asyncio.Event) -> None:
+        """Know every object before anything is decided: a mark of an unknown one counts as left over."""
+        while not stop.is_set():
+            try:
+                for namespace in self._settings.namespaces or (None,):
+                    for body in await self._kube.list(KVEVENTSYNCS, namespace):
+                        self._world.note_listed(body)
+            except NotFound:  # the kind itself: then there is no object of it
+                return
+            except ApiError as error:
+                log.warning("cannot list KVEventSyncs: %s; again in %.0f s", error, LIST_PAUSE)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), LIST_PAUSE)
+            else:
+                return
 
     async def _close(self) -> None:
         await self._interviews.close()
@@ -134,24 +175,35 @@ class Operator:
         self._queue.add(key)
 
     def _deployment_changed(self, key: Key, _: Json | None, new: Json | None) -> None:
-        if new is None:
-            self._world.deployment_gone(key)
-        for sync in list(self._world.concerned(*key)):
-            self._queue.add(sync)
+        self._workload_changed(key[0], key[1], gone=new is None)
+
+    def _storm_changed(self, key: Key, _: Json | None, new: Json | None) -> None:
+        self._workload_changed(key[0], storm_model(key[1]), gone=new is None)
+
+    def _workload_changed(self, namespace: str, model: str, *, gone: bool) -> None:
+        if gone:
+            self._world.workload_gone(namespace, model)
+        self._concern(namespace, model)
 
     def _pod_changed(self, key: Key, old: Json | None, new: Json | None) -> None:
         if new is None and old is not None:
             self._interviews.forget(old["metadata"]["uid"])
-        deployment = self._world.pod_changed(key, new)
-        if deployment:
-            for sync in list(self._world.concerned(key[0], deployment)):
-                self._queue.add(sync)
+        model = self._world.pod_changed(key, new)
+        if model:
+            self._concern(key[0], model)
+
+    def _concern(self, namespace: str, model: str) -> None:
+        for sync in list(self._world.concerned(namespace, model)):
+            self._queue.add(sync)
+
+    def _look_at_all(self) -> None:
+        for key in list(self._world.syncs):
+            self._queue.add(key)
 
     async def _resync(self) -> None:
         while True:
             await asyncio.sleep(RESYNC)
-            for key in self._world.syncs:
-                self._queue.add(key)
+            self._look_at_all()
 
     async def _work(self) -> None:
         while True:
@@ -166,7 +218,8 @@ class Operator:
             outcome = await self._reconciler.reconcile(key)
         except ApiError as error:
             delay = self._queue.retry(key)
-            level = logging.DEBUG if is_race(error) else logging.WARNING
+            passing = is_race(error) and delay < LONG_DELAY
+            level = logging.DEBUG if passing else logging.WARNING
             log.log(level, "%s/%s: %s; again in %.1f s", *key, error, delay)
             if isinstance(error, Unavailable):
                 log.info("%s/%s: the API server did not answer; nothing is lost", *key)

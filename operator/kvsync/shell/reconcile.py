@@ -133,8 +133,8 @@ class Reconciler:
 
 
 def _announcement(sync: KVEventSync, action: Action) -> Announcement:
-    model = action.name if action.namespace == sync.namespace else ""
-    return Announcement(action.reason == "RolledBack", action.reason, action.note, model)
+    model = action.model if action.namespace == sync.namespace else ""
+    return Announcement(action.warning, action.reason, action.note, model)
 
 
 def _log_ready(sync: KVEventSync, status: Mapping[str, Any]) -> None:

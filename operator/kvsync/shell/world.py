@@ -7,6 +7,8 @@ from typing import Any
 
 from kvsync.core.actions import mark_of, owned_by
 from kvsync.core.gateway import owners_of
+from kvsync.core.handback import plan_handback
+from kvsync.model.decision import Kind
 from kvsync.model.observed import (
     EngineAnswers,
     KVEventSync,
@@ -16,29 +18,46 @@ from kvsync.model.observed import (
 )
 from kvsync.model.source import SourceKey, Verdict
 from kvsync.model.spec import KVEventSyncSpec
+from kvsync.model.storm import StormService, model_of, storm_of
 from kvsync.model.workload import Deployment, Pod
 from kvsync.shell.settings import Settings
 
 Key = tuple[str, str]
 Json = Mapping[str, Any]
+Objects = Mapping[Key, Json]
+
+_NONE: Objects = {}
 
 
 class World:
-    """Objects by (namespace, name). What we wrote ourselves is seen at once, before its watch tells."""
+    """Objects by (namespace, name). What we wrote ourselves is seen at once, before its watch tells.
+
+    A model is named as in the status: a Deployment by its name, a StormService by
+    ``StormService.model``.
+    """
 
     def __init__(
         self,
         settings: Settings,
-        deployments: Mapping[Key, Json],
-        pods: Mapping[Key, Json],
+        deployments: Objects,
+        pods: Objects,
+        storms: Objects = _NONE,
+        storm_pods: Objects = _NONE,
     ) -> None:
         self._settings = settings
         self._deployments = deployments
-        self._pods = pods
+        self._storms = storms
+        self._pods = (pods, storm_pods)
         self._written: dict[tuple[str, Key], Json] = {}
         self._pods_of: dict[Key, set[Key]] = {}
         self._maker_of: dict[Key, str] = {}
         self.syncs: dict[Key, Json] = {}
+        self._listed: dict[Key, str] = {}
+
+    def note_listed(self, body: Json) -> None:
+        """Remember that an object exists, whether or not its watch has told of it yet."""
+        metadata = body["metadata"]
+        self._listed[metadata["namespace"], metadata["name"]] = str(metadata["uid"])
 
     def note_written(self, kind: str, body: Json) -> None:
         """Remember an object as the API server returned it from our own write."""
@@ -46,37 +65,50 @@ class World:
         self._written[kind, (metadata["namespace"], metadata["name"])] = body
 
     def pod_changed(self, key: Key, pod: Json | None) -> str:
-        """Keep the index of pods by Deployment. Returns the Deployment's name, or an empty string."""
-        if pod is None:
-            name = self._maker_of.pop(key, "")
-            self._pods_of.get((key[0], name), set()).discard(key)
-            return name
-        name = Pod(pod).deployment
+        """Keep the index of pods by model. Returns the model's name, or an empty string."""
+        # One that left the watch of one kind may still be in the other's.
+        pod = pod or next((store[key] for store in self._pods if key in store), None)
+        before, name = self._maker_of.pop(key, ""), model_of(Pod(pod)) if pod else ""
+        self._pods_of.get((key[0], before), set()).discard(key)
         if name:
             self._maker_of[key] = name
             self._pods_of.setdefault((key[0], name), set()).add(key)
-        return name
+        return name or before
 
-    def deployment_gone(self, key: Key) -> None:
-        """Forget what belongs to a deleted Deployment."""
-        self._written.pop(("Deployment", key), None)
-        self._pods_of.pop(key, None)
+    def workload_gone(self, namespace: str, model: str) -> None:
+        """Forget what belongs to a deleted Deployment or StormService."""
+        storm = storm_of(model)
+        kind = Kind.STORM_SERVICE if storm else Kind.DEPLOYMENT
+        self._written.pop((kind, (namespace, storm or model)), None)
+        self._pods_of.pop((namespace, model), None)
 
     def sync(self, key: Key) -> KVEventSync | None:
         """The object of that key, or None when it is gone."""
-        body = self._freshest("KVEventSync", key, self.syncs.get(key))
+        body = self._freshest(Kind.SYNC, key, self.syncs.get(key))
         return KVEventSync(body) if body is not None else None
 
     def sync_gone(self, key: Key) -> None:
         """Forget an object that is gone."""
         self.syncs.pop(key, None)
-        self._written.pop(("KVEventSync", key), None)
+        self._listed.pop(key, None)
+        self._written.pop((Kind.SYNC, key), None)
 
     def deployment(self, namespace: str, name: str) -> Deployment | None:
         """The Deployment of that name, or None."""
         key = (namespace, name)
-        body = self._freshest("Deployment", key, self._deployments.get(key))
+        body = self._freshest(Kind.DEPLOYMENT, key, self._deployments.get(key))
         return Deployment(body) if body is not None else None
+
+    def storm(self, namespace: str, name: str) -> StormService | None:
+        """The StormService of that name, or None."""
+        key = (namespace, name)
+        body = self._freshest(Kind.STORM_SERVICE, key, self._storms.get(key))
+        return StormService(body) if body is not None else None
+
+    def workload(self, namespace: str, model: str) -> Deployment | None:
+        """What a model's name names, or None."""
+        storm = storm_of(model)
+        return self.storm(namespace, storm) if storm else self.deployment(namespace, model)
 
     def _freshest(self, kind: str, key: Key, watched: Json | None) -> Json | None:
         """What the watch says, unless our own last write is newer.
@@ -92,17 +124,19 @@ class World:
         del self._written[kind, key]
         return watched
 
-    def pods(self, namespace: str, deployment: str) -> tuple[Pod, ...]:
-        """The pods of a Deployment, by name."""
-        keys = sorted(self._pods_of.get((namespace, deployment), ()))
-        return tuple(Pod(self._pods[key]) for key in keys if key in self._pods)
+    def pods(self, namespace: str, model: str) -> tuple[Pod, ...]:
+        """The pods of a model, by name."""
+        keys = sorted(self._pods_of.get((namespace, model), ()))
+        bodies = (store[key] for key in keys for store in self._pods if key in store)
+        # A pod with the labels of both kinds stands in both stores.
+        return tuple({body["metadata"]["name"]: Pod(body) for body in bodies}.values())
 
-    def concerned(self, namespace: str, deployment: str) -> Iterator[Key]:
-        """The objects that a change of a Deployment or its pods concerns: as a model or as a gateway."""
+    def concerned(self, namespace: str, model: str) -> Iterator[Key]:
+        """The objects that a change of a workload or its pods concerns: as a model or as a gateway."""
         for key, body in self.syncs.items():
             gateway = (body.get("spec") or {}).get("gateway") or {}
             named = (gateway.get("namespace"), gateway.get("deployment"))
-            if key[0] == namespace or named == (namespace, deployment):
+            if key[0] == namespace or named == (namespace, model):
                 yield key
 
     def observe(
@@ -126,7 +160,13 @@ class World:
             strays=tuple(self._strays(sync, spec)),
             verdicts=verdicts,
             now=now,
+            living=self._living(sync.namespace),
         )
+
+    def _living(self, namespace: str) -> frozenset[str]:
+        uids = {key: str(body["metadata"].get("uid", "")) for key, body in self.syncs.items()}
+        known = (*uids.items(), *self._listed.items())
+        return frozenset(uid for key, uid in known if key[0] == namespace)
 
     def _permits(self, spec: KVEventSyncSpec) -> bool:
         return self._settings.permits_gateway(spec.gateway.namespace, spec.gateway.deployment)
@@ -134,29 +174,27 @@ class World:
     def _models(
         self, sync: KVEventSync, spec: KVEventSyncSpec, answers: Mapping[str, EngineAnswers]
     ) -> Iterator[ObservedModel]:
-        for name in self._model_names(sync, spec):
-            deployment = self.deployment(sync.namespace, name)
-            labels = deployment.body["metadata"].get("labels") or {} if deployment else {}
+        meant = [each for each in self._workloads(sync.namespace) if _is_meant(each, sync, spec)]
+        models: dict[str, Deployment | None] = {each.model: each for each in meant}
+        known = {each.name for each in meant}
+        models |= {name: None for name in spec.models.names if name not in known}
+        for name, workload in sorted(models.items()):
             pods = self.pods(sync.namespace, name)
             yield ObservedModel(
                 name=name,
-                selected=spec.models.selects(name, labels),
-                deployment=deployment,
+                selected=workload is None or _is_selected(workload, spec),
+                deployment=workload,
                 pods=pods,
                 answers={pod.uid: answers[pod.uid] for pod in pods if pod.uid in answers},
             )
 
-    def _model_names(self, sync: KVEventSync, spec: KVEventSyncSpec) -> list[str]:
-        names = set(spec.models.names)
-        for (namespace, name), body in self._deployments.items():
-            if namespace != sync.namespace:
-                continue
-            labels = body["metadata"].get("labels") or {}
-            if spec.models.selects(name, labels) or owned_by(
-                self.deployment(namespace, name), sync
-            ):
-                names.add(name)
-        return sorted(names)
+    def _workloads(self, namespace: str) -> Iterator[Deployment]:
+        """All that may be a model in a namespace."""
+        for find, store in ((self.deployment, self._deployments), (self.storm, self._storms)):
+            for key in store:
+                workload = find(*key) if key[0] == namespace else None
+                if workload is not None:
+                    yield workload
 
     def _strays(self, sync: KVEventSync, spec: KVEventSyncSpec) -> Iterator[Deployment]:
         current = (spec.gateway.namespace, spec.gateway.deployment)
@@ -166,6 +204,17 @@ class World:
             deployment = self.deployment(*key)
             if deployment is not None and mark_of(sync) in owners_of(deployment):
                 yield deployment
+
+
+def _is_selected(workload: Deployment, spec: KVEventSyncSpec) -> bool:
+    labels = workload.body["metadata"].get("labels") or {}
+    return spec.models.selects(workload.name, labels)
+
+
+def _is_meant(workload: Deployment, sync: KVEventSync, spec: KVEventSyncSpec) -> bool:
+    """Whether it is a model of the object, or was one and is not free of it yet."""
+    selected = _is_selected(workload, spec) or owned_by(workload, sync)
+    return selected or bool(plan_handback(workload))
 
 
 def _version(body: Json) -> int:

@@ -7,13 +7,17 @@ from typing import Any
 
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.events import EventRecorder, ObjectReference
-from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS
+from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS, STORMSERVICES
 from kvsync.core.patch import expect
-from kvsync.model.decision import Action, Announcement, Kind
+from kvsync.model.decision import Action, Announcement, Kind, kind_of
 from kvsync.model.observed import KVEventSync
 from kvsync.shell.world import World
 
-_RESOURCES = {Kind.DEPLOYMENT: DEPLOYMENTS, Kind.SYNC: KVEVENTSYNCS}
+_RESOURCES = {
+    Kind.DEPLOYMENT: DEPLOYMENTS,
+    Kind.STORM_SERVICE: STORMSERVICES,
+    Kind.SYNC: KVEVENTSYNCS,
+}
 
 
 class ClusterWriter:
@@ -43,24 +47,24 @@ class ClusterWriter:
         self._world.note_written(Kind.SYNC, body)
 
     def announce(self, sync: KVEventSync, announcement: Announcement) -> None:
-        """Record a Kubernetes Event on the object and, where it concerns one, on the Deployment."""
-        kind = "Warning" if announcement.warning else "Normal"
-        references = [_reference(sync.body, "KVEventSync", "kvsync.aibrix.ai/v1alpha1")]
-        model = self._world.deployment(sync.namespace, announcement.deployment)
-        if announcement.deployment and model is not None:
-            references.append(_reference(model.body, "Deployment", "apps/v1"))
+        """Record a Kubernetes Event on the object and, where it concerns one, on the model."""
+        severity = "Warning" if announcement.warning else "Normal"
+        references = [_reference(sync.body, Kind.SYNC)]
+        model = self._world.workload(sync.namespace, announcement.model)
+        if model is not None:
+            references.append(_reference(model.body, kind_of(model)))
         for reference in references:
             self._recorder.record(
-                reference, kind, announcement.reason, "Reconcile", announcement.note
+                reference, severity, announcement.reason, "Reconcile", announcement.note
             )
 
 
-def _reference(body: Mapping[str, Any], kind: str, api_version: str) -> ObjectReference:
+def _reference(body: Mapping[str, Any], kind: Kind) -> ObjectReference:
     # Lists leave kind and apiVersion out of their items, so they are named here.
     metadata = body["metadata"]
     return ObjectReference(
-        api_version=api_version,
-        kind=kind,
+        api_version=_RESOURCES[kind].api_version,
+        kind=kind.value,
         namespace=str(metadata["namespace"]),
         name=str(metadata["name"]),
         uid=str(metadata.get("uid", "")),

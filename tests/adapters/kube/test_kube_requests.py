@@ -9,10 +9,10 @@ import pytest
 from kubernetes.aio.client import Configuration
 
 from adapters.kube.conftest import Clock, Connect
-from adapters.kube.fault_server import FaultServer, item, page, refuse, say, say_text
+from adapters.kube.fault_server import Answer, FaultServer, item, page, refuse, say, say_text
 from kvsync.adapters.kube.access import Access, Loaded
 from kvsync.adapters.kube.client import Kube
-from kvsync.adapters.kube.resource import CONFIGMAPS
+from kvsync.adapters.kube.resource import CONFIGMAPS, STORMSERVICES
 from kvsync.model.errors import (
     ConnectionLost,
     Gone,
@@ -174,3 +174,18 @@ async def test_a_refused_token_is_renewed_once(clock: Clock) -> None:
             with pytest.raises(Unauthorized):  # just renewed: a broken plugin is not run in a loop
                 await kube.create(CONFIGMAPS, "ns", item("a"))
             assert (loads, len(server.seen)) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "served"),
+    [
+        (say({"resources": [{"name": "stormservices"}, {"name": "rolesets"}]}), True),
+        (say({"resources": [{"name": "rolesets"}]}), False),
+        (say({}), False),
+        (say_text("404 page not found", 404), False),
+    ],
+)
+async def test_whether_a_kind_is_served(connect: Connect, answer: Answer, served: bool) -> None:
+    async with FaultServer(answer) as server:
+        assert await (await connect(server.url)).serves(STORMSERVICES) is served
+        assert server.seen[0].path == "/apis/orchestration.aibrix.ai/v1alpha1"

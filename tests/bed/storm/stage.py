@@ -110,10 +110,20 @@ class Stage:
         """A JSON patch."""
         self.api.patch(STORM_SERVICES, NAME, list(operations), self.namespace)
 
+    def container(self, role: int) -> Object:
+        """The container of the role at that place."""
+        spec = self.service()["spec"]["template"]["spec"]["roles"][role]["template"]["spec"]
+        found: Object = spec["containers"][0]
+        return found
+
     def add_argument(self, role: int, word: str) -> None:
         """A change of one role's template: one more word for its engine."""
-        path = f"/spec/template/spec/roles/{role}/template/spec/containers/0/command/-"
-        self.patch({"op": "add", "path": path, "value": word})
+        self.set_command(role, [*self.container(role)["command"], word])
+
+    def set_command(self, role: int, words: list[str]) -> None:
+        """A change of one role's template: another command line for its engine."""
+        path = f"/spec/template/spec/roles/{role}/template/spec/containers/0/command"
+        self.patch({"op": "replace", "path": path, "value": words})
 
     def wait(self, what: str, is_so: Callable[[], Any]) -> None:
         """Look until it is so; the failure tells what is there."""

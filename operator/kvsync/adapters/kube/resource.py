@@ -25,12 +25,16 @@ class Resource:
         """As it stands in an object's ``apiVersion``."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
+    @property
+    def root(self) -> str:
+        """Path of its API version, where the server lists the kinds that it serves."""
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
     def collection(self, namespace: str | None = None) -> str:
         """Path of all objects: of one namespace, or of the cluster when it is None."""
-        base = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         if not self.namespaced or namespace is None:
-            return f"{base}/{self.plural}"
-        return f"{base}/namespaces/{_segment(namespace, 'namespace')}/{self.plural}"
+            return f"{self.root}/{self.plural}"
+        return f"{self.root}/namespaces/{_segment(namespace, 'namespace')}/{self.plural}"
 
     def item(self, namespace: str | None, name: str, subresource: str | None = None) -> str:
         """Path of one object, or of its ``status``, ``scale``, ``log`` and the like.
@@ -70,3 +74,4 @@ DEPLOYMENTS = Resource("apps", "v1", "deployments")
 EVENTS = Resource("events.k8s.io", "v1", "events")
 CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False)
 KVEVENTSYNCS = Resource("kvsync.aibrix.ai", "v1alpha1", "kveventsyncs")
+STORMSERVICES = Resource("orchestration.aibrix.ai", "v1alpha1", "stormservices")

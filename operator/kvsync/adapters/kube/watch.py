@@ -87,6 +87,11 @@ class Watch(Generic[Projected]):
         self._note_health()
 
     @property
+    def unlisted(self) -> frozenset[str | None]:
+        """The namespaces (None: the cluster) whose objects are not known yet."""
+        return frozenset(self._unlisted)
+
+    @property
     def troubles(self) -> list[Trouble]:
         """Why this watch sees nothing now, one entry per namespace; empty when all is well."""
         return list(self._troubles.values())
