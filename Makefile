@@ -11,7 +11,10 @@ STAMP  := $(VENV)/.installed
 # Without bytecode each process compiles the tests and the testbed anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo demo-stop test test-unit test-bed lint format lock generate clean
+# What serves the model in `make demo`: stand-in, or vllm for a real one (8 GB, installed once).
+ENGINE ?= stand-in
+
+.PHONY: help setup demo demo-stop test test-unit test-bed conformance lint format lock generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,9 +30,10 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: setup ## the main job on a real API server, start to undo (KEEP=1 leaves it up)
+demo: setup ## the main job on a real API server, start to undo (KEEP=1 leaves it up, ENGINE=vllm runs a real vLLM)
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
-	@PYTHONPATH=tests $(BIN)/python -m testbed.enter $(if $(KEEP),--keep) -- $(BIN)/python -m testbed.demo $(if $(KEEP),--keep)
+	@$(if $(filter vllm,$(ENGINE)),PYTHONPATH=tests $(BIN)/python -m testbed.real_engine.install > /dev/null,:)
+	@PYTHONPATH=tests $(BIN)/python -m testbed.enter $(if $(KEEP),--keep) -- $(BIN)/python -m testbed.demo --engine $(ENGINE) $(if $(KEEP),--keep)
 
 demo-stop: setup ## end what `make demo KEEP=1` left up
 	@PYTHONPATH=tests $(BIN)/python -m testbed.enter --stop
@@ -44,6 +48,12 @@ test-bed: setup ## tests on a real control plane with pods as processes
 	@# Apart: tests of the bed change the gateway that the stories stand on.
 	$(INSIDE) $(BIN)/pytest -m bed tests/bed tests/adapters -n 2 --dist loadfile
 	$(INSIDE) $(BIN)/pytest -m bed tests/e2e -n 3 --dist loadfile
+
+conformance: setup ## on request: released vLLM packages read our arguments, a real vLLM runs as a pod (8 GB, once)
+	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
+	@PYTHONPATH=tests $(BIN)/python -m conformance.sources > /dev/null
+	@PYTHONPATH=tests $(BIN)/python -m testbed.real_engine.install > /dev/null
+	$(INSIDE) $(BIN)/pytest -m conformance tests/conformance
 
 lint: setup ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check operator tests docs

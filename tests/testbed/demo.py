@@ -1,5 +1,6 @@
 """`make demo`: the main job on a real API server, from a plain vLLM Deployment to its exact undo.
 
+With ``--engine vllm`` (`make demo ENGINE=vllm`) the model's pod runs a real vLLM, else a stand-in.
 Exit code 0 only if every line of the list at the end was observed.
 """
 
@@ -8,7 +9,8 @@ import json
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ from typing import Any
 from testbed.api import Api, rolled_out
 from testbed.bed import Bed
 from testbed.enter import keep
+from testbed.real_engine import image as real_engine
+from testbed.real_engine.install import VERSION, InstallError, find_engine
+from testbed.real_engine.install import Engine as RealEngine
 from testbed.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,18 +28,58 @@ GATEWAY = ("aibrix-gateway-plugins", "aibrix-system")
 MODEL = "my-model"
 NAMESPACE = "default"
 PROMPTS = 6
-WORDS = 150
 
 Object = dict[str, Any]
 
-MODEL_MANIFEST = f"""
+
+@dataclass(frozen=True)
+class Engine:
+    """What serves the model, and how patient one has to be with it.
+
+    ``words`` of a prompt fill several blocks and stay below the model's longest.
+    """
+
+    says: str
+    command: Sequence[str]
+    replicas: int
+    words: int
+    patience: float
+    real: RealEngine | None = None
+
+
+STAND_IN = Engine(
+    "a stand-in that follows vLLM 0.16.0 on the wire (ENGINE=vllm runs a real one)",
+    ("vllm", "serve", "/models/tiny", f"--served-model-name={MODEL}", "--port=8000"),
+    replicas=2,
+    words=150,
+    patience=60.0,
+)
+
+
+def real_vllm() -> Engine:
+    """A vLLM without a GPU, which takes some 20 s to start. Raises InstallError."""
+    real = find_engine()
+    return Engine(
+        f"a real vLLM {VERSION} without a GPU, from {real.programs}",
+        real_engine.serve_command(real, MODEL),
+        # Each takes two cores while it starts, and a rollout starts one beside the other.
+        replicas=1,
+        words=60,
+        patience=2 * real_engine.HEALTHY_WITHIN,
+        real=real,
+    )
+
+
+def model_manifest(engine: Engine) -> str:
+    """A plain vLLM Deployment, as a user has it before any of this."""
+    return f"""
 apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: {MODEL}
   labels: {{model.aibrix.ai/name: {MODEL}}}
 spec:
-  replicas: 2
+  replicas: {engine.replicas}
   selector: {{matchLabels: {{model.aibrix.ai/name: {MODEL}}}}}
   template:
     metadata:
@@ -42,14 +87,15 @@ spec:
     spec:
       containers:
         - name: vllm
-          image: vllm/vllm-openai:v0.16.0
-          command: [vllm, serve, /models/tiny, --served-model-name={MODEL}, --port=8000]
+          image: {real_engine.IMAGE}
+          command: {json.dumps(list(engine.command))}
           readinessProbe:
             httpGet: {{path: /health, port: 8000}}
             periodSeconds: 1
           resources:
             limits: {{nvidia.com/gpu: "1"}}
 """
+
 
 SYNC_MANIFEST = f"""
 apiVersion: kvsync.aibrix.ai/v1alpha1
@@ -95,9 +141,12 @@ class Story:
 class Demo:
     """The acts of the story."""
 
-    def __init__(self, bed: Bed, story: Story) -> None:
+    def __init__(self, bed: Bed, engine: Engine, story: Story) -> None:
         self._api: Api = bed.api
+        self._engine = engine
         self._story = story
+        if engine.real:
+            real_engine.bring(bed, engine.real)
 
     def install(self) -> None:
         """CRD and operator, by the files a user would apply."""
@@ -116,10 +165,11 @@ class Demo:
     def deploy(self) -> tuple[Object, Object]:
         """A gateway as AIBrix installs it and a plain model; both templates as they are."""
         self._story.say(
-            "applying the AIBrix gateway (v0.7.0, KV sync off) and a plain vLLM model, 2 pods"
+            "applying the AIBrix gateway (v0.7.0, KV sync off) and a plain vLLM model,"
+            f" {self._pods_text}"
         )
         self._api.create_all(ROOT / "tests" / "testbed" / "manifests" / "gateway.yaml")
-        self._api.create_all(MODEL_MANIFEST, NAMESPACE)
+        self._api.create_all(model_manifest(self._engine), NAMESPACE)
         for name, namespace in (GATEWAY, (MODEL, NAMESPACE), ("kvsync-operator", "kvsync-system")):
             self._wait(f"{name} available", partial(self._available, name, namespace))
         self._story.say("gateway, model and operator are available")
@@ -142,27 +192,33 @@ class Demo:
 
         self._wait("Ready=True", ready)
         status = self._sync()["status"]
-        self._story.check("2 of 2 sources verified", status["summary"]["sources"] == "2/2")
+        wanted = self._engine.replicas
+        self._story.check(
+            f"{wanted} of {wanted} sources verified",
+            status["summary"]["sources"] == f"{wanted}/{wanted}",
+        )
         template = self._template(MODEL, NAMESPACE)
         self._story.say("what was written on the model:")
         self._story.show("\n".join(template["spec"]["containers"][0]["args"]))
 
     def consume(self) -> None:
-        """Prompts to both pods: they publish, and the gateway decodes."""
-        self._story.say(f"sending {PROMPTS} prompts to each of the 2 pods")
+        """Prompts to every pod: they publish, and the gateway decodes."""
+        wanted = self._engine.replicas
+        self._story.say(f"sending {PROMPTS} prompts to each of {self._pods_text}")
         for pod in self._pods():
             for number in range(PROMPTS):
-                _complete(pod["status"]["podIP"], f"{pod['metadata']['name']} {number} ")
-        self._wait("2/2 sources publishing", lambda: self._publishing() == 2)
-        self._story.check("2 of 2 sources publishing", self._publishing() == 2)
-        state = self._wait("the gateway decodes events of both pods", self._consuming)
+                start = f"{pod['metadata']['name']} {number} "
+                _complete(pod["status"]["podIP"], start, self._engine)
+        self._wait(f"{wanted} sources publishing", lambda: self._publishing() == wanted)
+        self._story.check(f"{wanted} of {wanted} sources publishing", self._publishing() == wanted)
+        state = self._wait("the gateway decodes events of every pod", self._consuming)
         self._story.say("the gateway consumes:")
         lines = (
             f"{pod}: {one['batches']} batches decoded"
             for pod, one in state["subscriptions"].items()
         )
         self._story.show("\n".join(lines))
-        self._story.check("the gateway decodes events of both pods", True)
+        self._story.check(f"the gateway decodes events of {self._pods_text}", True)
         listing = self._api.kubectl("get", "kves", "-A").stdout
         self._story.say("kubectl get kves -A")
         self._story.show(listing)
@@ -189,7 +245,11 @@ class Demo:
         self._story.say("undone; the model runs as before")
 
     def _wait(self, what: str, is_so: Callable[[], Any]) -> Any:
-        return wait_for(is_so, 60.0, what=what, pause=0.1)
+        return wait_for(is_so, self._engine.patience, what=what, pause=0.1)
+
+    @property
+    def _pods_text(self) -> str:
+        return "1 pod" if self._engine.replicas == 1 else f"{self._engine.replicas} pods"
 
     def _available(self, name: str, namespace: str) -> bool:
         return rolled_out(self._api.get("deployments", name, namespace))
@@ -230,13 +290,13 @@ def _status_line(status: Mapping[str, Any]) -> str:
     return f"  Ready={ready['status']:5} {counts}  {ready['reason']}: {ready['message'][:110]}"
 
 
-def _complete(address: str, start: str) -> None:
-    prompt = start + " ".join(f"word{number}" for number in range(WORDS))
+def _complete(address: str, start: str, engine: Engine) -> None:
+    prompt = start + " ".join(f"word{number}" for number in range(engine.words))
     body = json.dumps({"model": MODEL, "prompt": prompt, "max_tokens": 1}).encode()
     request = urllib.request.Request(
         f"http://{address}:8000/v1/completions", body, {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=engine.patience) as answer:
         answer.read()
 
 
@@ -250,12 +310,19 @@ def main() -> int:
     """Run the story."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave everything up at the end")
+    parser.add_argument("--engine", choices=["stand-in", "vllm"], default="stand-in")
     options = parser.parse_args()
+    try:
+        engine = real_vllm() if options.engine == "vllm" else STAND_IN
+    except InstallError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
     story = Story()
+    story.say(f"engine: {engine.says}")
     story.say("starting etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubelet")
     with Bed(nodes=2, gpus=4) as bed:
         story.say(f"control plane is up, {len(bed.api.list('nodes'))} nodes are Ready")
-        demo = Demo(bed, story)
+        demo = Demo(bed, engine, story)
         demo.install()
         model, gateway = demo.deploy()
         demo.enable()

@@ -7,7 +7,6 @@ Tried to make it smaller: leaving kubectl out (it is a wheel instead) and a high
 compiling change little; what is left is what the four programs import.
 """
 
-import fcntl
 import hashlib
 import os
 import platform
@@ -15,10 +14,10 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
+from testbed.cached import locked
 from testbed.gobuild import BuildError, build, build_flags
 
 NAMES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -85,8 +84,7 @@ def built(cache: Path, source: Path = SOURCE) -> Path:
     folder = cache / f"controlplane-{fingerprint(source)}"
     if not missing(folder):
         return folder
-    cache.mkdir(parents=True, exist_ok=True)
-    with _lock(cache / f"{folder.name}.lock"):
+    with locked(cache / f"{folder.name}.lock", "building the control plane"):
         if missing(folder):
             _build_into(folder, source)
     return folder
@@ -127,17 +125,6 @@ def _sweep(folder: Path) -> None:
     """Remove what builds that were killed left; the lock says that none is running."""
     for leftover in folder.parent.glob(f"{folder.name}.building-*"):
         shutil.rmtree(leftover, ignore_errors=True)
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("another process builds the control plane; waiting for it", file=sys.stderr)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def main() -> int:
