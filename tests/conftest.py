@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 
 # A loaded machine of two cores decides nothing by time: tests have deadlines of their own.
 _SLOW = [HealthCheck.too_slow]
-settings.register_profile("dev", max_examples=200, deadline=None, suppress_health_check=_SLOW)
+settings.register_profile("dev", max_examples=100, deadline=None, suppress_health_check=_SLOW)
 settings.register_profile("ci", max_examples=2_000, deadline=None, suppress_health_check=_SLOW)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 

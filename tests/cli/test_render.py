@@ -144,6 +144,60 @@ def test_kinds_of_aibrix_are_refused_by_name(kind: str) -> None:
     assert entry["outcome"] == "Refused"
 
 
+STORM: dict[str, Any] = {
+    "apiVersion": "orchestration.aibrix.ai/v1alpha1",
+    "kind": "StormService",
+    "metadata": {"name": "pd"},
+    "spec": {
+        "replicas": 1,
+        "updateStrategy": {"type": "InPlaceUpdate"},
+        "template": {
+            "spec": {
+                "roles": [
+                    {
+                        "name": name,
+                        "replicas": 1,
+                        "template": {"spec": {"containers": [{"name": "c", **container}]}},
+                    }
+                    for name, container in {
+                        "prefill": {"image": "vllm/vllm-openai:v0.16.0", "args": ["--model=m"]},
+                        "router": {"image": "router:1", "args": []},
+                    }.items()
+                ]
+            }
+        },
+    },
+}
+
+
+def test_a_storm_service_is_changed_by_role_and_restored() -> None:
+    (entry,) = entries("-f", "-", stdin=json.dumps(STORM))
+    assert (entry["kind"], entry["outcome"]) == ("StormService", "Change")
+    after = apply(STORM, entry["patch"])
+    prefill, router = after["spec"]["template"]["spec"]["roles"]
+    assert prefill["template"]["spec"]["containers"][0]["args"][0] == "--model=m"
+    assert router == STORM["spec"]["template"]["spec"]["roles"][1]
+    assert apply(after, entry["undo"]) == STORM
+    (back,) = entries("-f", "-", "--undo", stdin=json.dumps(after))
+    assert apply(after, back["patch"]) == STORM
+
+
+def test_a_storm_service_without_roles_is_named_with_its_field() -> None:
+    bad = {**STORM, "spec": {"template": {"spec": {"roles": {}}}}}
+    done = run("-f", "-", stdin=json.dumps(bad))
+    assert "StormService pd: spec.template.spec.roles is not as it must be" in str(done.exception)
+
+
+def test_the_engine_is_an_option() -> None:
+    body: Any = yaml.safe_load(MODEL.format(name="a"))
+    container = body["spec"]["template"]["spec"]["containers"][0]
+    container |= {"image": "lmsysorg/sglang:v0.5.16", "command": ["sglang", "serve"]}
+    text = json.dumps(body)
+    assert entries("-f", "-", stdin=text)[0]["reason"] == "NoEngineContainer"
+    (entry,) = entries("-f", "-", "--engine-type", "SGLang", stdin=text)
+    assert entry["outcome"] == "Change"
+
+
 def test_the_diff_shows_only_what_changes() -> None:
     shown = run("-f", "-", stdin=MODEL.format(name="a")).stdout
     added = [line for line in shown.splitlines() if line.startswith("+ ")]

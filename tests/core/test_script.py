@@ -255,6 +255,7 @@ NOT_PLAIN = {
     "exec tini -- bash -eo pipefail -c 'vllm serve m'": "it starts vLLM through a shell of its own",
     "eval \"bash -c 'vllm serve m'\"": "it starts vLLM through a shell of its own",
     "xargs vllm serve m": "it starts vLLM through xargs",
+    "'a\nb' vllm serve m": "it starts vLLM through a?b",
     "$RUN vllm serve m": "it starts vLLM through $RUN",
     "vllm serve m -- x": "the options of the command end with --",
     "vllm serve m; su app -c 'vllm serve x'": "it names vLLM in another place too",

@@ -193,6 +193,29 @@ def test_upstreams_own_build_without_events_is_refused_and_not_written_to(
     assert [w.name for w in writes if w.resource == "deployments"] == []
 
 
+def test_sglang_is_configured_in_its_own_dialect_and_verified(
+    scene: Scene, operator: OperatorProcess
+) -> None:
+    words = ["python3", "-m", "sglang.launch_server", "--model-path=tiny", "--host=0.0.0.0"]
+    body = model("m", scene.namespace, image="lmsysorg/sglang:v0.5.16-cu129", command=words)
+    container = body["spec"]["template"]["spec"]["containers"][0]
+    container["readinessProbe"]["httpGet"]["port"] = 30000
+    scene.create(body)
+    scene.wait_available("m")
+    original = scene.template("m")
+    scene.create(sync("kv", scene.namespace, "m", engine={"type": "SGLang"}))
+    ready = scene.wait_ready("kv")
+    assert ready["reason"] == "GatewayIncompatible"
+    assert scene.condition("kv", "GatewayCompatible")["reason"] == "EngineNotTokenized"
+    (word,) = scene.container("m")["args"]
+    assert "enable_kv_cache_events" not in word
+    assert scene.template("m")["metadata"]["labels"]["model.aibrix.ai/engine"] == "sglang"
+    env = scene.gateway_env()
+    assert env["AIBRIX_PREFIX_CACHE_BLOCK_SIZE"] == "4", "four times SGLang's page of one token"
+    scene.delete_sync("kv")
+    assert scene.template("m") == original
+
+
 def ours(scene: Scene, name: str) -> list[Object]:
     """The entries of ours in managedFields that hold fields of the spec."""
     entries = scene.deployment(name)["metadata"].get("managedFields") or ()

@@ -76,7 +76,7 @@ def test_a_converged_cluster_is_not_written_to(scene: Scene, operator: OperatorP
     scene.api.patch(
         "kveventsyncs", "kv", {"metadata": {"labels": {"touched": "true"}}}, scene.namespace
     )
-    operator.stop()
+    assert operator.stop() == 0
     again = OperatorProcess(
         scene.bed.kubeconfig_for_service_account("kvsync-system", "kvsync-operator"),
         scene.bed.directory / "second-operator.log",
@@ -147,6 +147,10 @@ def test_paused_writes_nothing_and_names_the_plan(scene: Scene, operator: Operat
     scene.wait_available("m")
     paused = scene.wait_reason("kv", "Paused")
     assert "m" in paused["message"]
+    (entry,) = (scene.sync("kv") or {})["status"]["models"]
+    assert entry["plan"]["restarts"] == 1
+    assert any("add to args: --kv-events-config=" in change for change in entry["plan"]["changes"])
+    assert any("hybrid KV cache manager" in note for note in entry["notes"])
     assert "args" not in scene.container("m")
     assert (scene.sync("kv") or {})["metadata"].get("finalizers") is None
     scene.api.patch("kveventsyncs", "kv", {"spec": {"paused": False}}, scene.namespace)

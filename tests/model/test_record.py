@@ -53,6 +53,7 @@ RECORDS = st.builds(
     ports_absent=st.booleans(),
     labels=st.dictionaries(TEXT, st.builds(ValueChange, st.none() | TEXT, TEXT), max_size=2),
     labels_absent=st.booleans(),
+    metadata_absent=st.booleans(),
     env=st.dictionaries(TEXT, st.builds(ValueChange, st.none() | ITEM, ITEM), max_size=2),
     env_absent=st.booleans(),
     annotations_absent=st.booleans(),

@@ -65,7 +65,7 @@ async def _disable(
         if wait and not await wait_gone(kube, namespace, found, uid, timeout):
             return False
         if wait:
-            click.echo(f"Deployment {namespace}/{deployment} and the gateway are as they were.")
+            click.echo(f"{namespace}/{deployment} and the gateway are as they were.")
         return True
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from kvsync.adapters.kube.client import Kube
-from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS
+from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS, STORMSERVICES
 from kvsync.adapters.manifests import dump_manifest
 from kvsync.adapters.templates import read_templates
 from kvsync.cli.options import Duration, cluster_options, run_async
@@ -20,7 +21,8 @@ from kvsync.core.planned import Ask, ModelPlan, Outcome
 from kvsync.model.errors import Conflict, KvsyncError, NotFound
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import Owner
-from kvsync.model.spec import Dialect, KVEventSyncSpec
+from kvsync.model.spec import Dialect, EngineType, KVEventSyncSpec
+from kvsync.model.storm import StormService
 from kvsync.model.workload import Deployment
 
 
@@ -28,6 +30,13 @@ from kvsync.model.workload import Deployment
 @click.argument("namespace")
 @click.argument("deployment")
 @click.option("--name", metavar="NAME", help="Name of the KVEventSync; default: the Deployment's.")
+@click.option(
+    "--engine-type",
+    type=click.Choice([e.value for e in EngineType]),
+    default=EngineType.VLLM.value,
+    show_default=True,
+    help="What serves the model.",
+)
 @click.option(
     "--dialect",
     type=click.Choice([d.value for d in Dialect]),
@@ -61,7 +70,7 @@ def enable(
     context: str | None,
     **choices: Any,
 ) -> None:
-    """Turn KV event synchronization on for one existing DEPLOYMENT in NAMESPACE.
+    """Turn KV event synchronization on for one existing DEPLOYMENT, or StormService, in NAMESPACE.
 
     Writes a KVEventSync and waits until events are seen from every pod and the gateway consumes
     them. Exit code 0: Ready. 1: not, and the last line says why. Take it back with kvsync disable.
@@ -77,6 +86,7 @@ def manifest(
     deployment: str,
     *,
     name: str | None,
+    engine_type: str,
     dialect: str,
     engine_version: str,
     container: str,
@@ -85,8 +95,14 @@ def manifest(
     gateway_deployment: str,
 ) -> dict[str, Any]:
     """The KVEventSync that the options ask for; only what differs from the defaults is written."""
-    engine = {"dialect": dialect, "version": engine_version, "container": container}
-    engine = {key: value for key, value in engine.items() if value and value != Dialect.AUTO}
+    chosen = {
+        "type": engine_type,
+        "dialect": dialect,
+        "version": engine_version,
+        "container": container,
+    }
+    defaults = ("", EngineType.VLLM, Dialect.AUTO)
+    engine = {key: value for key, value in chosen.items() if value not in defaults}
     gateway_namespace, _, gateway_name = gateway_deployment.partition("/")
     spec: dict[str, Any] = {"models": {"names": [deployment]}}
     if engine:
@@ -145,10 +161,10 @@ async def _show_plan(kube: Kube, sync: Mapping[str, Any], name: str) -> bool:
     namespace = sync["metadata"]["namespace"]
     click.echo("Would write:\n")
     click.echo(dump_manifest(sync))
-    try:
-        live = Deployment(await kube.get(DEPLOYMENTS, namespace, name))
-    except NotFound:
-        click.secho(f"There is no Deployment {namespace}/{name}.", fg="red", err=True)
+    live = await _find_workload(kube, namespace, name)
+    if live is None:
+        message = f"There is no Deployment and no StormService {namespace}/{name}."
+        click.secho(message, fg="red", err=True)
         return False
     ask = Ask(
         spec=KVEventSyncSpec.from_manifest(sync["spec"]),
@@ -159,6 +175,13 @@ async def _show_plan(kube: Kube, sync: Mapping[str, Any], name: str) -> bool:
         at=int(time.time()),
     )
     return show(live, plan(live, ask))
+
+
+async def _find_workload(kube: Kube, namespace: str, name: str) -> Deployment | None:
+    for resource, kind in ((DEPLOYMENTS, Deployment), (STORMSERVICES, StormService)):
+        with suppress(NotFound):
+            return kind(await kube.get(resource, namespace, name))
+    return None
 
 
 def show(live: Deployment, planned: ModelPlan) -> bool:

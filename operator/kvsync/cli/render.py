@@ -18,11 +18,12 @@ from kvsync.core.planned import Outcome
 from kvsync.core.render import Templates
 from kvsync.model.fields import SpecError
 from kvsync.model.record import Owner
-from kvsync.model.spec import Dialect, KVEventSyncSpec
+from kvsync.model.spec import Dialect, EngineType, KVEventSyncSpec
 
 _EVERY = {"models": {"names": ["every"]}}
 
 FIELDS = {
+    "engine_type": ("engine", "type"),
     "container": ("engine", "container"),
     "dialect": ("engine", "dialect"),
     "engine_version": ("engine", "version"),
@@ -57,6 +58,7 @@ FIELDS = {
 @click.option("--undo", is_flag=True, help="Take back what an earlier render wrote.")
 @click.option("--strict", is_flag=True, help="Exit code 1 when a workload is refused.")
 @click.option("--cr", metavar="FILE", help="A KVEventSync; it selects the workloads.")
+@click.option("--engine-type", type=click.Choice([e.value for e in EngineType]))
 @click.option("--container", metavar="NAME", help="The engine's container, if not found.")
 @click.option("--dialect", type=click.Choice([d.value for d in Dialect]))
 @click.option("--engine-version", metavar="X.Y.Z", help="Where no image tag tells it.")
@@ -80,7 +82,7 @@ def render(
 ) -> None:
     """Show what a KVEventSync would change on manifests, or write them changed.
 
-    Needs no cluster. Without --cr every Deployment is meant, and the options stand for the
+    Needs no cluster. Without --cr every Deployment and StormService is meant, and the options stand for the
     object's fields. Other objects pass through as they are. Refusals go to stderr, each with its
     reason and remedy. The running engine cannot be asked: where no tag tells the version, give
     --engine-version or --dialect.

@@ -170,6 +170,7 @@ def _record(base: Deployment, container: Container, desired: Desired, at: int) -
         labels={key: ValueChange(present.get(key), new) for key, new in desired.labels.items()},
         labels_absent=bool(desired.labels)
         and (base.template.get("metadata") or {}).get("labels") is None,
+        metadata_absent=bool(desired.labels) and base.template.get("metadata") is None,
         env_absent=in_variable and container.body.get("env") is None,
         annotations_absent=base.body["metadata"].get("annotations") is None,
     )

@@ -6,6 +6,7 @@ import enum
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import PurePosixPath
 
@@ -146,7 +147,7 @@ def _by_script(container: Container) -> Start:
     text = _script_of(container)
     if text is None:
         return Start(Launch.SHELL, obstacle=_NO_SCRIPT)
-    script = read_script(text.text, literal_variables(container))
+    script = _read(text.text, tuple(literal_variables(container).items()))
     words = _words_of(script)
     if not script.obstacle:
         return Start(Launch.SCRIPT, words, text=text, command=script.commands[0])
@@ -156,6 +157,12 @@ def _by_script(container: Container) -> Start:
         known = words or tuple(value.split())
         return Start(Launch.VARIABLE, known, text=text, slot=usable[0], obstacle=script.obstacle)
     return Start(Launch.SHELL, words, text=text, obstacle=script.obstacle)
+
+
+@lru_cache(maxsize=256)
+def _read(text: str, variables: tuple[tuple[str, str], ...]) -> Script:
+    # About a millisecond, for the same few scripts in every pass.
+    return read_script(text, dict(variables))
 
 
 def _words_of(script: Script) -> tuple[str, ...]:

@@ -84,7 +84,9 @@ def _without_labels(template: Mapping[str, Any], record: Record) -> dict[str, An
         return dict(template)
     labels = undo_values(metadata["labels"], record.labels)
     _put(metadata, "labels", labels, absent=record.labels_absent)
-    return {**template, "metadata": metadata}
+    result = dict(template)
+    _put(result, "metadata", metadata, absent=record.metadata_absent)
+    return result
 
 
 def undo_values(current: Mapping[str, Any], changes: Mapping[str, ValueChange]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import shlex
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice, pairwise, takewhile
 
 import tree_sitter_bash
@@ -81,8 +81,8 @@ _SLOT_NAME = re.compile(
 )
 _SLOT_USE = re.compile(r"\$[({]?([A-Z_][A-Z0-9_]*)")
 
-# Shaped like the real thing, so that it breaks wherever that would.
 _STAND_IN = "--kvsync-stand-in"
+# Shaped like the real thing, so that it breaks wherever that would.
 _PROBE = '--kvsync-probe={"a":true,"b":"tcp://*:5557","c":""}'
 
 _MAX_SLOTS = 8
@@ -443,7 +443,9 @@ _CHECKS: tuple[Callable[[_Reading, _Call], str], ...] = (
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:39]}…"
+    """The text as a sentence can hold it."""
+    shown = "".join(sign if sign.isprintable() else "?" for sign in text[:40])
+    return shown if len(text) <= 40 else f"{shown}…"
 
 
 def _misplaced(text: str, command: ScriptCommand, known: Mapping[str, str], budget: _Budget) -> str:
@@ -462,21 +464,17 @@ def _slots(text: str, known: Mapping[str, str], budget: _Budget) -> Iterator[Slo
     used = dict.fromkeys(match.group(1) for match in _SLOT_USE.finditer(text))
     names = [name for name in used if _SLOT_NAME.fullmatch(name)]
     for name in names[:_MAX_SLOTS]:
+        read_with = cache(lambda value, name=name: _read(text, {**known, name: value}, budget))
         slots = (Slot(name, quoting) for quoting in Quoting)
-        feeding = (slot for slot in slots if _feeds(slot, text, known, budget))
+        feeding = (slot for slot in slots if _feeds(slot, known.get(name, ""), read_with))
         yield from islice(feeding, 1)
 
 
-def _feeds(slot: Slot, text: str, known: Mapping[str, str], budget: _Budget) -> bool:
+def _feeds(slot: Slot, value: str, read_with: Callable[[str], _Reading]) -> bool:
     """Whether an argument behind the variable's value becomes one of the engine's, and one alone."""
-    value = known.get(slot.name, "")
-    behind = (value, fill_slot(slot, value, _PROBE))
-    alone = (fill_slot(slot, "", _STAND_IN), fill_slot(slot, "", _PROBE))
-    for pair in (behind, alone):
-        before, after = (_read(text, {**known, slot.name: each or ""}, budget) for each in pair)
-        if not _is_fed(before, after):
-            return False
-    return True
+    behind = (value, fill_slot(slot, value, _PROBE) or "")
+    alone = (_STAND_IN, fill_slot(slot, "", _PROBE) or "")
+    return all(_is_fed(read_with(old), read_with(new)) for old, new in (behind, alone))
 
 
 def _is_fed(before: _Reading, after: _Reading) -> bool:
@@ -706,7 +704,7 @@ def _pieces(each: _Field, start: int, end: int) -> Iterator[_Piece]:
 
 _LANGUAGE = Language(tree_sitter_bash.language())
 _CHUNK = 1024
-_NODES = 64  # are walked in the time that a chunk is lexed in
+_NODES = 16  # are read in the time that a chunk is lexed in
 
 # tree-sitter's time and memory grow with the square of the length where these are strung together:
 # 4,000 backquotes take seconds and gigabytes, 400 take milliseconds.

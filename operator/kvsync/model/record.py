@@ -23,6 +23,7 @@ FIELD_MANAGER = "kvsync-operator"
 """Who we are in managedFields. A name that users and GitOps tools see: it is an API."""
 
 FORMAT = 1
+_FLAGS = ("ports_absent", "labels_absent", "metadata_absent", "env_absent", "annotations_absent")
 _CHECKSUM_LENGTH = 16
 
 
@@ -92,6 +93,8 @@ class Record:
     ports_absent: bool = False
     labels: Mapping[str, ValueChange] = field(default_factory=dict)
     labels_absent: bool = False
+    metadata_absent: bool = False
+    """Whether the pod template had no metadata at all, as a StormService's role may."""
     env: Mapping[str, ValueChange] = field(default_factory=dict)
     env_absent: bool = False
     annotations_absent: bool = False
@@ -145,9 +148,7 @@ def _payload(record: Record) -> dict[str, Any]:
             payload[name] = {
                 key: {"before": c.before, "after": c.after} for key, c in changes.items()
             }
-    for name in ("ports_absent", "labels_absent", "env_absent", "annotations_absent"):
-        if getattr(record, name):
-            payload[name] = True
+    payload |= {name: True for name in _FLAGS if getattr(record, name)}
     return payload
 
 
@@ -158,12 +159,9 @@ def _record(payload: dict[str, Any]) -> Record:
         words=_list_change(payload),
         text=_text_change(payload.get("text")),
         ports=tuple(payload.get("ports", ())),
-        ports_absent=bool(payload.get("ports_absent")),
         labels=_changes(payload.get("labels", {})),
-        labels_absent=bool(payload.get("labels_absent")),
         env=_changes(payload.get("env", {})),
-        env_absent=bool(payload.get("env_absent")),
-        annotations_absent=bool(payload.get("annotations_absent")),
+        **{name: bool(payload.get(name)) for name in _FLAGS},
     )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -105,8 +105,8 @@ class Operator:
             time.time,
         )
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Serve until ``stop`` is set.
+    async def run(self, stop: asyncio.Event, on_watching: Callable[[], None]) -> None:
+        """Serve until ``stop`` is set; ``on_watching`` is called once everything is watched.
 
         Raises:
             RuntimeError: the watch of KVEventSync objects ended by itself.
@@ -119,6 +119,7 @@ class Operator:
         try:
             await self._await_synced(stop)
             await self._list_objects(stop)
+            on_watching()
             followers += [asyncio.create_task(self._work()) for _ in range(self._settings.workers)]
             followers.append(asyncio.create_task(self._probes.run()))
             followers.append(asyncio.create_task(self._resync()))
@@ -252,11 +253,17 @@ async def serve(settings: Settings) -> None:
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+
+    def heed_signals() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+
+    heed_signals()
     access = await Access.find(settings.kubeconfig, settings.context)
     kube = Kube(access)
     try:
-        await Operator(settings, access, kube).run(stop)
+        await Operator(settings, access, kube).run(
+            stop, heed_signals
+        )  # kopf puts its own in their place
     finally:
         await kube.close()
