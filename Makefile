@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What serves the model in `make demo`: stand-in, or vllm for a real one (8 GB, installed once).
 ENGINE ?= stand-in
 
-.PHONY: help setup demo demo-stop test test-unit test-bed conformance lint format lock generate clean
+.PHONY: help setup demo demo-stop test test-unit test-bed conformance properties lint format lock generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ conformance: setup ## on request: released vLLM packages read our arguments, a r
 	@PYTHONPATH=tests $(BIN)/python -m conformance.sources > /dev/null
 	@PYTHONPATH=tests $(BIN)/python -m testbed.real_engine.install > /dev/null
 	$(INSIDE) $(BIN)/pytest -m conformance tests/conformance
+
+properties: setup ## on request: each property of the core with 2,000 random cases
+	HYPOTHESIS_PROFILE=ci $(BIN)/pytest -m "not bed" tests/core tests/model -n 3 --dist worksteal -q
 
 lint: setup ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check operator tests docs

@@ -1,5 +1,6 @@
 """Where a model stands, on every way from untouched to verified, and when it is given up."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -51,6 +52,12 @@ def test_a_missing_deployment_is_named() -> None:
     view = assessed(model(None, name="gone"))
     assert stands(view) == ("Refused", "NoSuchDeployment")
     assert "gone" in view.message
+
+
+def test_an_object_of_another_kind_is_named_by_that_kind() -> None:
+    view = assessed(replace(model(None, name="fleet"), other_kind="RayClusterFleet"))
+    assert stands(view) == ("Refused", "Unsupported")
+    assert view.message.startswith("RayClusterFleet fleet: objects of this kind are not changed.")
 
 
 def test_a_refused_plan_says_why_with_a_remedy() -> None:

@@ -91,7 +91,22 @@ def test_a_missing_deployment_is_named_and_picked_up_when_it_comes(
 ) -> None:
     scene.create(sync("kv", scene.namespace, "m"))
     missing = scene.wait_reason("kv", "NoSuchDeployment")
-    assert "no Deployment m" in missing["message"]
+    assert "no Deployment or StormService m" in missing["message"]
+    scene.create(model("m", scene.namespace))
+    scene.wait_ready("kv")
+
+
+def test_an_object_of_another_kind_is_refused_by_that_kind(
+    scene: Scene, operator: OperatorProcess
+) -> None:
+    labels = {"app": "m"}
+    template = model("m", scene.namespace)["spec"]["template"] | {"metadata": {"labels": labels}}
+    spec = {"replicas": 0, "serviceName": "m", "selector": {"matchLabels": labels}}
+    body = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "m"}}
+    scene.create({**body, "spec": {**spec, "template": template}})
+    scene.create(sync("kv", scene.namespace, "m"))
+    refused = scene.wait_reason("kv", "Unsupported")
+    assert "StatefulSet m: objects of this kind are not changed" in refused["message"]
     scene.create(model("m", scene.namespace))
     scene.wait_ready("kv")
 

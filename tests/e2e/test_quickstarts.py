@@ -63,7 +63,7 @@ def test_enable_exits_with_the_reason_when_a_person_must_act(
 ) -> None:
     failed = kvsync(scene, "enable", scene.namespace, "nobody", "--timeout", "30s")
     assert failed.returncode == 1
-    assert "no Deployment nobody" in failed.stderr
+    assert "no Deployment or StormService nobody" in failed.stderr
 
 
 def test_disable_of_what_is_not_on_says_so(scene: Scene) -> None:

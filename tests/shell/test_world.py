@@ -5,7 +5,7 @@ from typing import Any
 from kvsync.model.observed import KVEventSync
 from kvsync.model.spec import KVEventSyncSpec
 from kvsync.shell.settings import Settings
-from kvsync.shell.world import World
+from kvsync.shell.world import Heard, Key, World
 from model.storms import pod as storm_pod
 from model.storms import storm
 
@@ -59,9 +59,9 @@ def models_of(seen: World, body: Json) -> list[tuple[str, bool, str]]:
     ]
 
 
-def observe(seen: World, body: Json) -> Any:
+def observe(seen: World, body: Json, kinds: dict[Key, str] | None = None) -> Any:
     spec = KVEventSyncSpec.from_manifest(body["spec"])
-    return seen.observe(KVEventSync(body), spec, {}, {}, now=0.0)
+    return seen.observe(KVEventSync(body), spec, Heard({}, {}, kinds or {}), now=0.0)
 
 
 def test_our_own_write_is_seen_before_the_watch_tells_of_it() -> None:
@@ -257,3 +257,22 @@ def test_a_storm_service_is_no_gateway() -> None:
     seen.syncs = {("a", "one"): sync("one", "a", gateway={"namespace": "b", "deployment": "gw"})}
     assert list(seen.concerned("b", "stormservice/gw")) == []
     assert list(seen.concerned("a", "stormservice/gw")) == [("a", "one")]
+
+
+def test_a_name_of_another_kind_is_told_while_there_is_no_workload_of_it() -> None:
+    kinds = {("default", "m"): "StatefulSet", ("other", "m"): "PodSet"}
+    (model,) = observe(world(), sync(), kinds).models
+    assert (model.deployment, model.other_kind) == (None, "StatefulSet")
+    (model,) = observe(world(deployment("m")), sync(), kinds).models
+    assert (model.deployment.name, model.other_kind) == ("m", "")
+
+
+def test_who_lives_is_who_was_listed_or_told_of_and_is_not_gone() -> None:
+    seen = world()
+    seen.note_listed(sync("a"))
+    seen.note_listed(sync("b", "other"))
+    seen.syncs["default", "c"] = sync("c")
+    assert observe(seen, sync()).living == {"uid-a", "uid-c"}
+    seen.sync_gone(("default", "a"))
+    seen.sync_gone(("default", "c"))
+    assert observe(seen, sync()).living == set()

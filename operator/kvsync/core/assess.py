@@ -6,7 +6,7 @@ import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from kvsync.core.plan import newest_record, plan
+from kvsync.core.plan import newest_record, plan, unsupported_kind
 from kvsync.core.planned import Ask, ModelPlan, Outcome, Part
 from kvsync.core.ports import publishing_ranks
 from kvsync.core.trouble import Trouble, pending_words, trouble_of
@@ -68,13 +68,8 @@ def assess(model: ObservedModel, observed: Observed, ask: Ask) -> ModelView:
         TemplateRenderError: the dialect's template is broken.
     """
     if model.deployment is None:
-        return ModelView(
-            model.name,
-            ModelState.REFUSED,
-            ModelReason.NO_SUCH_DEPLOYMENT,
-            f"There is no Deployment or StormService {model.name} in namespace "
-            f"{observed.sync.namespace}. Create it, or correct spec.models.",
-        )
+        refusal = _missing(model, observed.sync.namespace)
+        return ModelView(model.name, ModelState.REFUSED, refusal.reason, str(refusal))
     planned = plan(model.deployment, ask)
     if planned.outcome is Outcome.REFUSED:
         assert planned.refusal is not None  # a refused plan says why
@@ -82,6 +77,16 @@ def assess(model: ObservedModel, observed: Observed, ask: Ask) -> ModelView:
     if planned.outcome is Outcome.CHANGE:
         return _to_change(model, model.deployment, planned)
     return _configured(model, model.deployment, planned, observed)
+
+
+def _missing(model: ObservedModel, namespace: str) -> Refusal:
+    if model.other_kind:
+        return unsupported_kind(model.other_kind, model.name)
+    return Refusal(
+        ModelReason.NO_SUCH_DEPLOYMENT,
+        f"There is no Deployment or StormService {model.name} in namespace {namespace}.",
+        "Create it, or correct spec.models.",
+    )
 
 
 def _refused(model: ObservedModel, planned: ModelPlan, refusal: Refusal) -> ModelView:

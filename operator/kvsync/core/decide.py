@@ -57,6 +57,7 @@ def decide(observed: Observed, templates: Templates) -> Decision:
         else _held(observed.sync, tuple(a for a in actions if a)),
         targets=_targets(views),
         questions=_questions(observed, views),
+        missing=tuple(m.name for m in observed.models if m.deployment is None),
         status=status,
         announcements=announce(observed.sync.status, status),
         look_again=_look_again(observed, views),

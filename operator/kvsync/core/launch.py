@@ -27,6 +27,8 @@ from kvsync.model.workload import Container
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh"})
 _RUNS_TEXT = re.compile(r"^-[a-zA-Z]*c$")
 _REFERENCE = re.compile(r"\$\$|\$\(([^()]+)\)")
+_LONGEST = 128 * 1024
+"""Characters of one argument or variable (Linux, MAX_ARG_STRLEN)."""
 _NO_SCRIPT = "its shell runs a script that the manifest does not show"
 
 
@@ -52,6 +54,7 @@ class ScriptText:
     place: Place
     index: int
     text: str
+    shell: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +154,7 @@ def _by_script(container: Container) -> Start:
     words = _words_of(script)
     if not script.obstacle:
         return Start(Launch.SCRIPT, words, text=text, command=script.commands[0])
-    usable = [slot for slot in script.slots if _is_plain_variable(container, slot.name)]
+    usable = [slot for slot in script.slots if _takes(container, text, slot)]
     if len(usable) == 1 and (words or not script.commands):
         value = container.env(usable[0].name) or ""
         known = words or tuple(value.split())
@@ -174,9 +177,14 @@ def _words_of(script: Script) -> tuple[str, ...]:
     return lines[0] if alike else ()
 
 
-def _is_plain_variable(container: Container, name: str) -> bool:
-    """Whether a variable can be written: it has a value of its own, or does not exist yet."""
-    items = [item for item in container.body.get("env") or () if item.get("name") == name]
+def _takes(container: Container, text: ScriptText, slot: Slot) -> bool:
+    """Whether a variable can be written: it has a value of its own, or does not exist yet.
+
+    zsh, other than the rest, hands a variable on as one word.
+    """
+    if text.shell == "zsh" and slot.quoting is Quoting.RAW:
+        return False
+    items = [item for item in container.body.get("env") or () if item.get("name") == slot.name]
     return not items or "value" in items[-1]
 
 
@@ -186,28 +194,32 @@ def _script_of(container: Container) -> ScriptText | None:
     shell = next((i for i, word in enumerate(words) if _is_shell(word)), len(words))
     for index in range(shell + 1, len(words) - 1):
         if _RUNS_TEXT.match(words[index]):
-            return _at(container, index + 1)
+            return _at(container, index + 1, PurePosixPath(words[shell]).name)
     return None
 
 
-def _at(container: Container, index: int) -> ScriptText:
-    head = len(container.command)
+def _at(container: Container, index: int, shell: str) -> ScriptText:
+    head, text = len(container.command), container.words[index]
     if index < head:
-        return ScriptText(Place.COMMAND, index, container.command[index])
-    return ScriptText(Place.ARGS, index - head, container.args[index - head])
+        return ScriptText(Place.COMMAND, index, text, shell)
+    return ScriptText(Place.ARGS, index - head, text, shell)
 
 
 def literal_variables(container: Container) -> dict[str, str]:
-    """The environment's plain values; those that refer to others are not among them.
+    """The environment's plain values; those that refer to other objects are not among them.
 
-    A value may use the variables before it, as in Kubernetes (EnvVar.value).
+    A value may use the variables before it, as in Kubernetes (EnvVar.value). One that grows beyond
+    what an argument may hold is left out: twenty that each use the one before twice are 2^20 long.
     """
     variables: dict[str, str] = {}
     for item in container.body.get("env") or ():
-        name = str(item.get("name", ""))
+        name, value = str(item.get("name", "")), str(item.get("value") or "")
         variables.pop(name, None)
-        if "valueFrom" not in item:
-            variables[name] = expand(str(item.get("value") or ""), variables)
+        if "valueFrom" in item or len(value) > _LONGEST:
+            continue
+        expanded = expand(value, variables)
+        if len(expanded) <= _LONGEST:
+            variables[name] = expanded
     return variables
 
 

@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kvsync.core.patch import Operation, apply, difference
-from kvsync.core.plan import lost_records, plan, plan_undo
+from kvsync.core.plan import lost_records, plan, plan_undo, unsupported_kind
 from kvsync.core.planned import Ask, Outcome
 from kvsync.core.render import Templates
 from kvsync.core.revert import without_mark
 from kvsync.model import storm
 from kvsync.model.finding import Note, Refusal
-from kvsync.model.reasons import ModelReason
 from kvsync.model.record import OWNER_ANNOTATION, Owner, parse_owner
 from kvsync.model.spec import KVEventSyncSpec
 from kvsync.model.workload import JSON, Deployment
@@ -136,14 +135,7 @@ def _changed(body: JSON, after: JSON, notes: tuple[Note, ...]) -> Rendered:
 
 
 def _unsupported(body: JSON) -> Rendered:
-    kind, name = body["kind"], body["metadata"]["name"]
-    refusal = Refusal(
-        ModelReason.UNSUPPORTED,
-        f"{kind} {name}: objects of this kind are not changed.",
-        "Run the model as a Deployment or a StormService, or write the KV event arguments, ports and "
-        "labels into its template by hand.",
-    )
-    return _refused(body, refusal)
+    return _refused(body, unsupported_kind(body["kind"], body["metadata"]["name"]))
 
 
 def _workload(body: JSON) -> Deployment:

@@ -6,8 +6,10 @@ refused, with the exact text for a person to add.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from kvsync.core.detect import Detected
 from kvsync.core.engines import ENGINES
@@ -198,10 +200,16 @@ def _script_rewritten(
         return _not_rewritten(detected, found, words)
     start, end = found.spans[0]
     old: tuple[Word, ...] = command.words[start:end]
-    if any(word.variable or not word.literal for word in old):
+    if any(word.variable or not word.literal for word in old) or not _adjoin(script.text, old):
         return _not_rewritten(detected, found, words)
     piece = " ".join(map(quote_word, words))
     return _inserted(script, old[0].start, old[-1].end, piece)
+
+
+def _adjoin(text: str, words: Sequence[Word]) -> bool:
+    """Whether nothing but blanks and continued lines stands between words of a script."""
+    gaps = (text[one.end : other.start] for one, other in pairwise(words))
+    return all(re.fullmatch(r"(\s|\\\n)*", gap) for gap in gaps)
 
 
 def _variable_rewritten(

@@ -8,7 +8,8 @@ from kvsync.core.recognise import is_record_lost
 from kvsync.core.revert import record_of
 from kvsync.core.storm import plan_storm, strip_storm
 from kvsync.core.template_plan import lost_record_notes, plan_template, strip_template
-from kvsync.model.finding import Note
+from kvsync.model.finding import Note, Refusal
+from kvsync.model.reasons import ModelReason
 from kvsync.model.record import Record
 from kvsync.model.storm import StormService
 from kvsync.model.workload import Deployment
@@ -23,6 +24,16 @@ def plan(workload: Deployment, ask: Ask) -> ModelPlan:
     if isinstance(workload, StormService):
         return plan_storm(workload, ask)
     return plan_template(workload, ask)
+
+
+def unsupported_kind(kind: str, name: str) -> Refusal:
+    """The refusal of an object of a kind that is not changed."""
+    return Refusal(
+        ModelReason.UNSUPPORTED,
+        f"{kind} {name}: objects of this kind are not changed.",
+        "Run the model as a Deployment or a StormService, or write the KV event arguments, ports and "
+        "labels into its template by hand.",
+    )
 
 
 def without_ours(workload: Deployment) -> Deployment:

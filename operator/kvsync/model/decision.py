@@ -76,6 +76,8 @@ class Decision:
     actions: tuple[Action, ...] = ()
     targets: Mapping[SourceKey, Target] = field(default_factory=dict)
     questions: tuple[Question, ...] = ()
+    missing: tuple[str, ...] = ()
+    """Names of models for which there is no workload."""
     status: Mapping[str, Any] | None = None
     announcements: tuple[Announcement, ...] = ()
     look_again: float | None = None

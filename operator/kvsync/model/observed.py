@@ -85,6 +85,8 @@ class ObservedModel:
     pods: tuple[Pod, ...] = ()
     answers: Mapping[str, EngineAnswers] | None = None
     """By pod uid."""
+    other_kind: str = ""
+    """Where there is no such workload: the kind of another object of that name, if any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from kvsync.adapters.subscriber import Subscriber
 from kvsync.adapters.templates import read_templates
 from kvsync.core.wire import decode_batch, parse_replay
 from kvsync.model.errors import ApiError, NotFound, Unavailable
-from kvsync.model.storm import storm_model
+from kvsync.model.storm import storm_model, storm_of
 from kvsync.shell.handlers import watch_objects
 from kvsync.shell.interviews import Interviews
 from kvsync.shell.probes import Probes
@@ -29,6 +29,7 @@ from kvsync.shell.queue import WorkQueue
 from kvsync.shell.reconcile import Reconciler, is_race
 from kvsync.shell.settings import Settings
 from kvsync.shell.storms import StormWatch
+from kvsync.shell.strangers import Strangers
 from kvsync.shell.world import World
 from kvsync.shell.writer import ClusterWriter
 
@@ -96,10 +97,12 @@ class Operator:
         self._engines = EngineHTTP()
         self._probes = Probes(self._subscriber, self._queue.add, time.monotonic)
         self._interviews = Interviews(self._engines, self._queue.add)
+        self._strangers = Strangers(kube, self._queue.add, time.monotonic)
         self._reconciler = Reconciler(
             self._world,
             self._probes,
             self._interviews,
+            self._strangers,
             ClusterWriter(kube, self._recorder, self._world),
             read_templates(settings.templates),
             time.time,
@@ -161,6 +164,7 @@ class Operator:
 
     async def _close(self) -> None:
         await self._interviews.close()
+        await self._strangers.close()
         await self._subscriber.close()
         await self._recorder.close()
         await self._engines.close()
@@ -184,6 +188,7 @@ class Operator:
     def _workload_changed(self, namespace: str, model: str, *, gone: bool) -> None:
         if gone:
             self._world.workload_gone(namespace, model)
+        self._strangers.forget((namespace, storm_of(model) or model))
         self._concern(namespace, model)
 
     def _pod_changed(self, key: Key, old: Json | None, new: Json | None) -> None:

@@ -16,7 +16,8 @@ from kvsync.model.observed import KVEventSync, Observed
 from kvsync.model.spec import KVEventSyncSpec, ModelSelection, SpecError
 from kvsync.shell.interviews import Interviews
 from kvsync.shell.probes import Probes
-from kvsync.shell.world import World
+from kvsync.shell.strangers import Strangers
+from kvsync.shell.world import Heard, World
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Reconciler:
         world: World,
         probes: Probes,
         interviews: Interviews,
+        strangers: Strangers,
         writer: Writer,
         templates: Templates,
         clock: Callable[[], float],
@@ -62,6 +64,7 @@ class Reconciler:
         self._world = world
         self._probes = probes
         self._interviews = interviews
+        self._strangers = strangers
         self._writer = writer
         self._templates = templates
         self._clock = clock
@@ -81,6 +84,7 @@ class Reconciler:
         decision = self._decide(sync)
         self._probes.assign(key, decision.targets)
         self._interviews.ask(key, decision.questions)
+        self._strangers.ask(key, decision.missing)
         if decision.actions:
             await self._carry_out(sync, decision)
             return Outcome(acted=True, look_again=None)
@@ -89,7 +93,8 @@ class Reconciler:
 
     def _observe(self, sync: KVEventSync, spec: KVEventSyncSpec) -> Observed:
         verdicts = self._probes.verdicts((sync.namespace, sync.name))
-        return self._world.observe(sync, spec, self._interviews.answers, verdicts, self._clock())
+        heard = Heard(self._interviews.answers, verdicts, self._strangers.kinds)
+        return self._world.observe(sync, spec, heard, self._clock())
 
     def _decide(self, sync: KVEventSync) -> Decision:
         try:

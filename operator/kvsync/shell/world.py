@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from kvsync.core.actions import mark_of, owned_by
@@ -27,6 +28,15 @@ Json = Mapping[str, Any]
 Objects = Mapping[Key, Json]
 
 _NONE: Objects = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was found out by asking: engines by pod uid, sources, names that are no workload."""
+
+    answers: Mapping[str, EngineAnswers]
+    verdicts: Mapping[SourceKey, Verdict]
+    kinds: Mapping[Key, str]
 
 
 class World:
@@ -143,8 +153,7 @@ class World:
         self,
         sync: KVEventSync,
         spec: KVEventSyncSpec,
-        answers: Mapping[str, EngineAnswers],
-        verdicts: Mapping[SourceKey, Verdict],
+        heard: Heard,
         now: float,
     ) -> Observed:
         """Everything that one pass looks at."""
@@ -152,13 +161,13 @@ class World:
         return Observed(
             sync=sync,
             spec=spec,
-            models=tuple(self._models(sync, spec, answers)),
+            models=tuple(self._models(sync, spec, heard)),
             gateway=ObservedGateway(
                 self.deployment(gateway.namespace, gateway.deployment) if permitted else None,
                 permitted,
             ),
             strays=tuple(self._strays(sync, spec)),
-            verdicts=verdicts,
+            verdicts=heard.verdicts,
             now=now,
             living=self._living(sync.namespace),
         )
@@ -172,8 +181,9 @@ class World:
         return self._settings.permits_gateway(spec.gateway.namespace, spec.gateway.deployment)
 
     def _models(
-        self, sync: KVEventSync, spec: KVEventSyncSpec, answers: Mapping[str, EngineAnswers]
+        self, sync: KVEventSync, spec: KVEventSyncSpec, heard: Heard
     ) -> Iterator[ObservedModel]:
+        answers = heard.answers
         meant = [each for each in self._workloads(sync.namespace) if _is_meant(each, sync, spec)]
         models: dict[str, Deployment | None] = {each.model: each for each in meant}
         known = {each.name for each in meant}
@@ -186,6 +196,7 @@ class World:
                 deployment=workload,
                 pods=pods,
                 answers={pod.uid: answers[pod.uid] for pod in pods if pod.uid in answers},
+                other_kind="" if workload else heard.kinds.get((sync.namespace, name), ""),
             )
 
     def _workloads(self, namespace: str) -> Iterator[Deployment]:
