@@ -53,6 +53,14 @@ class Engine:
         names = [PurePosixPath(word).name for word in words]
         return any(pair in self.commands for pair in pairwise(names))
 
+    def options_end(self, words: tuple[str, ...]) -> int:
+        """Where a further option goes: the end, or a ``--`` of the server's own that ends its options."""
+        names = [PurePosixPath(word).name for word in words]
+        starts = [i for i, word in enumerate(words) if word in self.modules]
+        starts += [i for i, pair in enumerate(pairwise(names)) if pair in self.commands]
+        first = min(starts, default=0)
+        return words.index("--", first) if "--" in words[first:] else len(words)
+
     def is_upstream(self, image: Image) -> bool:
         """Whether an image is upstream's own build, also through a mirror."""
         return image.basename in self.upstream_images

@@ -159,7 +159,13 @@ def _by_script(container: Container) -> Start:
         value = container.env(usable[0].name) or ""
         known = words or tuple(value.split())
         return Start(Launch.VARIABLE, known, text=text, slot=usable[0], obstacle=script.obstacle)
-    return Start(Launch.SHELL, words, text=text, obstacle=script.obstacle)
+    return Start(Launch.SHELL, words, text=text, obstacle=_obstacle(script))
+
+
+def _obstacle(script: Script) -> str:
+    names = ", ".join(slot.name for slot in script.slots)
+    unusable = f", and {names} cannot be written: its value comes from elsewhere" if names else ""
+    return script.obstacle + unusable
 
 
 @lru_cache(maxsize=256)
@@ -180,12 +186,13 @@ def _words_of(script: Script) -> tuple[str, ...]:
 def _takes(container: Container, text: ScriptText, slot: Slot) -> bool:
     """Whether a variable can be written: it has a value of its own, or does not exist yet.
 
-    zsh, other than the rest, hands a variable on as one word.
+    zsh, other than the rest, hands a variable on as one word. What envFrom brings is not shown by
+    the manifest, and would be hidden by a variable of the same name.
     """
     if text.shell == "zsh" and slot.quoting is Quoting.RAW:
         return False
     items = [item for item in container.body.get("env") or () if item.get("name") == slot.name]
-    return not items or "value" in items[-1]
+    return "value" in items[-1] if items else not container.body.get("envFrom")
 
 
 def _script_of(container: Container) -> ScriptText | None:

@@ -84,7 +84,7 @@ def _merged(detected: Detected, found: Found, arguments: tuple[str, ...]) -> Mer
 
 
 def _added(detected: Detected, arguments: tuple[str, ...]) -> Placement | Refusal:
-    start, container = detected.start, detected.container
+    start = detected.start
     match start.launch:
         case Launch.SCRIPT:
             assert start.text is not None  # a plain command stands in a script
@@ -95,9 +95,18 @@ def _added(detected: Detected, arguments: tuple[str, ...]) -> Placement | Refusa
         case Launch.SHELL:
             return _shell_wrapped(detected, arguments)
         case _:
-            before = None if container.body.get("args") is None else container.args
-            change = ListChange(before, container.args + arguments, arguments)
-            return Placement(words=change)
+            return Placement(words=_words_added(detected, arguments))
+
+
+def _words_added(detected: Detected, arguments: tuple[str, ...]) -> ListChange:
+    container, head = detected.container, len(detected.container.command)
+    end = ENGINES[detected.finding.type].options_end(container.words)
+    if end < head:
+        field, current, index = Place.COMMAND, container.command, end
+    else:
+        field, current, index = Place.ARGS, container.args, end - head
+    before = None if container.body.get(field.value) is None else current
+    return ListChange(before, current[:index] + arguments + current[index:], arguments, place=field)
 
 
 def _script_extended(

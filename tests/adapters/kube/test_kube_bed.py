@@ -118,7 +118,7 @@ async def test_a_test_of_any_text_holds_that_the_server_itself_returned(
     body["metadata"]["annotations"] = {"odd": odd}
     await kube.create(DEPLOYMENTS, namespace, body)
     path = "/spec/template/spec/containers/0/args"
-    ops = [
+    ops: list[dict[str, Any]] = [
         {"op": "test", "path": "/metadata/annotations/odd", "value": odd},
         {"op": "test", "path": path, "value": [odd]},
         {"op": "replace", "path": f"{path}/0", "value": odd + "&"},
