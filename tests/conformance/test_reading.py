@@ -4,7 +4,7 @@ import pytest
 
 from conformance.release import Release
 from conformance.spellings import SPELLINGS
-from kvsync.core.event_config import find_event_config
+from kvsync.core.event_config.read import find_event_config
 
 pytestmark = pytest.mark.conformance
 

@@ -18,7 +18,7 @@ from core.strategies import (
     scripted_engines,
 )
 from core.test_plan_properties import reverted, without_empty
-from kvsync.core.event_config import find_event_config
+from kvsync.core.event_config.read import find_event_config
 from kvsync.core.patch import apply
 from kvsync.core.plan import plan
 from kvsync.core.planned import Outcome

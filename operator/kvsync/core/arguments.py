@@ -69,7 +69,7 @@ def kv_event_words(words: Sequence[str]) -> tuple[str, ...]:
     found: list[str] = []
     for index, word in enumerate(words):
         name = flag_of(word)
-        if name in KV_EVENT_FLAGS or (name.startswith("kv-events") and name not in KV_EVENT_FLAGS):
+        if name in KV_EVENT_FLAGS or name.startswith("kv-events"):
             found.append(word)
             takes_value = "=" not in word and name != "enable-kv-cache-events"
             if takes_value and index + 1 < len(words) and not words[index + 1].startswith("--"):

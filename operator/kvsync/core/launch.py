@@ -12,19 +12,14 @@ from pathlib import PurePosixPath
 
 from kvsync.core.arguments import kv_event_words
 from kvsync.core.engines import Engine
-from kvsync.core.script import (
-    Quoting,
-    Script,
-    ScriptCommand,
-    Slot,
-    carries_arguments,
-    read_script,
-)
+from kvsync.core.script.model import Quoting, Script, ScriptCommand, Slot
+from kvsync.core.script.programs import SHELLS
+from kvsync.core.script.read import read_script
+from kvsync.core.script.slots import carries_arguments
 from kvsync.model.image import parse_image
 from kvsync.model.record import Place
 from kvsync.model.workload import Container
 
-_SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh"})
 _RUNS_TEXT = re.compile(r"^-[a-zA-Z]*c$")
 _REFERENCE = re.compile(r"\$\$|\$\(([^()]+)\)")
 _LONGEST = 128 * 1024
@@ -127,7 +122,7 @@ def runs_shell(words: tuple[str, ...]) -> bool:
 
 
 def _is_shell(word: str) -> bool:
-    return PurePosixPath(word).name in _SHELLS
+    return PurePosixPath(word).name in SHELLS
 
 
 def _through_shell(container: Container, engine: Engine) -> Start:

@@ -13,25 +13,13 @@ from itertools import pairwise
 
 from kvsync.core.detect import Detected
 from kvsync.core.engines import ENGINES
-from kvsync.core.event_config import (
-    Contradiction,
-    Found,
-    Merged,
-    find_event_config,
-    merge,
-    merge_flags,
-    settings_of,
-)
+from kvsync.core.event_config.merge import merge, merge_flags
+from kvsync.core.event_config.model import Contradiction, Found, Merged
+from kvsync.core.event_config.read import find_event_config, settings_of
 from kvsync.core.launch import Launch, ScriptText
 from kvsync.core.releases import release_of
-from kvsync.core.script import (
-    Quoting,
-    ScriptCommand,
-    Word,
-    fill_slot,
-    insert_word,
-    quote_word,
-)
+from kvsync.core.script.model import Quoting, ScriptCommand, Word
+from kvsync.core.script.write import fill_slot, insert_word, quote_word
 from kvsync.model.finding import Note, Refusal
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import ListChange, Place, TextChange

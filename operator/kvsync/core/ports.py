@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from kvsync.core.engines import ENGINES, Engine
-from kvsync.core.event_config import find_event_config
+from kvsync.core.event_config.read import find_event_config
 from kvsync.core.launch import literal_variables
 from kvsync.core.releases import release_of
 from kvsync.model.finding import EngineFinding
