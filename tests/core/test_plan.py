@@ -110,6 +110,15 @@ def test_our_argument_edited_by_its_owner_is_theirs() -> None:
         assert "ports" not in main_container(reverted(configured_body))
 
 
+def test_the_topic_of_an_owners_own_configuration_is_what_is_listened_for() -> None:
+    own = CONFIG.replace('"topic":""', '"topic":"kv@mine"')
+    for words in ([own], [own.replace('"replay_endpoint":"tcp://*:5558",', "")]):
+        (part,) = planned(deployment(container(args=words))).parts
+        assert part.events.topic == "kv@mine"
+    (part,) = planned(deployment(), spec_of(events={"topic": "t"})).parts
+    assert part.events.topic == "t"
+
+
 def test_our_label_taken_off_is_put_back_and_reverts_to_its_absence() -> None:
     body = configured(deployment())
     del template_labels(body)[EVENTS_LABEL]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from kvsync.core.detect import Detected
@@ -38,11 +38,15 @@ class TextEdit:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The change of the engine's command line; neither of both where it is right already."""
+    """The change of the engine's command line; neither of both where it is right already.
+
+    ``topic`` is the one of the owner's own configuration, where that is kept or merged.
+    """
 
     words: ListChange | None = None
     text: TextEdit | None = None
     notes: tuple[Note, ...] = ()
+    topic: str | None = None
 
 
 def place(detected: Detected, arguments: tuple[str, ...]) -> Placement | Refusal:
@@ -53,13 +57,14 @@ def place(detected: Detected, arguments: tuple[str, ...]) -> Placement | Refusal
     merged = _merged(detected, found, arguments)
     if isinstance(merged, Contradiction):
         return Refusal(merged.reason, merged.message, merged.remedy)
+    topic = str(merged.settings.get("topic") or "")
     if not merged.words:
-        return Placement()
+        return Placement(topic=topic)
     placed = _rewritten(detected, found, merged.words)
     if isinstance(placed, Refusal):
         return placed
     told = tuple(Note(ModelReason.EVENTS_MERGED, note) for note in merged.notes)
-    return Placement(placed.words, placed.text, told)
+    return replace(placed, notes=told, topic=topic)
 
 
 def _merged(detected: Detected, found: Found, arguments: tuple[str, ...]) -> Merged | Contradiction:

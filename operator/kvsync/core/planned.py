@@ -39,7 +39,7 @@ class Part:
     """One engine of a workload, and the pieces that its pod template must carry.
 
     ``role`` is that of a StormService, empty for a Deployment; ``pods`` how many pods run the engine;
-    ``events`` are the event settings with the ports that this engine uses.
+    ``events`` are the event settings with the ports and the topic that this engine uses.
     """
 
     engine: EngineFinding

@@ -64,6 +64,8 @@ def plan_template(deployment: Deployment, ask: Ask) -> ModelPlan:
     if isinstance(placement, Refusal):
         return ModelPlan(Outcome.REFUSED, refusal=placement)
     desired = desire(base, detected, events, placement)
+    if placement.topic is not None:
+        events = replace(events, topic=placement.topic)
     planned = ModelPlan(
         Outcome.UNCHANGED,
         parts=(Part(engine, desired, events, deployment.replicas, role),),
