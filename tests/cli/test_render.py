@@ -185,7 +185,16 @@ def test_a_storm_service_is_changed_by_role_and_restored() -> None:
 def test_a_storm_service_without_roles_is_named_with_its_field() -> None:
     bad = {**STORM, "spec": {"template": {"spec": {"roles": {}}}}}
     done = run("-f", "-", stdin=json.dumps(bad))
-    assert "StormService pd: spec.template.spec.roles is not as it must be" in str(done.exception)
+    assert "StormService pd: spec.template.spec.roles is not a list of objects" in str(
+        done.exception
+    )
+
+
+def test_a_number_among_the_words_is_named_with_its_field() -> None:
+    text = MODEL.format(name="a").replace('["--model=tiny"]', "[--port, 8000]")
+    done = run("-f", "-", stdin=text)
+    assert isinstance(done.exception, KvsyncError)
+    assert "spec.template.spec.containers[0].args is not a list of texts" in str(done.exception)
 
 
 def test_the_engine_is_an_option() -> None:
@@ -213,7 +222,7 @@ def test_the_diff_shows_only_what_changes() -> None:
         ("a: {{ .Values.x }}\n", "helm template"),
         (
             MODEL.format(name="a").replace("containers:", "others:"),
-            "spec.template.spec.containers is not as it must be",
+            "spec.template.spec.containers is not a list of objects",
         ),
         ("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\nspec: []\n", "-:1: Dep"),
     ],

@@ -126,6 +126,40 @@ def test_a_role_that_is_right_already_is_left_as_it_is() -> None:
     assert reverted(after) == before
 
 
+def test_a_role_that_was_changed_before_the_last_one_is_no_less_proven() -> None:
+    body = configured(storm(role("prefill"), role("decode")), at=1_000)
+    container_of(body, "decode")["image"] = "vllm/vllm-openai:v0.20.0"
+    container_of(body, "decode")["args"] = ["--seed=1"]
+    body = configured(body, at=2_000)
+    assert planned(body, proven_at=2_000).outcome is Outcome.UNCHANGED
+    made = planned(body, proven_at=3_000, at=4_000)
+    assert (made.outcome, made.restarts) == (Outcome.CHANGE, 0)
+
+
+def test_a_named_container_is_that_of_the_roles_that_have_it() -> None:
+    body = storm(role("prefill"), role("decode"))
+    container_of(body, "decode")["name"] = "other"
+    after = configured(
+        body, spec=spec_of(engine={"container": container_of(body, "prefill")["name"]})
+    )
+    assert [CONFIG in container_of(after, name)["args"] for name in ENGINES] == [True, True]
+
+
+def test_a_paused_one_waits_until_it_is_resumed() -> None:
+    body = storm()
+    body["spec"]["paused"] = True
+    assert refusal(body)[0] == "RolloutPaused"
+
+
+def test_a_role_whose_shell_shows_no_engine_is_no_engine() -> None:
+    body = storm(role("prefill"), role("decode"))
+    script = "python3 -m sglang_router.launch_router --port 8000"
+    container_of(body, "decode").update(command=["sh", "-c"], args=[script])
+    after = configured(body)
+    assert container_of(after, "decode") == container_of(body, "decode")
+    assert container_of(after, "prefill")["args"] == [CONFIG]
+
+
 def test_a_role_that_is_refused_refuses_all_and_is_named() -> None:
     bad = role("decode")
     container = bad["template"]["spec"]["containers"][0]

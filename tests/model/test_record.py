@@ -48,6 +48,7 @@ RECORDS = st.builds(
         replaced=TEXT,
         variable=TEXT,
         absent=st.booleans(),
+        bare=st.booleans(),
     ),
     ports=st.lists(PORT, max_size=2).map(tuple),
     ports_absent=st.booleans(),

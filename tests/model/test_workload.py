@@ -13,7 +13,7 @@ def test_a_manifest_needs_no_more_than_it_must_have() -> None:
         {"metadata": {"name": "m"}, "spec": {"template": {"spec": {"containers": [{"name": "c"}]}}}}
     )
     assert (found.namespace, found.name, found.uid) == ("default", "m", "")
-    assert (found.annotations, found.template_labels, found.selector_labels) == ({}, {}, {})
+    assert (found.annotations, found.template_labels, found.selector) == ({}, {}, None)
     assert found.replicas == 1
     only = found.containers[0]
     assert (only.name, only.image, only.words, list(only.ports)) == ("c", "", (), [])

@@ -85,6 +85,8 @@ def undo_action(deployment: Deployment | None) -> Action | None:
     if deployment is None or not operations:
         return None
     note = f"Took the KV event configuration off {deployment.title}; its pods restart."
+    if not any(o["op"] != "test" and o["path"].startswith("/spec/") for o in operations):
+        note = f"Took our annotations off {deployment.title}; no pod restarts."
     if not lost_records(deployment):
         return _on(deployment, operations, "Reverted", note)
     lost = (

@@ -6,9 +6,10 @@ import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from kvsync.core.plan import newest_record, plan, unsupported_kind
+from kvsync.core.plan import plan, unsupported_kind
 from kvsync.core.planned import Ask, ModelPlan, Outcome, Part
 from kvsync.core.ports import publishing_ranks
+from kvsync.core.recognise import newest_record
 from kvsync.core.trouble import Trouble, pending_words, trouble_of
 from kvsync.model.finding import Refusal
 from kvsync.model.observed import Observed, ObservedModel

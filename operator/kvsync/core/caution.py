@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kvsync.core.desired import EVENTS_LABEL, is_heard
+from kvsync.core.desired import EVENTS_LABEL, MODEL_LABEL, is_heard, model_name
 from kvsync.core.guard import Case
 from kvsync.core.releases import GATEWAY_PORT, GATEWAY_REPLAY_PORT, release_of
 from kvsync.model.finding import Note
@@ -103,6 +103,20 @@ def not_labelled(case: Case) -> Note | None:
     )
 
 
+def nameless(case: Case) -> Note | None:
+    """Nothing that can be a label's value tells the gateway which model the pods serve."""
+    present = case.base.template_labels
+    annotations = (case.base.template.get("metadata") or {}).get("annotations") or {}
+    if MODEL_LABEL in present or MODEL_LABEL in annotations or model_name(case.base, case.engine):
+        return None
+    return Note(
+        ModelReason.NOT_LABELLED,
+        f"Neither the served name nor the name of {case.base.title} can be a label's value, so its "
+        f"pods get no label {MODEL_LABEL}, and the gateway does not hear them. Set that label, or a "
+        "shorter --served-model-name.",
+    )
+
+
 NOTES: tuple[Callable[[Case], Note | None], ...] = (
     scaled_to_zero,
     recreate_strategy,
@@ -110,6 +124,7 @@ NOTES: tuple[Callable[[Case], Note | None], ...] = (
     hybrid_kv_manager,
     replay_port_moved,
     not_labelled,
+    nameless,
 )
 
 

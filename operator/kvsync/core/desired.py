@@ -82,7 +82,7 @@ def desire(
         text=placement.text.change if placement.text else None,
         # Declared ports inform, they open nothing: no reason to restart a model that has its own.
         ports=() if own else _ports(base, detected.container, events),
-        labels=_labels(base, detected.finding, events),
+        labels=our_labels(base, detected.finding, events),
     )
 
 
@@ -113,26 +113,32 @@ def _free_name(base: Deployment, name: str) -> str:
     return next(candidate for candidate in candidates if candidate not in taken)
 
 
-def _labels(base: Deployment, engine: EngineFinding, events: EventsSpec) -> dict[str, str]:
+def our_labels(base: Deployment, engine: EngineFinding, events: EventsSpec) -> dict[str, str]:
+    """The labels that its pods lack."""
     present = base.template_labels
     annotations = (base.template.get("metadata") or {}).get("annotations") or {}
     labels = {EVENTS_LABEL: "true"} if is_heard(events) else {}
     if MODEL_LABEL not in present and MODEL_LABEL not in annotations:
-        labels[MODEL_LABEL] = model_name(base, engine)
+        name = model_name(base, engine)
+        labels |= {MODEL_LABEL: name} if name else {}
     if ENGINE_LABEL not in present:
         labels[ENGINE_LABEL] = ENGINES[engine.type].label
     return {key: value for key, value in labels.items() if present.get(key) != value}
 
 
 def model_name(deployment: Deployment, engine: EngineFinding) -> str:
-    """The name that the gateway routes by: the label in use, the served name, or the Deployment's."""
+    """The name that the gateway routes by: the label in use, the served name, or the Deployment's.
+
+    Empty where none of them can be a label's value.
+    """
     labels = deployment.body["metadata"].get("labels") or {}
     candidates = (
         deployment.template_labels.get(MODEL_LABEL, ""),
         str(labels.get(MODEL_LABEL, "")),
         engine.served_model,
+        deployment.name,
     )
-    return next((name for name in candidates if _LABEL_VALUE.match(name)), deployment.name)
+    return next((name for name in candidates if _LABEL_VALUE.match(name)), "")
 
 
 def configure(

@@ -13,6 +13,7 @@ from kvsync.model.finding import EngineFinding, Refusal, VersionSource
 from kvsync.model.image import Image, parse_image
 from kvsync.model.reasons import ModelReason
 from kvsync.model.spec import Dialect, EngineSpec, EngineType
+from kvsync.model.storm import Role
 from kvsync.model.version import Version, parse_version
 from kvsync.model.workload import Container, Deployment
 
@@ -37,6 +38,9 @@ def find_engine_container(
             f"Set spec.engine.container to one of: {_names(deployment.containers)}.",
         )
     found = _running(deployment, engine)
+    sure = [c for c in found if not start_of(c, engine).is_guess]
+    # Beside an engine, what only has its image is a helper; alone in a Deployment it may be hidden.
+    found = sure if sure or isinstance(deployment, Role) else found
     if len(found) == 1:
         return found[0]
     if not found:
@@ -129,7 +133,7 @@ def _tagged_version(image: Image, engine: Engine) -> Version | None:
     A name without the engine's in it does, and so does a number that the engine has not reached
     (``25.09``). A tag that names the engine is believed (``rocm6.4.1_vllm_0.9.1_20250702``).
     """
-    if engine.image_word not in image.basename:
+    if engine.image_word not in image.basename or engine.counts_apart(image):
         return None
     named = re.search(rf"(?:^|[._-]){engine.image_word}[_-](?=v?\d)", image.tag)
     if named is not None:

@@ -7,12 +7,13 @@ Sources: vLLM ``vllm/entrypoints/cli/serve.py``, ``vllm/entrypoints/openai/api_s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import PurePosixPath
 
-from kvsync.core.arguments import int_of, switch_of
+from kvsync.core.arguments import int_of, switch_of, value_of
 from kvsync.model.image import Image
 from kvsync.model.spec import EngineType
 
@@ -43,6 +44,10 @@ class Engine:
     """The same as an argument, for a remedy."""
     data_parallel: tuple[str, ...]
     """The spellings of how many data-parallel ranks it runs."""
+    spreads_ranks: tuple[str, ...] = ()
+    """Options by which the ranks of one engine are spread over several pods."""
+    own_numbers: frozenset[str] = frozenset()
+    """Ends of repositories whose tags count releases of their own, not the engine's."""
     more_event_keys: frozenset[str] = frozenset()
     """Keys of its event configuration beside vLLM's eight."""
 
@@ -61,9 +66,17 @@ class Engine:
         first = min(starts, default=0)
         return words.index("--", first) if "--" in words[first:] else len(words)
 
+    def is_image(self, image: Image) -> bool:
+        """Whether an image by its name runs the engine, and is no router or the like for it."""
+        return self.image_word in image.basename and not _BESIDE.search(image.basename)
+
     def is_upstream(self, image: Image) -> bool:
         """Whether an image is upstream's own build, also through a mirror."""
-        return image.basename in self.upstream_images
+        return image.basename in self.upstream_images and not self.counts_apart(image)
+
+    def counts_apart(self, image: Image) -> bool:
+        """Whether an image's tags are known to count releases of their own."""
+        return image.repository.endswith(tuple(self.own_numbers))
 
     def caches_prefixes(self, words: tuple[str, ...]) -> bool:
         """Whether a command line leaves the prefix cache on, as it is by default."""
@@ -71,16 +84,33 @@ class Engine:
         return switch_of(words, switch) is not off
 
     def ranks(self, words: tuple[str, ...]) -> int:
-        """How many data-parallel ranks a command line asks for."""
+        """How many data-parallel ranks a command line asks for; 1 where it does not say a number."""
         return max(1, *(int_of(words, name) or 1 for name in self.data_parallel))
 
+    def hidden_ranks(self, words: tuple[str, ...]) -> str:
+        """The value of how many ranks there are, where that is no number: a variable, a command."""
+        values = (value_of(words, name) for name in self.data_parallel)
+        return next((value for value in values if value is not None and not value.isdigit()), "")
+
+    def spread_ranks(self, words: tuple[str, ...]) -> str:
+        """The option by which ranks of one engine are spread over several pods; empty if none is."""
+        return next((name for name in self.spreads_ranks if value_of(words, name) is not None), "")
+
+
+_BESIDE = re.compile(r"router|proxy|gateway|exporter|controller|operator|sidecar|scheduler|bench")
+"""What stands beside engines and is often named after them."""
 
 ENGINES: Mapping[EngineType, Engine] = {
     EngineType.VLLM: Engine(
         name="vLLM",
         label="vllm",
         image_word="vllm",
-        upstream_images=frozenset({"vllm-openai", "vllm-openai-rocm", "vllm-openai-cpu"}),
+        upstream_images=frozenset(
+            {
+                *("vllm-openai", "vllm-openai-rocm", "vllm-openai-cpu", "vllm-tpu"),
+                *("vllm-cpu-release-repo", "vllm-ascend"),
+            }
+        ),
         image_starts_it=True,
         commands=(("vllm", "serve"),),
         modules=("vllm.entrypoints.openai.api_server",),
@@ -88,6 +118,11 @@ ENGINES: Mapping[EngineType, Engine] = {
         caching_off=("enable-prefix-caching", False),
         caching_off_word="--no-enable-prefix-caching",
         data_parallel=("data-parallel-size", "dp"),
+        spreads_ranks=(
+            *("data-parallel-rank", "dpn", "data-parallel-start-rank", "dpr"),
+            *("data-parallel-size-local", "dpl"),
+        ),
+        own_numbers=frozenset({"lmcache/vllm-openai", "ai-dynamo/vllm-runtime"}),
     ),
     EngineType.SGLANG: Engine(
         name="SGLang",

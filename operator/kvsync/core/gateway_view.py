@@ -188,5 +188,5 @@ def _endpoint(observed: Observed, views: Sequence[ModelView]) -> str:
     if not named:
         return ""
     deployment, engine = named[0]
-    name = model_name(deployment, engine)
+    name = model_name(deployment, engine) or deployment.name
     return f"http://{name}.{observed.sync.namespace}:{engine.http_port}"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kvsync.core.arguments import FALSE, int_of
-from kvsync.core.desired import EVENTS_LABEL
+from kvsync.core.desired import is_heard, our_labels
 from kvsync.core.engines import ENGINES
 from kvsync.core.ports import EnginePod, first_taken, ports_in_use
 from kvsync.core.releases import GATEWAY_PORT, GATEWAY_REPLAY_PORT, release_of
@@ -19,9 +19,11 @@ from kvsync.model.reasons import ModelReason
 from kvsync.model.spec import Dialect, EventsSpec
 from kvsync.model.workload import Container, Deployment
 
+_MANY_RANKS = 100
+"""More data-parallel ranks than one pod has."""
+
 _TENSOR = ("tensor-parallel-size", "tp-size", "tp")
 _PIPELINE = ("pipeline-parallel-size", "pp-size", "pp")
-_NODE = "the node's network, which its pods share (hostNetwork)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +114,18 @@ def _workers(words: tuple[str, ...], *names: str) -> int:
 
 def port_in_use(case: Case) -> Refusal | None:
     """A publisher that cannot bind stops the engine; each data-parallel rank binds one port further."""
+    if case.pod.on_the_node and is_heard(case.wanted):
+        return Refusal(
+            ModelReason.PORT_IN_USE,
+            f"The pods of {case.base.title} share their node's network (hostNetwork), where ports "
+            f"{GATEWAY_PORT} and {GATEWAY_REPLAY_PORT} may be taken, by another pod of it too.",
+            "Take hostNetwork off, or set spec.events.port and spec.events.replayPort to ports that "
+            "are free on every node.",
+        )
     for first in (case.events.port, case.events.replay_port):
         taken = first_taken(case.pod, first)
-        if taken or case.pod.on_the_node:
-            return _taken(case, taken or first, ports_in_use(case.pod).get(taken, _NODE))
+        if taken:
+            return _taken(case, taken, ports_in_use(case.pod)[taken])
     return None
 
 
@@ -130,7 +140,24 @@ def _taken(case: Case, port: int, user: str) -> Refusal:
 
 def data_parallel_ports(case: Case) -> Refusal | None:
     """Rank r publishes on port + r; where that meets the replay port the engine does not start."""
-    size = case.pod.ranks
+    engine, size = ENGINES[case.engine.type], case.pod.ranks
+    spread = engine.spread_ranks(case.engine.words)
+    if spread:
+        return Refusal(
+            ModelReason.DATA_PARALLEL_PORTS,
+            f"Container {case.container.name} runs some data-parallel ranks of an engine that spans "
+            f"several pods (--{spread}); which ports they publish on depends on the pod.",
+            "Run all ranks of an engine in one pod, or leave this model out of the KVEventSync.",
+        )
+    hidden = engine.hidden_ranks(case.engine.words)
+    if hidden and abs(case.events.replay_port - case.events.port) < _MANY_RANKS:
+        return Refusal(
+            ModelReason.DATA_PARALLEL_PORTS,
+            f"How many data-parallel ranks container {case.container.name} runs is not shown by the "
+            f"manifest ({hidden[:100]}); with more than one, rank 1 would publish on the replay port "
+            "and the engine would not start.",
+            f"Write the number, or set spec.events.replayPort to {case.events.port + _MANY_RANKS}.",
+        )
     if size < 2 or abs(case.events.replay_port - case.events.port) >= size:
         return None
     return Refusal(
@@ -156,15 +183,28 @@ def fixed_ports_of_flags(case: Case) -> Refusal | None:
 
 
 def selector_conflict(case: Case) -> Refusal | None:
-    """A template label that the Deployment selects by cannot be changed: its pods would be orphaned."""
-    value = case.base.selector_labels.get(EVENTS_LABEL)
-    if value is None or value == "true":
+    """A template that its selector does not match any more would orphan all of its pods."""
+    selector, labels = case.base.selector, case.base.template_labels
+    added = our_labels(case.base, case.engine, case.events)
+    if selector is None or not selector.matches(labels) or selector.matches({**labels, **added}):
         return None
+    listed = ", ".join(f"{key}={value}" for key, value in added.items())
     return Refusal(
         ModelReason.SELECTOR_CONFLICT,
-        f"{case.base.title} selects its pods by {EVENTS_LABEL}={value}; changing that "
-        "label would orphan all of them.",
-        f"Recreate the Deployment without {EVENTS_LABEL} in its selector.",
+        f"The selector of {case.base.title} would not match its pods any more with the labels "
+        f"{listed}: all of them would be orphaned.",
+        "Recreate it with a selector that does not speak of these labels.",
+    )
+
+
+def rollout_paused(case: Case) -> Refusal | None:
+    """A change would reach no pod until somebody resumes the rollout, and count as failed before."""
+    if not case.base.body["spec"].get("paused"):
+        return None
+    return Refusal(
+        ModelReason.ROLLOUT_PAUSED,
+        f"The rollout of {case.base.title} is paused (spec.paused): no change would reach its pods.",
+        "Resume it (kubectl rollout resume); it is configured then.",
     )
 
 
@@ -184,6 +224,7 @@ def controlled(case: Case) -> Refusal | None:
 
 RULES: tuple[Rule, ...] = (
     controlled,
+    rollout_paused,
     selector_conflict,
     prefix_caching_disabled,
     engine_v0,

@@ -20,7 +20,8 @@ from kvsync.model.image import parse_image
 from kvsync.model.record import Place
 from kvsync.model.workload import Container
 
-_RUNS_TEXT = re.compile(r"^-[a-zA-Z]*c$")
+_RUNS_TEXT = re.compile(r"^-[a-zA-Z]*c[a-zA-Z]*$")
+_NAMES_ENGINE = re.compile(r"VLLM|SGLANG|ENGINE")
 _REFERENCE = re.compile(r"\$\$|\$\(([^()]+)\)")
 _LONGEST = 128 * 1024
 """Characters of one argument or variable (Linux, MAX_ARG_STRLEN)."""
@@ -67,6 +68,11 @@ class Start:
     slot: Slot | None = None
     obstacle: str = ""
 
+    @property
+    def is_guess(self) -> bool:
+        """Whether only the image speaks for an engine: what its shell runs shows none."""
+        return self.launch is Launch.SHELL and not self.words
+
 
 def start_of(container: Container, engine: Engine) -> Start:
     """How a container starts an engine of this kind, if it does."""
@@ -111,7 +117,7 @@ def _expanded(container: Container) -> tuple[str, ...]:
 
 
 def _is_image_of(container: Container, engine: Engine) -> bool:
-    return engine.image_word in parse_image(container.image).basename
+    return engine.is_image(parse_image(container.image))
 
 
 def runs_shell(words: tuple[str, ...]) -> bool:
@@ -150,6 +156,8 @@ def _by_script(container: Container) -> Start:
     if not script.obstacle:
         return Start(Launch.SCRIPT, words, text=text, command=script.commands[0])
     usable = [slot for slot in script.slots if _takes(container, text, slot)]
+    if not script.commands:  # other programs take arguments by variables too
+        usable = [slot for slot in usable if _NAMES_ENGINE.search(slot.name)]
     if len(usable) == 1 and (words or not script.commands):
         value = container.env(usable[0].name) or ""
         known = words or tuple(value.split())
@@ -158,7 +166,7 @@ def _by_script(container: Container) -> Start:
 
 
 def _obstacle(script: Script) -> str:
-    names = ", ".join(slot.name for slot in script.slots)
+    names = ", ".join(slot.name for slot in script.slots if script.commands)
     unusable = f", and {names} cannot be written: its value comes from elsewhere" if names else ""
     return script.obstacle + unusable
 
@@ -187,7 +195,7 @@ def _takes(container: Container, text: ScriptText, slot: Slot) -> bool:
     if text.shell == "zsh" and slot.quoting is Quoting.RAW:
         return False
     items = [item for item in container.body.get("env") or () if item.get("name") == slot.name]
-    return "value" in items[-1] if items else not container.body.get("envFrom")
+    return "valueFrom" not in items[-1] if items else not container.body.get("envFrom")
 
 
 def _script_of(container: Container) -> ScriptText | None:

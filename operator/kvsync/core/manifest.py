@@ -26,6 +26,8 @@ STORM_SERVICE = (storm.API_VERSION, storm.KIND)
 UNSUPPORTED = frozenset({"RayClusterFleet", "PodSet", "RoleSet", "ModelClaim"})
 """Kinds of AIBrix that run engines and are not changed (``*.aibrix.ai``)."""
 
+_ROLES = ("spec", "template", "spec", "roles")
+_CONTAINERS = ("template", "spec", "containers")
 _NOBODY = Owner("-", "render", "-")
 
 
@@ -141,15 +143,26 @@ def _unsupported(body: JSON) -> Rendered:
 def _workload(body: JSON) -> Deployment:
     """The workload in a manifest whose shape was checked."""
     if body["kind"] == storm.KIND:
-        for index, role in enumerate(_list(body, "spec", "template", "spec", "roles")):
-            _list(
-                body, "spec", "template", "spec", "roles", index, "template", "spec", "containers"
-            )
+        for index, role in enumerate(_list(body, *_ROLES)):
+            _check_containers(body, *_ROLES, index, *_CONTAINERS)
             if not isinstance(role.get("replicas") or 0, int):
-                raise _shape_error(body, ("spec", "template", "spec", "roles", index, "replicas"))
+                raise _shape_error(body, (*_ROLES, index, "replicas"), "a number")
         return storm.StormService(body)
-    _list(body, "spec", "template", "spec", "containers")
+    _check_containers(body, "spec", *_CONTAINERS)
     return Deployment(body)
+
+
+def _check_containers(body: JSON, *path: str | int) -> None:
+    """Check the containers at a path, and that their words are texts: YAML reads 8000 as a number.
+
+    Raises:
+        ValueError: something is not as it must be.
+    """
+    for index, container in enumerate(_list(body, *path)):
+        for field in ("command", "args"):
+            words = container.get(field) or []
+            if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+                raise _shape_error(body, (*path, index, field), "a list of texts in quotes")
 
 
 def _list(body: JSON, *path: str | int) -> Sequence[Any]:
@@ -165,12 +178,10 @@ def _list(body: JSON, *path: str | int) -> Sequence[Any]:
         else:
             found = found.get(step) if isinstance(found, Mapping) else None
     if not isinstance(found, list) or not all(isinstance(each, Mapping) for each in found):
-        raise _shape_error(body, path)
+        raise _shape_error(body, path, "a list of objects")
     return found
 
 
-def _shape_error(body: JSON, path: Sequence[str | int]) -> ValueError:
+def _shape_error(body: JSON, path: Sequence[str | int], wanted: str) -> ValueError:
     where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    return ValueError(
-        f"{body['kind']} {body['metadata']['name']}: {where[1:]} is not as it must be"
-    )
+    return ValueError(f"{body['kind']} {body['metadata']['name']}: {where[1:]} is not {wanted}")

@@ -18,6 +18,7 @@ from kvsync.core.event_config.model import Contradiction, Found, Merged
 from kvsync.core.event_config.read import find_event_config, settings_of
 from kvsync.core.launch import Launch, ScriptText
 from kvsync.core.releases import release_of
+from kvsync.core.revert import last_item
 from kvsync.core.script.model import Quoting, ScriptCommand, Word
 from kvsync.core.script.write import fill_slot, insert_word, quote_word
 from kvsync.model.finding import Note, Refusal
@@ -123,12 +124,14 @@ def _variable_extended(detected: Detected, arguments: tuple[str, ...]) -> Placem
     assert slot is not None  # what makes it a launch by variable
     before = detected.container.env(slot.name)
     value: str | None = before or ""
+    found = last_item(detected.container.body.get("env") or (), slot.name)
+    bare = found is not None and "value" not in found[1]
     for word in arguments:
         value = fill_slot(slot, value, word) if value is not None else None
     if value is None:
         return _shell_wrapped(detected, arguments)
     added = value[len(before or "") :]
-    change = TextChange(Place.ENV, added, variable=slot.name, absent=before is None)
+    change = TextChange(Place.ENV, added, variable=slot.name, absent=before is None, bare=bare)
     return Placement(text=TextEdit(change, value))
 
 

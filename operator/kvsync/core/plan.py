@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from kvsync.core.patch import Operation, difference, guarded
 from kvsync.core.planned import Ask, ModelPlan
-from kvsync.core.recognise import is_record_lost
-from kvsync.core.revert import record_of
+from kvsync.core.recognise import newest_record
 from kvsync.core.storm import plan_storm, strip_storm
 from kvsync.core.template_plan import lost_record_notes, plan_template, strip_template
 from kvsync.model.finding import Note, Refusal
 from kvsync.model.reasons import ModelReason
-from kvsync.model.record import Record
 from kvsync.model.storm import StormService
 from kvsync.model.workload import Deployment
 
@@ -46,12 +44,6 @@ def plan_undo(workload: Deployment) -> tuple[Operation, ...]:
     operations = difference(workload.body, without_ours(workload).body)
     record = newest_record(workload)
     return guarded(workload, operations, record.container if record else "") if operations else ()
-
-
-def newest_record(workload: Deployment) -> Record | None:
-    """The record on a workload, of a StormService that of the role changed last; None if it is lost."""
-    records = [record_of(each) for each in workload.templates if not is_record_lost(each)]
-    return max((r for r in records if r is not None), key=lambda r: r.at, default=None)
 
 
 def lost_records(workload: Deployment) -> tuple[Note, ...]:

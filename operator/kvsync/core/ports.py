@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from kvsync.core.arguments import int_of
 from kvsync.core.engines import ENGINES, Engine
 from kvsync.core.event_config.read import find_event_config
 from kvsync.core.launch import literal_variables
@@ -14,6 +16,10 @@ from kvsync.model.spec import EventsSpec
 from kvsync.model.workload import JSON, Container, Deployment
 
 _SIDE_CHANNEL = "VLLM_NIXL_SIDE_CHANNEL_PORT"
+_SET_IN_TEXT = re.compile(rf"{_SIDE_CHANNEL}=[\"']?(\d{{1,5}})\b")
+_NIXL = "NixlConnector"
+_NIXL_DEFAULT = 5600
+_TENSOR = ("tensor-parallel-size", "tp")
 _STRIDE = 100
 _EVENT_DEFAULTS = {"endpoint": "tcp://*:5557", "replay_endpoint": ""}
 
@@ -78,11 +84,25 @@ def _ports_in_use(pod: EnginePod) -> Iterator[tuple[int, str]]:
                 yield int(declared.get("containerPort") or 0), name
         for port in _published_by(Container(0, body), ENGINES[pod.engine.type]):
             yield port, f"the KV events of {name}"
-    side_channel = literal_variables(pod.container).get(_SIDE_CHANNEL, "")
-    if side_channel.isdecimal():
-        for rank in range(pod.ranks):
-            yield int(side_channel) + rank, f"the engine's NIXL side channel ({_SIDE_CHANNEL})"
+    for first in _side_channels(pod):
+        for number in range(pod.ranks * (int_of(pod.engine.words, *_TENSOR) or 1)):
+            yield first + number, f"the engine's NIXL side channel ({_SIDE_CHANNEL})"
     yield pod.engine.http_port, "the engine's own HTTP server (--port)"
+
+
+def _side_channels(pod: EnginePod) -> Iterator[int]:
+    """The first port of the engine's NIXL side channel, from where it is set, else its default.
+
+    Each data-parallel rank and tensor-parallel worker takes one further (vLLM ``nixl_connector.py``).
+    """
+    given = literal_variables(pod.container).get(_SIDE_CHANNEL, "")
+    found = [given] if given.isdecimal() else []
+    found += [number for word in pod.container.words for number in _SET_IN_TEXT.findall(word)]
+    yield from map(int, found)
+    if found or not any(_NIXL in word for word in pod.engine.words):
+        return
+    release = release_of(pod.engine)
+    yield _NIXL_DEFAULT if release is None or release.nixl_default is None else release.nixl_default
 
 
 def _neighbours(pod: EnginePod) -> Iterator[JSON]:

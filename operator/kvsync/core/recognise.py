@@ -20,6 +20,7 @@ from kvsync.model.record import (
     OWNER_ANNOTATION,
     REJECTED_ANNOTATION,
     Place,
+    Record,
 )
 from kvsync.model.workload import Deployment
 
@@ -49,6 +50,12 @@ def is_record_lost(deployment: Deployment) -> bool:
     marks = deployment.annotations
     marked = OWNER_ANNOTATION in marks and REJECTED_ANNOTATION not in marks
     return marked and record_of(deployment) is None
+
+
+def newest_record(workload: Deployment) -> Record | None:
+    """The record on a workload, of a StormService that of the role changed last; None if it is lost."""
+    records = [record_of(each) for each in workload.templates if not is_record_lost(each)]
+    return max((r for r in records if r is not None), key=lambda r: r.at, default=None)
 
 
 def strip_recognised(deployment: Deployment) -> Deployment:

@@ -48,6 +48,8 @@ class EngineRelease:
     """Whether ``VLLM_USE_V1=0`` still selects the old engine, which sends no events."""
     hybrid_off: bool = False
     """Whether KV events switch the hybrid KV cache manager off."""
+    nixl_default: int | None = None
+    """Where its NIXL side channel listens unless told otherwise; None: where the newest does."""
     batch_rank: bool = False
     """Whether a batch ends with the data-parallel rank."""
     layout: EventLayout = EventLayout.ARRAY
@@ -63,11 +65,11 @@ def _since(before: EngineRelease, number: tuple[int, int, int], **changes: Any) 
 
 _NONE = EngineRelease(Version(0, 0), data_parallel=False, attention_ranks=False)
 
-_V0_9_0 = _since(_NONE, (0, 9, 0), events=True, v0_fallback=True)
+_V0_9_0 = _since(_NONE, (0, 9, 0), events=True, v0_fallback=True, nixl_default=5557)
 _V0_9_1 = _since(*(_V0_9_0, (0, 9, 1)), data_parallel=True, attention_ranks=True, batch_rank=True)
 _V0_9_2 = _since(_V0_9_1, (0, 9, 2), hybrid_off=True)
 _V0_11_0 = _since(_V0_9_2, (0, 11, 0), v0_fallback=False)
-_V0_11_1 = _since(_V0_11_0, (0, 11, 1), publisher_required=False)
+_V0_11_1 = _since(_V0_11_0, (0, 11, 1), publisher_required=False, nixl_default=None)
 _V0_20_0 = _since(_V0_11_1, (0, 20, 0), hybrid_off=False)
 _V0_24_0 = _since(_V0_20_0, (0, 24, 0), layout=EventLayout.MAP)
 _V0_26_0 = _since(_V0_24_0, (0, 26, 0), replay_topic=True)

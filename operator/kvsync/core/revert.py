@@ -167,17 +167,19 @@ def _undo_text(body: dict[str, Any], change: TextChange, *, env_absent: bool) ->
 
 
 def _undo_variable(body: dict[str, Any], change: TextChange, *, env_absent: bool) -> None:
-    env = [*(body.get("env") or ())]
-    found = last_item(env, change.variable)
-    if found is None or "value" not in found[1]:
-        return
-    index, item = found
-    value = undo_text(str(item["value"]), change)
-    if change.absent and not value.strip():
-        del env[index]
-    else:
-        env[index] = {**item, "value": value}
-    _put(body, "env", env, absent=env_absent)
+    env: list[Mapping[str, Any]] = []
+    for item in body.get("env") or ():
+        value = str(item.get("value") or "")
+        # An owner may have defined the variable once more behind ours: then ours is dead, not gone.
+        left = undo_text(value, change) if item.get("name") == change.variable else value
+        if left == value:
+            env.append(item)
+        elif left.strip() or not change.absent:
+            bare = change.bare and not left
+            kept = {k: v for k, v in item.items() if k != "value"}
+            env.append(kept if bare else {**kept, "value": left})
+    if env or body.get("env") is not None:
+        _put(body, "env", env, absent=env_absent)
 
 
 def last_item(env: Sequence[Mapping[str, Any]], name: str) -> tuple[int, Mapping[str, Any]] | None:

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from kvsync.core.patch import apply, difference, guarded
 from kvsync.core.planned import Ask, ModelPlan, Outcome
+from kvsync.core.recognise import newest_record
 from kvsync.core.template_plan import plan_template, strip_template
 from kvsync.model.finding import Note, Refusal
 from kvsync.model.reasons import ModelReason
@@ -34,7 +35,12 @@ def plan_storm(storm: StormService, ask: Ask) -> ModelPlan:
     refusal = _unsupported(storm)
     if refusal is not None:
         return ModelPlan(Outcome.REFUSED, refusal=refusal)
-    planned = [(role, plan_template(role, ask)) for role in storm.roles]
+    record = newest_record(storm)
+    if record is not None and record.at >= ask.proven_at:
+        ask = replace(
+            ask, proven_at=0
+        )  # a role that was changed before the last one is no less proven
+    planned = [(role, plan_template(role, _ask_for(role, ask))) for role in storm.roles]
     engines = [(role, made) for role, made in planned if not _is_without_engine(made)]
     refused = next((_named(role, made.refusal) for role, made in engines if made.refusal), None)
     if refused is not None:
@@ -42,6 +48,14 @@ def plan_storm(storm: StormService, ask: Ask) -> ModelPlan:
     if not engines:
         return ModelPlan(Outcome.REFUSED, refusal=_no_engine(storm, planned))
     return _combined(storm, engines)
+
+
+def _ask_for(role: Role, ask: Ask) -> Ask:
+    """The named container is that of the roles that have it; in others the engine is looked for."""
+    if role.container(ask.spec.engine.container) is not None:
+        return ask
+    engine = replace(ask.spec.engine, container="")
+    return replace(ask, spec=replace(ask.spec, engine=engine))
 
 
 def strip_storm(storm: StormService) -> StormService:
@@ -59,6 +73,12 @@ def _unsupported(storm: StormService) -> Refusal | None:
             ModelReason.UNSUPPORTED,
             f"{storm.title} has roles that cannot be told apart: {(twice or odd)[0]!r}.",
             "Give each role a name of its own, of at most 56 letters, digits and '-'.",
+        )
+    if storm.body["spec"].get("paused"):
+        return Refusal(
+            ModelReason.ROLLOUT_PAUSED,
+            f"{storm.title} is paused (spec.paused): no change would reach its pods.",
+            "Set spec.paused to false; it is configured then.",
         )
     if grouped:
         return Refusal(

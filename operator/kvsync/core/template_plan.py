@@ -38,6 +38,9 @@ from kvsync.model.spec import Dialect
 from kvsync.model.storm import role_of
 from kvsync.model.workload import Container, Deployment
 
+_LARGEST_ANNOTATIONS = 256 * 1024
+"""Bytes of all annotations of an object (Kubernetes, ``TotalAnnotationSizeLimitB``)."""
+
 
 def plan_template(deployment: Deployment, ask: Ask) -> ModelPlan:
     """What to do with a workload of one pod template: a Deployment, or a role of a StormService.
@@ -74,8 +77,20 @@ def plan_template(deployment: Deployment, ask: Ask) -> ModelPlan:
     )
     if not is_record_lost(deployment) and carries(deployment, desired):
         return _owned(planned, deployment, ask)
-    target = configure(base, desired, placement, ask.owner, ask.at)
+    target = configure(base, desired, placement, ask.owner, max(ask.at, ask.proven_at))
+    size = sum(len(f"{key}{value}".encode()) for key, value in target.annotations.items())
+    if size > _LARGEST_ANNOTATIONS:
+        return ModelPlan(Outcome.REFUSED, refusal=_too_large(deployment, size))
     return _changed(planned, deployment, base, target)
+
+
+def _too_large(deployment: Deployment, size: int) -> Refusal:
+    return Refusal(
+        ModelReason.RECORD_TOO_LARGE,
+        f"The annotations of {deployment.title} would come to {size} bytes with the record of its "
+        f"arguments, and the API server takes {_LARGEST_ANNOTATIONS} at most.",
+        "Move long values, such as a chat template, from its arguments into a file.",
+    )
 
 
 def strip_template(deployment: Deployment) -> Deployment:
@@ -186,7 +201,7 @@ def _owned(planned: ModelPlan, deployment: Deployment, ask: Ask) -> ModelPlan:
     annotations = {
         **deployment.annotations,
         OWNER_ANNOTATION: str(ask.owner),
-        RECORD_ANNOTATION: dump_record(replace(record, at=ask.at)),
+        RECORD_ANNOTATION: dump_record(replace(record, at=max(ask.at, ask.proven_at))),
     }
     target = deployment.with_annotations(annotations).body
     return replace(

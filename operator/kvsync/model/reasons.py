@@ -23,6 +23,8 @@ class ModelReason(enum.StrEnum):
     EVENTS_ALREADY_CONFIGURED = "EventsAlreadyConfigured"
     EVENTS_CONFIG_INVALID = "EventsConfigInvalid"
     ENDPOINT_CONNECTS = "EndpointConnects"
+    ROLLOUT_PAUSED = "RolloutPaused"
+    RECORD_TOO_LARGE = "RecordTooLarge"
     SELECTOR_CONFLICT = "SelectorConflict"
     OWNED_BY_ANOTHER = "OwnedByAnother"
     CONTROLLED_BY_ANOTHER = "ControlledByAnother"

@@ -63,7 +63,7 @@ class TextChange:
     """A piece of a text: ``added`` stands where ``replaced`` stood.
 
     The text is a shell script among the words of ``place``, or the value of an environment
-    ``variable``; ``absent``: there was no such variable.
+    ``variable``; ``absent``: there was no such variable, ``bare``: it had no field ``value``.
     """
 
     place: Place
@@ -71,6 +71,7 @@ class TextChange:
     replaced: str = ""
     variable: str = ""
     absent: bool = False
+    bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,7 @@ def _changes(payload: Mapping[str, Mapping[str, Any]]) -> dict[str, ValueChange]
 
 
 def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
 
 
 def _checksum(payload: Mapping[str, Any]) -> str:

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from kvsync.model.fields import Fields, SpecError
+from kvsync.model.selector import LabelSelector
+
 JSON = Mapping[str, Any]
 
 
@@ -113,9 +116,12 @@ class Deployment:
         return (self.template.get("metadata") or {}).get("labels") or {}
 
     @property
-    def selector_labels(self) -> Mapping[str, str]:
-        """The labels it finds its pods by: changing one of these in the template orphans every pod."""
-        return (self.body["spec"].get("selector") or {}).get("matchLabels") or {}
+    def selector(self) -> LabelSelector | None:
+        """How it finds its pods; None where it says nothing that can be read."""
+        try:
+            return LabelSelector.from_fields(Fields(self.body["spec"].get("selector"), "selector"))
+        except SpecError:
+            return None
 
     @property
     def containers(self) -> tuple[Container, ...]:
