@@ -119,6 +119,14 @@ def test_the_topic_of_an_owners_own_configuration_is_what_is_listened_for() -> N
     assert part.events.topic == "t"
 
 
+def test_a_paused_rollout_holds_a_change_back_and_nothing_that_is_done() -> None:
+    paused, done = deployment(), configured(deployment())
+    for body in (paused, done):
+        body["spec"]["paused"] = True
+    assert reason_of(planned(paused)) == "RolloutPaused"
+    assert planned(done).outcome is Outcome.UNCHANGED
+
+
 def test_our_label_taken_off_is_put_back_and_reverts_to_its_absence() -> None:
     body = configured(deployment())
     del template_labels(body)[EVENTS_LABEL]

@@ -197,17 +197,6 @@ def selector_conflict(case: Case) -> Refusal | None:
     )
 
 
-def rollout_paused(case: Case) -> Refusal | None:
-    """A change would reach no pod until somebody resumes the rollout, and count as failed before."""
-    if not case.base.body["spec"].get("paused"):
-        return None
-    return Refusal(
-        ModelReason.ROLLOUT_PAUSED,
-        f"The rollout of {case.base.title} is paused (spec.paused): no change would reach its pods.",
-        "Resume it (kubectl rollout resume); it is configured then.",
-    )
-
-
 def controlled(case: Case) -> Refusal | None:
     """What another controller makes, it makes again: a patch would be written back, and forth."""
     owner = case.base.controller
@@ -224,7 +213,6 @@ def controlled(case: Case) -> Refusal | None:
 
 RULES: tuple[Rule, ...] = (
     controlled,
-    rollout_paused,
     selector_conflict,
     prefix_caching_disabled,
     engine_v0,

@@ -15,7 +15,7 @@ from dataclasses import replace
 from kvsync.core.patch import apply, difference, guarded
 from kvsync.core.planned import Ask, ModelPlan, Outcome
 from kvsync.core.recognise import newest_record
-from kvsync.core.template_plan import plan_template, strip_template
+from kvsync.core.template_plan import plan_template, rollout_paused, strip_template
 from kvsync.model.finding import Note, Refusal
 from kvsync.model.reasons import ModelReason
 from kvsync.model.storm import Role, StormService
@@ -74,12 +74,6 @@ def _unsupported(storm: StormService) -> Refusal | None:
             f"{storm.title} has roles that cannot be told apart: {(twice or odd)[0]!r}.",
             "Give each role a name of its own, of at most 56 letters, digits and '-'.",
         )
-    if storm.body["spec"].get("paused"):
-        return Refusal(
-            ModelReason.ROLLOUT_PAUSED,
-            f"{storm.title} is paused (spec.paused): no change would reach its pods.",
-            "Set spec.paused to false; it is configured then.",
-        )
     if grouped:
         return Refusal(
             ModelReason.UNSUPPORTED,
@@ -119,6 +113,8 @@ def _combined(storm: StormService, engines: Sequence[Planned]) -> ModelPlan:
     )
     if not changing:
         return together
+    if storm.body["spec"].get("paused"):
+        return ModelPlan(Outcome.REFUSED, refusal=rollout_paused(storm))
     # The other roles too: one that ran an engine before keeps its record until the undo.
     roles = {role.index: role for role in storm.roles}
     target = storm.with_roles(roles | {role.index: _target(role, made) for role, made in engines})

@@ -78,10 +78,27 @@ def plan_template(deployment: Deployment, ask: Ask) -> ModelPlan:
     if not is_record_lost(deployment) and carries(deployment, desired):
         return _owned(planned, deployment, ask)
     target = configure(base, desired, placement, ask.owner, max(ask.at, ask.proven_at))
-    size = sum(len(f"{key}{value}".encode()) for key, value in target.annotations.items())
-    if size > _LARGEST_ANNOTATIONS:
-        return ModelPlan(Outcome.REFUSED, refusal=_too_large(deployment, size))
+    refusal = _unwritable(deployment, target)
+    if refusal is not None:
+        return ModelPlan(Outcome.REFUSED, refusal=refusal)
     return _changed(planned, deployment, base, target)
+
+
+def _unwritable(deployment: Deployment, target: Deployment) -> Refusal | None:
+    """Why a change is not written although it is right: it would reach no pod, or be refused."""
+    if deployment.body["spec"].get("paused"):
+        return rollout_paused(deployment)
+    size = sum(len(f"{key}{value}".encode()) for key, value in target.annotations.items())
+    return _too_large(deployment, size) if size > _LARGEST_ANNOTATIONS else None
+
+
+def rollout_paused(deployment: Deployment) -> Refusal:
+    """The refusal of a change that reaches no pod, and would count as failed after its deadline."""
+    return Refusal(
+        ModelReason.ROLLOUT_PAUSED,
+        f"The rollout of {deployment.title} is paused (spec.paused): no change would reach its pods.",
+        "Set spec.paused to false (kubectl rollout resume); it is configured then.",
+    )
 
 
 def _too_large(deployment: Deployment, size: int) -> Refusal:
