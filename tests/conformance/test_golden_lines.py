@@ -21,14 +21,17 @@ VERSIONS = tuple(source.version for source in SOURCES)
 
 @cache
 def lines() -> dict[str, Line]:
-    """By case; those that the operator refuses have none, and SGLang's are no business of vLLM."""
+    """By case; those that the operator refuses have none, and SGLang's are no business of vLLM.
+
+    Where a word depends on what only a cluster knows, there is nothing to read yet.
+    """
     found = {}
     for name in CASES:
         body, sync = load(CORPUS / name / "deployment.yaml"), load(CORPUS / name / "sync.yaml")
         if "sglang" in str(body).lower():
             continue
         line = line_after(body, spec_of(**sync.get("spec", {})), sync.get("runningVersion"))
-        if line is not None:
+        if line is not None and not any("$(" in word for word in line.start.words):
             found[name] = line
     return found
 
@@ -61,7 +64,7 @@ def is_right(release: Release, line: Line) -> bool:
 def test_the_release_takes_every_line_of_the_corpus_as_it_is_meant(release: Release) -> None:
     meant = {name: line for name, line in lines().items() if is_for(release, name, line)}
     wrong = {name: line for name, line in meant.items() if not is_right(release, line)}
-    assert not wrong
+    assert sorted(wrong) == []
     assert len(meant) >= 60
 
 

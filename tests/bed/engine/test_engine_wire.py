@@ -1,17 +1,17 @@
 """The publisher's bytes against those that vLLM's own publisher produced."""
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bed.engine.golden_frames import in_hex, published_and_replayed
 from testbed import engine
 from testbed.engine.events_config import EventsConfig
 from testbed.engine.launch import free_ports
 from testbed.engine.layouts import LAYOUTS, Layout, layout_for
-from testbed.engine.listen import ASK_FOR_NOTHING, Listener, ask_replay
+from testbed.engine.listen import ASK_FOR_NOTHING, ask_replay
 from testbed.engine.publisher import Publisher, binds, offset_port
 from testbed.engine.versions import parse_version
 from testbed.engine.wire import (
@@ -44,37 +44,9 @@ def layout_of(golden: dict[str, Any]) -> Layout:
     return layout_for(version)
 
 
-def in_hex(messages: list[list[bytes]]) -> list[list[str]]:
-    return [[frame.hex() for frame in message] for message in messages]
-
-
-def publish_golden(golden: dict[str, Any]) -> tuple[list[list[bytes]], list[list[bytes]]]:
-    """What a subscriber and a replay peer receive; raises TimeoutError if one joined too late."""
-    port, replay_port = free_ports(2)
-    layout = layout_of(golden)
-    config = EventsConfig(
-        endpoint=f"tcp://*:{port}", replay_endpoint=f"tcp://*:{replay_port}", topic="t"
-    )
-    publisher = Publisher(config, layout)
-    try:
-        with Listener(f"tcp://127.0.0.1:{port}") as listener:
-            listener.wait_connected()
-            for ts, events in BATCHES:
-                publisher.publish(encode_batch(layout, ts, events, 0))
-            received = [listener.receive(500) for _ in BATCHES]
-        return received, ask_replay(f"tcp://127.0.0.1:{replay_port}", (1).to_bytes(8, "big"))
-    finally:
-        publisher.close()
-
-
 @BY_VERSION
 def test_published_and_replayed_frames_are_the_releases_own(golden: dict[str, Any]) -> None:
-    for _ in range(20):  # a subscription may reach the publisher after its first message
-        with suppress(TimeoutError):
-            published, replayed = publish_golden(golden)
-            break
-    else:
-        pytest.fail("no subscription arrived in time, twenty times over")
+    published, replayed = published_and_replayed(layout_of(golden), BATCHES)
     assert in_hex(published) == golden["pub_frames_hex"]
     assert in_hex(replayed) == golden["replay_from_1_frames_hex"]
 

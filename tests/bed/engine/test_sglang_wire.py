@@ -2,24 +2,19 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bed.engine.golden_frames import in_hex, published_and_replayed
 from kvsync.core.wire import Keep, decode_batch, parse_replay
 from kvsync.model.events import AllBlocksCleared as ReadCleared
 from kvsync.model.events import BlockRemoved as ReadRemoved
 from kvsync.model.events import BlockStored as ReadStored
 from testbed import engine
 from testbed.engine.cache import CacheFullError
-from testbed.engine.events_config import EventsConfig
-from testbed.engine.launch import free_ports
-from testbed.engine.layouts import Layout
-from testbed.engine.listen import Listener, ask_replay
-from testbed.engine.publisher import Publisher
 from testbed.engine.sglang.cache import RadixCache
 from testbed.engine.sglang.releases import BEHAVIOURS, Behaviour, behaviour_of, parse_release
 from testbed.engine.wire import AllBlocksCleared, BlockRemoved, BlockStored, Event, encode_batch
@@ -42,41 +37,13 @@ def behaviour(version: str) -> Behaviour:
     return behaviour_of(release)
 
 
-def in_hex(messages: list[list[bytes]]) -> list[list[str]]:
-    return [[frame.hex() for frame in message] for message in messages]
-
-
 def out_of_hex(messages: list[list[str]]) -> list[list[bytes]]:
     return [[bytes.fromhex(frame) for frame in message] for message in messages]
 
 
-def publish_golden(layout: Layout) -> tuple[list[list[bytes]], list[list[bytes]]]:
-    """What a subscriber and a replay peer receive; raises TimeoutError if one joined too late."""
-    port, replay_port = free_ports(2)
-    config = EventsConfig(
-        endpoint=f"tcp://*:{port}", replay_endpoint=f"tcp://*:{replay_port}", topic="t"
-    )
-    publisher = Publisher(config, layout)
-    try:
-        with Listener(f"tcp://127.0.0.1:{port}") as listener:
-            listener.wait_connected()
-            for ts, events in BATCHES:
-                publisher.publish(encode_batch(layout, ts, events, 0))
-            received = [listener.receive(500) for _ in BATCHES]
-        return received, ask_replay(f"tcp://127.0.0.1:{replay_port}", (1).to_bytes(8, "big"))
-    finally:
-        publisher.close()
-
-
 @BY_VERSION
 def test_published_and_replayed_frames_are_the_releases_own(golden: dict[str, Any]) -> None:
-    layout = behaviour(golden["version"]).layout
-    for _ in range(20):  # a subscription may reach the publisher after its first message
-        with suppress(TimeoutError):
-            published, replayed = publish_golden(layout)
-            break
-    else:
-        pytest.fail("no subscription arrived in time, twenty times over")
+    published, replayed = published_and_replayed(behaviour(golden["version"]).layout, BATCHES)
     assert in_hex(published) == golden["pub_frames_hex"]
     assert in_hex(replayed) == golden["replay_from_1_frames_hex"]
 
