@@ -52,6 +52,9 @@ def test_existing_deployment_by_enable_and_disable(scene: Scene, operator: Opera
     assert "Synchronized" in done.stdout.splitlines()[-1]
     assert scene.condition("my-model")["status"] == "True"
 
+    again = kvsync(scene, "enable", scene.namespace, "my-model", "--dry-run")
+    assert "is right already; nothing would be changed" in again.stdout, again.stderr
+
     undone = kvsync(scene, "disable", scene.namespace, "my-model", "--timeout", "1m")
     assert undone.returncode == 0, undone.stdout + undone.stderr
     assert scene.sync("my-model") is None

@@ -20,7 +20,7 @@ from kvsync.core.plan import plan
 from kvsync.core.planned import Ask, ModelPlan, Outcome
 from kvsync.model.errors import Conflict, KvsyncError, NotFound
 from kvsync.model.reasons import ModelReason
-from kvsync.model.record import Owner
+from kvsync.model.record import OWNER_ANNOTATION, Owner, parse_owner
 from kvsync.model.spec import Dialect, EngineType, KVEventSyncSpec
 from kvsync.model.storm import StormService
 from kvsync.model.workload import Deployment
@@ -168,13 +168,21 @@ async def _show_plan(kube: Kube, sync: Mapping[str, Any], name: str) -> bool:
         return False
     ask = Ask(
         spec=KVEventSyncSpec.from_manifest(sync["spec"]),
-        owner=Owner(namespace, sync["metadata"]["name"], "dry-run"),
+        owner=_owner(sync, live),
         templates=read_templates(),
         running_versions={},
         retry="",
         at=int(time.time()),
     )
     return show(live, plan(live, ask))
+
+
+def _owner(sync: Mapping[str, Any], live: Deployment) -> Owner:
+    """The object as the operator would know it: what it configured before is its own."""
+    owner = Owner(sync["metadata"]["namespace"], sync["metadata"]["name"], "dry-run")
+    mark = parse_owner(live.annotations.get(OWNER_ANNOTATION, ""))
+    ours = mark is not None and (mark.namespace, mark.name) == (owner.namespace, owner.name)
+    return mark if mark is not None and ours else owner
 
 
 async def _find_workload(kube: Kube, namespace: str, name: str) -> Deployment | None:
