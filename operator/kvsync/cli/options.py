@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from kvsync.model.address import Address, parse_address
 from kvsync.model.duration import parse_duration
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -44,6 +45,23 @@ class Duration(click.ParamType[float]):
             return parse_duration(str(value))
         except ValueError as error:
             self.fail(f"{value!r} is no duration such as 30m: {error}", param, ctx)
+
+
+class SourceAddress(click.ParamType[Address]):
+    """Where a publisher listens: ``tcp://HOST:PORT``."""
+
+    name = "address"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Address:
+        """The address, or a usage error that says the form."""
+        if isinstance(value, Address):
+            return value
+        try:
+            return parse_address(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def run_async(work: Coroutine[Any, Any, Result]) -> Result:

@@ -1,0 +1,53 @@
+"""Where one publisher listens, as a person writes it: ``tcp://HOST:PORT``."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+_FORM = re.compile(
+    r"tcp://(?:\[(?P<ip6>[^\[\]]*)\]|(?P<host>[^\[\]:/?#@\s]+)):(?P<port>[0-9]{1,5})"
+)
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Host (an IP address or a name, without brackets) and TCP port of a publisher."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"tcp://{host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """The address in ``tcp://HOST:PORT``; an IPv6 address stands in brackets.
+
+    Raises ValueError with what is wrong and how to write it.
+    """
+    found = _FORM.fullmatch(text)
+    if found is None:
+        raise ValueError(
+            f"{text!r} is not of the form tcp://HOST:PORT (an IPv6 address in brackets)"
+        )
+    host, port = found["host"] or found["ip6"], int(found["port"])
+    if host == "*":
+        raise ValueError("'*' is what an engine listens on; name a host or the pod's IP")
+    if found["host"] is None:
+        _check_ip6(host)
+    elif not _NAME.fullmatch(host):
+        raise ValueError(f"{host!r} is neither a host name nor an IP address")
+    if not 0 < port < 65536:
+        raise ValueError(f"port {port} is not between 1 and 65535")
+    return Address(host, port)
+
+
+def _check_ip6(host: str) -> None:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        raise ValueError(f"{host!r} in brackets is no IPv6 address") from None

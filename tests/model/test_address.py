@@ -1,0 +1,44 @@
+"""Addresses of publishers, as people write and mistake them."""
+
+import pytest
+
+from kvsync.model.address import Address, parse_address
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("tcp://10.0.0.7:5557", "10.0.0.7", 5557),
+        ("tcp://my-model.default.svc:1", "my-model.default.svc", 1),
+        ("tcp://localhost:65535", "localhost", 65535),
+        ("tcp://[fd00::7]:5557", "fd00::7", 5557),
+        ("tcp://[fe80::1%eth0]:5557", "fe80::1%eth0", 5557),
+    ],
+)
+def test_an_address_is_read_and_written(text: str, host: str, port: int) -> None:
+    assert parse_address(text) == Address(host, port)
+    assert str(parse_address(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "tcp://HOST:PORT"),
+        ("10.0.0.7:5557", "tcp://HOST:PORT"),
+        ("http://10.0.0.7:5557", "tcp://HOST:PORT"),
+        ("tcp://10.0.0.7", "tcp://HOST:PORT"),
+        ("tcp://10.0.0.7:5557/", "tcp://HOST:PORT"),
+        ("tcp://fd00::7:5557", "in brackets"),
+        ("tcp://[10.0.0.7]:5557", "no IPv6 address"),
+        ("tcp://[]:5557", "no IPv6 address"),
+        ("tcp://*:5557", "what an engine listens on"),
+        ("tcp://a b:5557", "tcp://HOST:PORT"),
+        ("tcp://-x:5557", "neither a host name"),
+        ("tcp://h:0", "between 1 and 65535"),
+        ("tcp://h:70000", "between 1 and 65535"),
+        ("tcp://h:٣", "tcp://HOST:PORT"),
+    ],
+)
+def test_a_mistake_is_told_with_the_right_form(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said.replace("*", r"\*")):
+        parse_address(text)
