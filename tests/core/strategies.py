@@ -1,7 +1,7 @@
 """Random Deployments as people write them, and random edits that people make to them meanwhile."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from hypothesis import strategies as st
@@ -304,3 +304,12 @@ SCRIPT_EDITS: dict[str, Edit] = {
     name: INDEPENDENT_EDITS[name]
     for name in ("_scale", "_set_image", "_label", "_annotate", "_restart", "_add_port")
 } | {"script": _argue_in_the_script}
+
+
+def edit(
+    names: Iterable[str], *bodies: Json, kinds: Mapping[str, Edit] = INDEPENDENT_EDITS
+) -> None:
+    """Make the edits of those names, in order, in each of the bodies."""
+    for name in names:
+        for body in bodies:
+            kinds[name](body)

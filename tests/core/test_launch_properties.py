@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from core.objects import Json, ask
 from core.strategies import (
     EDITS,
-    INDEPENDENT_EDITS,
     SCRIPT_EDITS,
     SPECS,
     deployments,
+    edit,
     engine_of,
     engines,
     scripted_engines,
@@ -76,9 +76,7 @@ def test_edits_beside_ours_in_a_script_survive(
 ) -> None:
     _, edited = made_of(body, spec)
     edited, expected = copy.deepcopy(edited), copy.deepcopy(body)
-    for name in names:
-        SCRIPT_EDITS[name](edited)
-        SCRIPT_EDITS[name](expected)
+    edit(names, edited, expected, kinds=SCRIPT_EDITS)
     assert reverted(edited) == expected
 
 
@@ -106,9 +104,7 @@ def test_edits_beside_a_merged_configuration_survive(
 ) -> None:
     outcome, edited = made_of(body, spec)
     edited, expected = copy.deepcopy(edited), copy.deepcopy(body)
-    for name in names:
-        INDEPENDENT_EDITS[name](edited)
-        INDEPENDENT_EDITS[name](expected)
+    edit(names, edited, expected)
     left = without_empty(reverted(edited))
     # A piece of ours that was torn apart from what it replaced comes back beside it.
     for key in ("command", "args"):

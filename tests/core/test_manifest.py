@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from core.objects import OWNER, TEMPLATES, Json, ask, container, deployment, spec_of
-from core.strategies import EDITS, INDEPENDENT_EDITS, SPECS, deployments
+from core.strategies import EDITS, SPECS, deployments, edit
 from kvsync.core.manifest import (
     Rendered,
     is_workload,
@@ -44,9 +44,7 @@ def test_rendered_once_and_back(body: Json, spec: KVEventSyncSpec) -> None:
 @given(body=deployments(), edits=EDITS)
 def test_edits_in_git_survive_the_way_back(body: Json, edits: list[str]) -> None:
     after, wanted = copy.deepcopy(dict(rendered(body).body)), copy.deepcopy(body)
-    for name in edits:
-        INDEPENDENT_EDITS[name](after)
-        INDEPENDENT_EDITS[name](wanted)
+    edit(edits, after, wanted)
     assert restore_manifest(after).body == wanted
 
 

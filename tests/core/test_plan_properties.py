@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from core.objects import Json, ask, event_config
 from core.scenes import configured
-from core.strategies import EDITS, INDEPENDENT_EDITS, SPECS, deployments, engine_of
+from core.strategies import EDITS, SPECS, deployments, edit, engine_of
 from kvsync.core.arguments import kv_event_words
 from kvsync.core.patch import PatchConflictError, apply
 from kvsync.core.plan import plan, plan_undo
@@ -56,9 +56,7 @@ def test_both_ways_back_give_the_original(body: Json, spec: KVEventSyncSpec) -> 
 @given(body=deployments(), spec=SPECS, names=EDITS)
 def test_edits_survive_the_way_back(body: Json, spec: KVEventSyncSpec, names: list[str]) -> None:
     edited, expected = configured(body, spec=spec), copy.deepcopy(body)
-    for name in names:
-        INDEPENDENT_EDITS[name](edited)
-        INDEPENDENT_EDITS[name](expected)
+    edit(names, edited, expected)
     assert without_empty(reverted(edited)) == without_empty(expected)
 
 
@@ -77,8 +75,7 @@ def test_after_edits_the_plan_settles_again(
     body: Json, spec: KVEventSyncSpec, names: list[str]
 ) -> None:
     edited = configured(body, spec=spec)
-    for name in names:
-        INDEPENDENT_EDITS[name](edited)
+    edit(names, edited)
     made = plan(Deployment(edited), ask(spec, at=2_000))
     after = apply(edited, made.patch)
     assert plan(Deployment(after), ask(spec, at=3_000)).outcome is Outcome.UNCHANGED
@@ -136,8 +133,7 @@ def test_a_patch_fits_only_what_it_was_made_for(
 ) -> None:
     made = plan(Deployment(body), ask(spec))
     edited = copy.deepcopy(body)
-    for name in names:
-        INDEPENDENT_EDITS[name](edited)
+    edit(names, edited)
     touched = [operation for operation in made.patch if operation["op"] == "test"]
     try:
         after = apply(edited, made.patch)
@@ -146,8 +142,7 @@ def test_a_patch_fits_only_what_it_was_made_for(
         return
     # It fitted: then nothing that was edited is lost.
     expected = copy.deepcopy(apply(body, made.patch))
-    for name in names:
-        INDEPENDENT_EDITS[name](expected)
+    edit(names, expected)
     assert engine_of(after)["args"] == engine_of(apply(body, made.patch))["args"]
     assert after["spec"].get("replicas") == expected["spec"].get("replicas")
 

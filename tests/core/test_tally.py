@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvsync.core.layout import Layout, layout_of
+from kvsync.core.layout import layout_of
+from kvsync.core.releases import EventLayout
 from kvsync.core.tally import Tally
 from kvsync.model.events import AllBlocksCleared, Batch, BlockRemoved, KVEvent, UnknownEvent
 
@@ -24,7 +25,7 @@ def rows(name: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", ["vllm_golden.jsonl", "sglang_golden.jsonl"])
 def test_the_layout_of_every_release(name: str) -> None:
     for row in rows(name):
-        wanted = Layout.ARRAY if row["array_like"]["BlockStored"] else Layout.MAP
+        wanted = EventLayout.ARRAY if row["array_like"]["BlockStored"] else EventLayout.MAP
         for frames in row["pub_frames_hex"]:
             assert layout_of(bytes.fromhex(frames[2])) is wanted, row["version"]
 
@@ -36,19 +37,19 @@ def test_the_layout_of_every_release(name: str) -> None:
         ([1.0], None),
         ([], None),
         ([1.0, [7]], None),
-        ({"ts": 1, "events": [{"type": "X"}]}, Layout.MAP),
-        ({"events": [["X"]], "ts": 1}, Layout.ARRAY),
+        ({"ts": 1, "events": [{"type": "X"}]}, EventLayout.MAP),
+        ({"events": [["X"]], "ts": 1}, EventLayout.ARRAY),
         ({"ts": 1}, None),
         (7, None),
     ],
 )
-def test_the_layout_of_a_batch(batch: Any, layout: Layout | None) -> None:
+def test_the_layout_of_a_batch(batch: Any, layout: EventLayout | None) -> None:
     assert layout_of(msgpack.packb(batch)) is layout
 
 
 @given(st.binary(max_size=64))
 def test_any_bytes_have_a_layout_or_none(data: bytes) -> None:
-    assert layout_of(data) in (None, *Layout)
+    assert layout_of(data) in (None, *EventLayout)
 
 
 def batch(sequence: int, time: float, *events: KVEvent) -> Batch:

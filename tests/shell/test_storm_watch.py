@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import aiohttp
 import pytest
 
-from adapters.kube.conftest import Clock, until
+from adapters.kube.conftest import Clock, running, until
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.resource import PODS, STORMSERVICES, Resource
 from kvsync.model.errors import ApiError, Forbidden, NotFound, ServerError
@@ -78,14 +78,8 @@ def clock() -> Clock:
 @asynccontextmanager
 async def following(server: Server, clock: Clock, *namespaces: str) -> AsyncIterator[Followed]:
     followed = Followed(server, clock, *namespaces)
-    task = asyncio.create_task(followed.watch.run())
-    try:
+    async with running(followed.watch.run()):
         yield followed
-        assert not task.done(), task.exception()
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def test_what_is_served_is_listed_before_the_picture_is_whole(clock: Clock) -> None:

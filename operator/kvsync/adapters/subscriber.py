@@ -18,6 +18,7 @@ from dataclasses import replace
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
+from kvsync.model.address import Address
 from kvsync.model.events import HARMLESS_REPLAY_REQUEST, Batch, ReplayReply, WireError
 from kvsync.model.source import Failure, Observation, SourceKey, Target
 
@@ -35,7 +36,7 @@ REFUSED_WITHIN = 1.0
 MOST_SOCKETS = 65536
 DESCRIPTORS_A_SOURCE = 6
 
-_OPTIONS = {
+OPTIONS = {
     zmq.LINGER: 0,
     zmq.MAXMSGSIZE: 4 << 20,
     zmq.RCVHWM: 8,
@@ -53,9 +54,16 @@ Decode = Callable[[Sequence[bytes]], Batch]
 ReadReplay = Callable[[Sequence[bytes]], ReplayReply]
 
 
-def endpoint(host: str, port: int) -> str:
-    """A ZeroMQ endpoint; an IPv6 address stands in brackets."""
-    return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
+def sub_socket(
+    context: zmq.Context[zmq.Socket[bytes]], options: Mapping[zmq.SocketOption, int] = OPTIONS
+) -> zmq.Socket[bytes]:
+    """A SUB socket with bounds on what a peer can do; it has neither peer nor subscription yet."""
+    made = context.socket(zmq.SUB)
+    for option, value in options.items():
+        made.setsockopt(option, value)
+    # With a domain set libzmq drops peers that greet with something else than ZMTP.
+    made.setsockopt_string(zmq.ZAP_DOMAIN, "kvsync")
+    return made
 
 
 class Subscriber:
@@ -169,18 +177,14 @@ class _Source:
         return self.seen.failure is not None or not proven or self._sampling
 
     def _open(self, now: float) -> None:
-        self._sub = self._context.socket(zmq.SUB)
-        for option, value in _OPTIONS.items():
-            self._sub.setsockopt(option, value)
-        # With a domain set libzmq drops peers that greet with something else than ZMTP.
-        self._sub.setsockopt_string(zmq.ZAP_DOMAIN, "kvsync")
+        self._sub = sub_socket(self._context)
         self._monitor = self._sub.get_monitor_socket()
         self._dealer: zmq.Socket[bytes] | None = None
         self._attempt_at = now
         self._connected = False
         self._sampling = False
         self._sample_at = now
-        self._sub.connect(endpoint(self.target.host, self.target.port))
+        self._sub.connect(str(Address(self.target.host, self.target.port)))
 
     def close(self) -> None:
         """Close its sockets."""
@@ -342,9 +346,9 @@ class _Source:
         # A new socket each time: no question can pile up behind one that is not answered.
         self._close_dealer()
         self._dealer = self._context.socket(zmq.DEALER)
-        for option, value in _OPTIONS.items():
+        for option, value in OPTIONS.items():
             self._dealer.setsockopt(option, value)
-        self._dealer.connect(endpoint(self.target.host, self.target.replay_port))
+        self._dealer.connect(str(Address(self.target.host, self.target.replay_port)))
         self._dealer.send_multipart(list(HARMLESS_REPLAY_REQUEST), zmq.NOBLOCK)
         self.seen = replace(self.seen, replay_asked_at=now)
 

@@ -16,7 +16,7 @@ from kvsync.adapters.names import resolve
 from kvsync.cli.look import HEALTHY, KEY, Look
 from kvsync.cli.options import Duration, SourceAddress, run_async
 from kvsync.core.judge import Policy
-from kvsync.core.layout import Layout
+from kvsync.core.releases import EventLayout
 from kvsync.core.tally import Tally
 from kvsync.model.address import Address
 from kvsync.model.source import SourceReason, Target, Verdict
@@ -28,8 +28,8 @@ LISTEN = 3.0
 """Seconds of traffic that are looked at: two samples, for a rate."""
 
 _LAYOUTS = {
-    Layout.ARRAY: "arrays (vLLM 0.9.0 to 0.23, SGLang before 0.5.20)",
-    Layout.MAP: "maps (vLLM 0.24.0 and newer, SGLang 0.5.20 and newer)",
+    EventLayout.ARRAY: "arrays (vLLM 0.9.0 to 0.23, SGLang before 0.5.20)",
+    EventLayout.MAP: "maps (vLLM 0.24.0 and newer, SGLang 0.5.20 and newer)",
 }
 
 

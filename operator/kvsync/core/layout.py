@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import enum
-
 from kvsync.core.payload import UNREADABLE, Payload, WireLimits
+from kvsync.core.releases import EventLayout
 from kvsync.model.events import WireError
 
 
-class Layout(enum.StrEnum):
-    """The form of an event on the wire (vllm/distributed/kv_events.py)."""
-
-    ARRAY = "array"
-    MAP = "map"
-
-
-def layout_of(data: bytes) -> Layout | None:
+def layout_of(data: bytes) -> EventLayout | None:
     """The layout of the first event in a payload; None without an event, or in other bytes."""
     payload = Payload(data, WireLimits())
     try:
@@ -38,7 +30,7 @@ def _enter_events(payload: Payload) -> bool:
     return False
 
 
-def _first_event(payload: Payload) -> Layout | None:
+def _first_event(payload: Payload) -> EventLayout | None:
     if payload.at_map():
-        return Layout.MAP
-    return Layout.ARRAY if payload.at_array() else None
+        return EventLayout.MAP
+    return EventLayout.ARRAY if payload.at_array() else None

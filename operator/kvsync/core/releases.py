@@ -19,7 +19,7 @@ from kvsync.model.version import Version
 
 
 class EventLayout(enum.StrEnum):
-    """How one event stands inside a batch on the wire."""
+    """How one event stands inside a batch on the wire (vllm/distributed/kv_events.py)."""
 
     ARRAY = "array"
     MAP = "map"

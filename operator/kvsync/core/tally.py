@@ -6,7 +6,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from kvsync.core.layout import Layout, layout_of
+from kvsync.core.layout import layout_of
+from kvsync.core.releases import EventLayout
 from kvsync.model.events import Batch, KVEvent, UnknownEvent
 
 _UNKNOWN_KINDS = 16
@@ -20,7 +21,7 @@ class Tally:
         self.batches = 0
         self.events: Counter[str] = Counter()
         """Events by type; beyond 16 unknown types the rest counts as ``(others)``."""
-        self.layout: Layout | None = None
+        self.layout: EventLayout | None = None
         """Of the last message that had an event."""
         self.lag: float | None = None
         """Seconds from the last batch's own time to its receipt, by two clocks."""

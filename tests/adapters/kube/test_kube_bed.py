@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapters.kube.broken_line import BrokenLine
-from adapters.kube.conftest import until
+from adapters.kube.conftest import running, until
 from bed.conftest import bed  # noqa: F401 - the fixture itself
 from kvsync.adapters.kube.client import PAGE, Kube
 from kvsync.adapters.kube.events import EventRecorder, ObjectReference
@@ -200,14 +200,9 @@ async def following(
         on_trouble=seen.troubles.append,
         **options,
     )
-    task = asyncio.create_task(seen.watch.run())
-    try:
+    async with running(seen.watch.run()):
         await asyncio.wait_for(seen.watch.synced.wait(), 20)
         yield seen
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def test_a_watch_follows_adds_changes_and_deletes(kube: Kube, namespace: str) -> None:

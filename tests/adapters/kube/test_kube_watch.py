@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from adapters.kube.conftest import Clock, Connect, until
+from adapters.kube.conftest import Clock, Connect, running, until
 from adapters.kube.fault_server import (
     FaultServer,
     bookmark,
@@ -53,7 +53,7 @@ Follow = Callable[..., Any]
 @pytest.fixture
 def follow(connect: Connect, clock: Clock) -> Follow:
     @asynccontextmanager
-    async def running(server: FaultServer, **options: Any) -> AsyncIterator[Followed]:
+    async def to(server: FaultServer, **options: Any) -> AsyncIterator[Followed]:
         followed = Followed()
         options = {"project": lambda item: item["data"], "on_change": followed.take, **options}
         followed.watch = Watch(
@@ -63,16 +63,10 @@ def follow(connect: Connect, clock: Clock) -> Follow:
             timing=clock.timing,
             **options,
         )
-        task = asyncio.create_task(followed.watch.run())
-        try:
+        async with running(followed.watch.run()):
             yield followed
-            assert not task.done(), task.exception()
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
-    return running
+    return to
 
 
 async def test_lists_then_follows(follow: Follow) -> None:
