@@ -9,7 +9,8 @@ from typing import Any
 import msgpack
 import pytest
 
-from kvsync.core.releases import ENGINE_RELEASES, EventLayout, engine_release, first_with_events
+from kvsync.core.releases import ENGINE_RELEASES, engine_release, first_with_events
+from kvsync.model.events import EventLayout
 from kvsync.model.spec import EngineType
 from kvsync.model.version import Version, parse_version
 

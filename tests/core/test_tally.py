@@ -11,9 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvsync.core.layout import layout_of
-from kvsync.core.releases import EventLayout
 from kvsync.core.tally import Tally
-from kvsync.model.events import AllBlocksCleared, Batch, BlockRemoved, KVEvent, UnknownEvent
+from kvsync.model.events import (
+    AllBlocksCleared,
+    Batch,
+    BlockRemoved,
+    EventLayout,
+    KVEvent,
+    UnknownEvent,
+)
 
 DATA = Path(__file__).parents[1] / "testbed" / "data"
 

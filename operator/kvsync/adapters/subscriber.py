@@ -328,7 +328,7 @@ class _Source:
         restarted = last is not None and batch.sequence < last
         self.seen = replace(
             self.seen,
-            batches=self.seen.batches + 1,
+            messages=self.seen.messages + 1,
             last_batch_at=now,
             last_sequence=batch.sequence,
             restarts=self.seen.restarts + restarted,

@@ -150,7 +150,9 @@ def _configured(
 ) -> ModelView:
     by_part = [(part, _pods_of(part, model)) for part in planned.parts]
     pods = tuple(pod for _, found in by_part for pod in found)
-    targets = tuple(target for part, found in by_part for target in _targets(found, part, observed))
+    targets = tuple(
+        target for part, found in by_part for target in _targets(model.name, found, part, observed)
+    )
     verdicts = tuple(
         observed.verdicts.get(target.key) or _not_yet(target.key) for target in targets
     )
@@ -182,7 +184,7 @@ def _pods_of(part: Part, model: ObservedModel) -> tuple[Pod, ...]:
     return tuple(pod for pod in living if part.is_carried_by(pod))
 
 
-def _targets(pods: tuple[Pod, ...], part: Part, observed: Observed) -> Iterator[Target]:
+def _targets(model: str, pods: tuple[Pod, ...], part: Part, observed: Observed) -> Iterator[Target]:
     for pod in sorted(pods, key=lambda pod: pod.name):
         for rank in range(publishing_ranks(part.engine)) if pod.running else ():
             yield Target(
@@ -193,6 +195,7 @@ def _targets(pods: tuple[Pod, ...], part: Part, observed: Observed) -> Iterator[
                 replay_port=part.events.replay_port + rank,
                 topic=part.events.topic,
                 active_check=observed.spec.probe.active_check,
+                model=model,
             )
 
 

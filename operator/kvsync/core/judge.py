@@ -52,6 +52,11 @@ _FAILURES: dict[Failure, tuple[SourceReason, str, str]] = {
         "fell silent: the connection is lost",
         "See the pod and its node.",
     ),
+    Failure.FROZEN: (
+        SourceReason.STALE,
+        "is connected and answers no heartbeat: its process is frozen or its node is gone",
+        "See the pod and its node.",
+    ),
 }
 
 

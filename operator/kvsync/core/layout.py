@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from kvsync.core.payload import UNREADABLE, Payload, WireLimits
-from kvsync.core.releases import EventLayout
-from kvsync.model.events import WireError
+from kvsync.model.events import EventLayout, WireError
 
 
 def layout_of(data: bytes) -> EventLayout | None:

@@ -8,21 +8,14 @@ Sources: vLLM ``vllm/config/kv_events.py`` (earlier ``vllm/config.py``) and
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from kvsync.model.events import EventLayout
 from kvsync.model.finding import EngineFinding
 from kvsync.model.spec import EngineType
 from kvsync.model.version import Version
-
-
-class EventLayout(enum.StrEnum):
-    """How one event stands inside a batch on the wire (vllm/distributed/kv_events.py)."""
-
-    ARRAY = "array"
-    MAP = "map"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from kvsync.core.layout import layout_of
-from kvsync.core.releases import EventLayout
-from kvsync.model.events import Batch, KVEvent, UnknownEvent
+from kvsync.model.events import Batch, EventLayout, KVEvent, UnknownEvent
 
 _UNKNOWN_KINDS = 16
 _OTHERS = "(others)"

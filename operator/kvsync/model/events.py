@@ -6,6 +6,7 @@ send is None. Token ids are prompts: they are kept only when a caller asks for t
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -23,6 +24,13 @@ HARMLESS_REPLAY_REQUEST: tuple[bytes, bytes] = (b"", b"\xff" * 7 + b"\xfe")
 
 Never ask for an earlier sequence: a replay blocks the engine's publisher thread.
 """
+
+
+class EventLayout(enum.StrEnum):
+    """How one event stands inside a batch on the wire (vllm/distributed/kv_events.py)."""
+
+    ARRAY = "array"
+    MAP = "map"
 
 
 class WireError(ValueError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from kvsync.model.events import EventLayout
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class SourceKey:
@@ -30,6 +32,8 @@ class Target:
     replay_port: int
     topic: str
     active_check: bool = True
+    model: str = ""
+    """The model that it serves, as the status names it."""
 
 
 class SourceReason(enum.StrEnum):
@@ -43,10 +47,18 @@ class SourceReason(enum.StrEnum):
     AUTH_REQUIRED = "AuthRequired"
     IDLE = "Idle"
     PUBLISHING = "Publishing"
+    ENGINE_RESTARTED = "EngineRestarted"
     WRONG_TOPIC = "WrongTopic"
     UNDECODABLE = "Undecodable"
+    SEQUENCE_GAP = "SequenceGap"
     REPLAY_MISSING = "ReplayMissing"
+    SILENT_DESPITE_TRAFFIC = "SilentDespiteTraffic"
+    PREFIX_CACHING_OFF = "PrefixCachingOff"
     STALE = "Stale"
+    # Of pods that cannot be probed, or not now.
+    NOT_INJECTED = "NotInjected"
+    NOT_RESTARTED = "NotRestarted"
+    PROBE_RESTARTED = "ProbeRestarted"
 
 
 class Failure(enum.StrEnum):
@@ -58,29 +70,84 @@ class Failure(enum.StrEnum):
     WRONG_TYPE = "no publisher"
     AUTH = "authentication required"
     LOST = "connection lost"
+    FROZEN = "no answer to a heartbeat"
+
+
+@dataclass(frozen=True, slots=True)
+class EventCounts:
+    """Events in the messages that were looked at, by type."""
+
+    stored: int = 0
+    removed: int = 0
+    cleared: int = 0
+    unknown: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What was seen of one source so far. Times are of one monotonic clock, in seconds.
+    """What was seen of one source so far.
 
-    ``failure`` is None while a handshake stands or none was tried yet.
+    Times are of one monotonic clock that all processes of a machine share, in seconds. Counts begin
+    with ``since`` and cover what was looked at: a busy publisher is sampled.
     """
 
     since: float
     handshake_at: float | None = None
     failure: Failure | None = None
+    """How the last attempt ended; None while a handshake stands or none was tried yet."""
     failed_at: float | None = None
-    batches: int = 0
+    """When the first of the failures began that lasts."""
+    messages: int = 0
+    """Messages that came, whether or not they could be decoded."""
+    octets: int = 0
+    """Bytes of these messages' frames."""
+    events: EventCounts = EventCounts()
     last_batch_at: float | None = None
+    """When the last message with a readable sequence came."""
     last_sequence: int | None = None
+    rate: float | None = None
+    """Batches a second between the last two samples, exact: by sequence, so also of unseen ones."""
+    lag: float | None = None
+    """Seconds from the last decoded batch's own time to its receipt, by two machines' clocks."""
+    layout: EventLayout | None = None
+    """How events are written, of the last batch that had one."""
+    block_size: int | None = None
+    """Tokens a block, as the last stored block said."""
+    rank: int | None = None
+    """The data-parallel rank that the last batch named."""
     restarts: int = 0
-    wrong_topic: str | None = None
-    """The topic of the last batch, where it is not the expected one."""
+    """How often the sequence began anew."""
+    restarted_at: float | None = None
+    missing: int = 0
+    """Batches that are missing inside of samples."""
+    gap_streak: int = 0
+    """Samples in a row, up to the last one, that had a gap."""
     undecodable: str | None = None
     """Why the last message could not be decoded; None after one that could."""
+    undecoded: int = 0
+    """Messages that could not be decoded."""
+    undecodable_streak: int = 0
+    """Samples in a row, up to the last one, with nothing but messages that could not be decoded."""
+    wrong_topic: str | None = None
+    """The topic of the last batch, where it is not the expected one."""
     replay_asked_at: float | None = None
     replay_answered_at: float | None = None
+    interrupted_at: float | None = None
+    """When the process that watches this source ended; None while it runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What an engine's own metrics say of one source, beside the wire."""
+
+    looked_at: float
+    """When they were read last, by the clock of the observations."""
+    prefix_caching: bool | None = None
+    """Whether its prefix cache is on; None where it does not say."""
+    silent_windows: int = 0
+    """Looks in a row in which prompts filled whole new blocks while the sequence stood still."""
+    silent_tokens: int = 0
+    """Prompt tokens that were computed in these looks and must have filled blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +164,7 @@ class Verdict:
     settled: bool
     message: str
     remedy: str = ""
+    layout: EventLayout | None = None
+    """How it writes events, as seen on the wire."""
+    block_size: int | None = None
+    """Tokens a block, as seen on the wire."""
