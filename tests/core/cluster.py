@@ -14,8 +14,8 @@ from typing import Any
 from core.objects import OWNER, TEMPLATES, Json, container, deployment
 from core.scenes import applied, crashing, flag_is_on, gateway_of, is_configured
 from kvsync.core.decide import decide
+from kvsync.core.moment import timestamp
 from kvsync.core.patch import PatchConflictError
-from kvsync.core.summary import timestamp
 from kvsync.model.decision import Action, Decision, Kind
 from kvsync.model.observed import (
     EngineAnswers,

@@ -21,7 +21,8 @@ from core.scenes import (
     verdict_on,
     working,
 )
-from kvsync.core.summary import MAX_MESSAGE, MAX_MODELS, invalid, refused, seconds, timestamp
+from kvsync.core.moment import seconds, timestamp
+from kvsync.core.summary import MAX_MESSAGE, MAX_MODELS, invalid, refused
 from kvsync.model.source import SourceReason
 
 
