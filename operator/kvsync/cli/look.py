@@ -26,6 +26,7 @@ INTERVAL = 1.5
 EVERYTHING = Budget(messages=64, octets=4 << 20, seconds=1.0, read=64)
 """One source can be heard for longer than one of thousands."""
 
+
 class Look:
     """One source that is watched while this context manager is open.
 

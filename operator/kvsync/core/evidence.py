@@ -15,9 +15,9 @@ class Policy:
     """Before a connection that fails is called a failure: engines and addresses come up slowly."""
     publishing: float = 60.0
     """After the last batch before a publisher counts as idle."""
-    replay: float = 3.5
-    """Windows for which an answer of the replay socket proves an idle publisher: a publisher that is
-    heard is asked each third one."""
+    replay: float = 5.0
+    """Windows for which an answer of the replay socket counts: one that is heard is asked each third
+    window, and once more where that failed."""
     patience: float = 6.0
     """For an answer of the replay socket before it counts as missing."""
     restarted: float = 60.0

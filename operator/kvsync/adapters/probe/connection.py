@@ -96,11 +96,15 @@ class Connection(asyncio.Protocol):
             self._transport.write(data)
 
     def close(self) -> None:
-        """End it at once; what was not read is dropped."""
+        """End it at once; what was not read is dropped. What was sent is still delivered."""
         self._over = True
         self.session.close()
-        if self._transport is not None:
+        if self._transport is None:
+            return
+        if self._transport.get_write_buffer_size():  # the peer does not read
             self._transport.abort()
+        else:
+            self._transport.close()
 
     def _break_off(self, error: PeerError) -> None:
         ready = self.session.ready

@@ -93,6 +93,12 @@ class Hearing:
         self._sample.violated(text)
         self.stop()
 
+    def leave(self) -> None:
+        """Ask for no more, and stop."""
+        if self._session is not None and self._sample is not None:
+            self._session.cancel()
+        self.stop()
+
     def stop(self) -> None:
         """The connection is over."""
         self._session = None

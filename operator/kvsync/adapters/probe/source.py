@@ -43,9 +43,10 @@ class Source:
         """End its connections and timers."""
         if self._window is not None:
             self._window.cancel()
+        self._hearing.leave()
+        self._line.flush()
         self._line.close()
         self._replay.close()
-        self._hearing.stop()
 
     def _next_window(self) -> None:
         length = self._desk.jittered(self.target.interval)
