@@ -7,7 +7,8 @@ import sys
 
 import click
 
-from kvsync.cli.options import cluster_options, run_async
+from kvsync.cli.options import ListenAddress, cluster_options, run_async
+from kvsync.model.address import Address
 from kvsync.shell.operator import serve
 from kvsync.shell.settings import DEFAULT_GATEWAYS, Settings
 
@@ -50,6 +51,16 @@ LEVELS = ("debug", "info", "warning", "error")
     help="Objects worked on at once.  [env: KVSYNC_WORKERS]",
 )
 @click.option(
+    "--metrics-address",
+    type=ListenAddress(),
+    default="0.0.0.0:8080",
+    show_default=True,
+    metavar="HOST:PORT",
+    envvar="KVSYNC_METRICS_ADDRESS",
+    help="Where /metrics, /healthz and /readyz are served, to anybody; 'off' for nowhere.  "
+    "[env: KVSYNC_METRICS_ADDRESS]",
+)
+@click.option(
     "--log-level",
     type=click.Choice(LEVELS),
     default="info",
@@ -64,6 +75,7 @@ def run(
     gateways: tuple[str, ...],
     templates: str | None,
     workers: int,
+    metrics_address: Address | None,
     log_level: str,
 ) -> None:
     """Run the operator until SIGINT or SIGTERM."""
@@ -82,6 +94,7 @@ def run(
         gateways=gateways,
         templates=templates,
         workers=workers,
+        metrics_address=metrics_address,
     )
     try:
         run_async(serve(settings))
