@@ -45,5 +45,7 @@ def test_a_scrape_costs_less_than_a_fifth_of_a_second(models: int) -> None:
     lines = text.count(b"\n")
     print(f"{SOURCES} sources, {models} models: {min(costs) * 1e3:.0f} ms CPU, {lines} lines")
     counted = SOURCES // models * TRIES * 8
-    assert f'kvsync_messages_total{{namespace="default",model="model-0"}} {counted}\n' in text.decode()
+    assert (
+        f'kvsync_messages_total{{namespace="default",model="model-0"}} {counted}\n' in text.decode()
+    )
     assert min(costs) < MOST_SECONDS

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import pytest
 
-from adapters.kube.conftest import until
+from adapters.kube.conftest import running, until
 from core.sightings import seen
 from kvsync.model.metering import ModelName, Seen
 from kvsync.model.observed import KVEventSync
@@ -23,10 +22,13 @@ class Scene:
     def __init__(self) -> None:
         self.sources: Sequence[Seen] = ()
         self.looks = 0
+        self.broken = False
         self.metering = Metering(self._look, lambda: (READY,), lambda: 100.0)
 
     def _look(self) -> Sequence[Seen]:
         self.looks += 1
+        if self.broken:
+            raise ValueError("a bug")
         return self.sources
 
 
@@ -49,6 +51,13 @@ def test_a_reading_holds_counts_and_standing_of_each_model_and_the_objects() -> 
     assert [each.type for each in reading.conditions] == ["Ready"]
 
 
+def test_a_source_that_two_objects_ask_for_is_counted_once() -> None:
+    scene = Scene()
+    scene.sources = [seen(messages=3), seen(messages=3)]
+    counts, standing = scene.metering.reading().models[M]
+    assert (counts.messages, standing.sources) == (3, 1)
+
+
 def test_a_model_whose_pods_are_all_gone_for_now_shows_zero_sources_and_its_counts() -> None:
     scene = Scene()
     scene.sources = [seen(messages=3)]
@@ -64,9 +73,18 @@ async def test_what_a_source_counted_between_two_scrapes_stays_when_it_goes(
     monkeypatch.setattr(meterings, "LOOK", 0.0)
     scene = Scene()
     scene.sources = [seen(messages=3)]
-    task = asyncio.create_task(scene.metering.run())
-    await until(lambda: scene.looks)
-    scene.sources = []
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with running(scene.metering.run()):
+        await until(lambda: scene.looks)
+        scene.sources = []
     assert scene.metering.reading().models[M][0].messages == 3
+
+
+async def test_a_look_that_fails_is_logged_and_followed_by_others(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(meterings, "LOOK", 0.0)
+    scene = Scene()
+    scene.broken = True
+    async with running(scene.metering.run()):
+        await until(lambda: scene.looks > 2)
+    assert "a look at the sources failed" in caplog.text

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 
 from kvsync.core.census import census, conditions_of, ready_of
 from kvsync.core.ledger import Ledger, post
 from kvsync.model.metering import Reading, Seen, Standing
 from kvsync.model.observed import KVEventSync
+
+log = logging.getLogger(__name__)
 
 LOOK = 10.0
 """Seconds between looks without a scrape: what a source counted after the last one is lost with it."""
@@ -47,9 +50,13 @@ class Metering:
         """Look again and again, until cancelled."""
         while True:
             await asyncio.sleep(LOOK)
-            self._look()
+            try:
+                self._look()
+            except Exception:  # figures are no reason to end an operator that works
+                log.exception("metrics: a look at the sources failed")
 
     def _look(self) -> tuple[tuple[Seen, ...], float]:
-        seen, now = tuple(self._sources()), self._clock()
+        # Two objects may have asked for the same source.
+        seen, now = tuple({each[0].key: each for each in self._sources()}.values()), self._clock()
         self._ledger = post(self._ledger, seen, now)
         return seen, now
