@@ -105,6 +105,26 @@ async def test_a_connection_lasts_no_longer_than_its_time(monkeypatch: pytest.Mo
                 assert await send(address, slow) == b""
 
 
+async def test_who_reads_too_slowly_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "PATIENCE", 0.3)
+    size = 64 << 20
+    server = HttpServer({"/metrics": lambda: Page(b"x" * size)})
+    address = await server.start(ANYWHERE)
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.readline()
+    # The time is what is tested: the reader stops reading, by its own bound on what it holds.
+    await asyncio.sleep(1.0)
+    got = 0
+    async with asyncio.timeout(DEADLINE):
+        with suppress(ConnectionResetError):
+            while data := await reader.read(1 << 20):
+                got += len(data)
+    assert got < size
+    writer.close()
+    await server.close()
+
+
 async def test_who_holds_connections_open_cannot_keep_others_out() -> None:
     async with serving() as address:
         held = [
