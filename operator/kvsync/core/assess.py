@@ -6,6 +6,7 @@ import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from kvsync.core.engines import ENGINES
 from kvsync.core.plan import plan, unsupported_kind
 from kvsync.core.planned import Ask, ModelPlan, Outcome, Part
 from kvsync.core.ports import publishing_ranks
@@ -185,8 +186,9 @@ def _pods_of(part: Part, model: ObservedModel) -> tuple[Pod, ...]:
 
 
 def _targets(model: str, pods: tuple[Pod, ...], part: Part, observed: Observed) -> Iterator[Target]:
+    ranks = publishing_ranks(part.engine)
     for pod in sorted(pods, key=lambda pod: pod.name):
-        for rank in range(publishing_ranks(part.engine)) if pod.running else ():
+        for rank in range(ranks) if pod.running else ():
             yield Target(
                 key=SourceKey(pod.namespace, pod.name, pod.uid, rank),
                 host=pod.ip,
@@ -196,6 +198,10 @@ def _targets(model: str, pods: tuple[Pod, ...], part: Part, observed: Observed) 
                 topic=part.events.topic,
                 active_check=observed.spec.probe.active_check,
                 model=model,
+                http_port=part.engine.http_port,
+                served_model=part.engine.served_model,
+                block_factor=ENGINES[part.engine.type].block_factor(part.engine.words),
+                canary=observed.spec.probe.canary and ranks == 1,
             )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from kvsync.adapters.engine_http import EngineHTTP
+from kvsync.adapters.engine_http.client import EngineHTTP
 from kvsync.adapters.kube.access import Access
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.events import EventRecorder
@@ -30,6 +30,7 @@ from kvsync.shell.reconcile import Reconciler, is_race
 from kvsync.shell.settings import Settings
 from kvsync.shell.storms import StormWatch
 from kvsync.shell.strangers import Strangers
+from kvsync.shell.traffic import TrafficWatch
 from kvsync.shell.world import World
 from kvsync.shell.writer import ClusterWriter
 
@@ -95,7 +96,8 @@ class Operator:
         self._recorder = EventRecorder(kube)
         self._subscriber = Subscriber(decode=decode_batch, read_replay=parse_replay)
         self._engines = EngineHTTP()
-        self._probes = Probes(self._subscriber, self._queue.add, time.monotonic)
+        self._traffic = TrafficWatch(self._subscriber, self._engines, time.monotonic)
+        self._probes = Probes(self._traffic, self._queue.add, time.monotonic)
         self._interviews = Interviews(self._engines, self._queue.add)
         self._strangers = Strangers(kube, self._queue.add, time.monotonic)
         self._reconciler = Reconciler(
@@ -125,6 +127,7 @@ class Operator:
             on_watching()
             followers += [asyncio.create_task(self._work()) for _ in range(self._settings.workers)]
             followers.append(asyncio.create_task(self._probes.run()))
+            followers.append(asyncio.create_task(self._traffic.run()))
             followers.append(asyncio.create_task(self._resync()))
             log.info("watching %s", ", ".join(self._settings.namespaces) or "all namespaces")
             await objects
@@ -165,6 +168,7 @@ class Operator:
     async def _close(self) -> None:
         await self._interviews.close()
         await self._strangers.close()
+        await self._traffic.close()
         await self._subscriber.close()
         await self._recorder.close()
         await self._engines.close()
