@@ -24,7 +24,7 @@ from kvsync.model.traffic import EngineCounters, EngineMetrics
 _FIELDS: Mapping[str, str] = {
     "vllm:prompt_tokens_total": "prompt_tokens",
     "vllm:prefix_cache_hits_total": "cached_tokens",
-    "vllm:gpu_prefix_cache_hits_total": "cached_tokens",  # until 0.10
+    "vllm:gpu_prefix_cache_hits_total": "cached_tokens",
     "vllm:external_prefix_cache_hits_total": "cached_tokens",
     "vllm:time_to_first_token_seconds_count": "first_tokens",
     "vllm:request_success_total": "finished",
@@ -38,7 +38,9 @@ _COMPUTED: Mapping[str, tuple[str, str]] = {
     "vllm:prompt_tokens_by_source_total": ("source", "local_compute"),
     "sglang:realtime_tokens_total": ("mode", "prefill_compute"),
 }
-_LOCAL_HITS = frozenset({"vllm:prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits_total"})
+_HITS, _OLD_HITS = "vllm:prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits_total"
+"""Renamed in 0.9.2; for a while both were there."""
+
 _CACHE = frozenset({"vllm:cache_config_info", "sglang:cache_config_info"})
 _PAGE_SIZE = "sglang:page_size"
 NAMES = (*_FIELDS, *_COMPUTED, *sorted(_CACHE), _PAGE_SIZE)
@@ -103,12 +105,15 @@ def _number(text: str) -> int | None:
 
 def _counters(largest: Mapping[Series, int], ranks: set[int | None]) -> EngineCounters:
     sums: dict[str, int] = {}
-    names = set[str]()
     for (name, rank, _), value in largest.items():
         if rank in ranks:
-            field = "computed_tokens" if name in _COMPUTED else _FIELDS[name]
-            sums[field] = sums.get(field, 0) + value
-            names.add(name)
-    if not names & _LOCAL_HITS:
-        sums.pop("cached_tokens", None)
-    return EngineCounters(**{f.name: sums.get(f.name) for f in fields(EngineCounters)})
+            sums[name] = sums.get(name, 0) + value
+    if _HITS in sums:
+        sums.pop(_OLD_HITS, None)
+    told: dict[str, int] = {}
+    for name, value in sums.items():
+        field = "computed_tokens" if name in _COMPUTED else _FIELDS[name]
+        told[field] = told.get(field, 0) + value
+    if not sums.keys() & {_HITS, _OLD_HITS}:
+        told.pop("cached_tokens", None)
+    return EngineCounters(**{f.name: told.get(f.name) for f in fields(EngineCounters)})
