@@ -143,6 +143,24 @@ async def test_looks_begin_one_after_the_other_however_many_are_due() -> None:
         assert 20 <= len(stage.engines.asked) <= 30
 
 
+async def test_suspects_go_first_where_more_are_due_than_can_be_looked_at() -> None:
+    async with Stage() as stage:
+        one = target("suspect")
+        stage.set(one)
+        for prompts in range(1, 4):
+            stage.engines.answer = counted(prompts)
+            await stage.pass_time(10)
+        known = stage.watch.traffic(one.key)
+        assert known is not None
+        assert known.silent_windows > 0
+        stage.set(one, *(target(f"pod-{number}") for number in range(300)))
+        stage.now += 60.0
+        stage.engines.asked.clear()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert stage.engines.asked[0] == "suspect"
+
+
 async def test_the_ranks_of_a_pod_are_asked_once_and_weighed_apart() -> None:
     async with Stage() as stage:
         first, second = target("pod"), target("pod", 1)

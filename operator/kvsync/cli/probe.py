@@ -13,13 +13,13 @@ import click
 
 from kvsync.adapters.memory import MemoryGuard
 from kvsync.adapters.names import resolve
-from kvsync.cli.look import HEALTHY, KEY, Look
+from kvsync.cli.look import KEY, Look
 from kvsync.cli.options import Duration, SourceAddress, run_async
 from kvsync.core.judge import Policy
 from kvsync.core.tally import Tally
 from kvsync.model.address import Address
 from kvsync.model.events import EventLayout
-from kvsync.model.source import SourceReason, Target, Verdict
+from kvsync.model.source import HEALTHY, SourceReason, Target, Verdict
 
 TICK = 0.05
 """Seconds between looks."""
@@ -60,7 +60,7 @@ def probe(
     Ends as soon as it is sure; a silent publisher is called Idle when the timeout is over. The
     replay socket is asked for nothing but its end marker, which costs an engine nothing.
 
-    Exit code 0: Publishing or Idle. 1: anything else. 2: wrong usage.
+    Exit code 0: Publishing, Idle or EngineRestarted. 1: anything else. 2: wrong usage.
     """
     if timeout <= 0:
         raise click.BadParameter("must be at least 1s", param_hint="--timeout")
@@ -100,7 +100,7 @@ class Found:
 
     @property
     def healthy(self) -> bool:
-        """Publishing, or idle."""
+        """Whether all is as it should be."""
         return self.verdict.reason in HEALTHY
 
     @property
@@ -200,6 +200,6 @@ async def _sure(look: Look, end: float) -> Verdict:
 
 
 def _is_final(verdict: Verdict, tally: Tally) -> bool:
-    if verdict.reason is SourceReason.PUBLISHING:
+    if verdict.reason in (SourceReason.PUBLISHING, SourceReason.ENGINE_RESTARTED):
         return tally.began_at is not None and time.time() - tally.began_at >= LISTEN
     return verdict.reason is not SourceReason.IDLE

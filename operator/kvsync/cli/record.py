@@ -16,13 +16,13 @@ from kvsync.adapters.memory import MemoryGuard
 from kvsync.adapters.names import resolve
 from kvsync.adapters.outlet import Outlet
 from kvsync.adapters.recorder import Recorder
-from kvsync.cli.look import HEALTHY, KEY, Look
+from kvsync.cli.look import KEY, Look
 from kvsync.cli.options import Duration, SourceAddress, run_async
 from kvsync.cli.output import NobodyReads, cannot_write
 from kvsync.core.judge import Policy
 from kvsync.core.recording import FRAMES_LIMIT, MESSAGE_LIMIT, write_line
 from kvsync.model.address import Address
-from kvsync.model.source import Target, Verdict
+from kvsync.model.source import HEALTHY, Target, Verdict
 
 TICK = 0.01
 """Seconds between looks while nothing comes."""

@@ -147,7 +147,12 @@ class TrafficWatch:
         now = self._clock()
         ready = [p for p in self._pods.values() if (p.task is None or p.task.done())]
         due = [p for p in ready if now >= self._turn(p, now) and self._connected(p)]
-        return sorted(due, key=lambda pod: pod.due)[:most]
+        return sorted(due, key=lambda pod: (not self._is_suspect(pod), pod.due))[:most]
+
+    def _is_suspect(self, pod: _Pod) -> bool:
+        """Whether a silent window speaks against one of its sources: that is settled first."""
+        known = (self._traffic.get(target.key) for target in pod.targets)
+        return any(one is not None and one.silent_windows > 0 for one in known)
 
     def _turn(self, pod: _Pod, now: float) -> float:
         """When its turn is: one that fell silent does not wait for the end of the long pause."""
