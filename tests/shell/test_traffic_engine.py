@@ -10,7 +10,9 @@ from itertools import count
 import pytest
 
 from kvsync.adapters.engine_http.client import EngineHTTP
-from kvsync.model.source import Observation, SourceKey, Target, Traffic
+from kvsync.core.evidence import Policy
+from kvsync.core.judge import judge
+from kvsync.model.source import Observation, SourceKey, SourceReason, Target, Traffic, Verdict
 from kvsync.shell.traffic import Pace, TrafficWatch
 from testbed.engine.launch import EngineProcess, free_ports
 from testbed.engine.listen import Listener
@@ -52,6 +54,12 @@ class Watched:
 
     def __init__(self, process: EngineProcess, watch: TrafficWatch) -> None:
         self.process, self.watch = process, watch
+
+    def verdict(self) -> Verdict:
+        """What is held true of it, by all that is seen and said."""
+        target = Target(KEY, "127.0.0.1", 5557, 0, "", active_check=False)
+        seen, said = self.watch.observation(KEY), self.watch.traffic(KEY)
+        return judge(target, seen, time.monotonic(), Policy(), traffic=said)
 
     async def complete(self, prompt: list[int]) -> None:
         await asyncio.to_thread(self.process.complete, prompt)
@@ -111,6 +119,8 @@ async def test_a_mute_engine_at_work_is_convicted_in_two_windows() -> None:
     async with watching(vllm(port, env=SILENT), port) as watched:
         # A subscription counts as standing a second after it was made.
         looks = await watched.looks(6, fresh)
+        verdict = watched.verdict()
+    assert (verdict.reason, verdict.settled) == (SourceReason.SILENT_DESPITE_TRAFFIC, True)
     windows = [look.silent_windows for look in looks]
     first = windows.index(1)
     assert windows[first + 1] == 2
@@ -122,6 +132,7 @@ async def test_a_healthy_engine_at_work_is_not_accused() -> None:
     port = free_ports(1)[0]
     async with watching(vllm(port), port) as watched:
         looks = await watched.looks(3, fresh)
+        assert watched.verdict().reason is SourceReason.PUBLISHING
     assert {look.silent_windows for look in looks} == {0}
 
 
@@ -141,6 +152,7 @@ async def test_a_prefix_cache_that_is_off_is_seen() -> None:
     port = free_ports(1)[0]
     async with watching(vllm(port, "--no-enable-prefix-caching"), port) as watched:
         looks = await watched.looks(5, fresh)
+        assert watched.verdict().reason is SourceReason.PREFIX_CACHING_OFF
     assert {(look.prefix_caching, look.silent_windows) for look in looks} == {(False, 0)}
 
 
