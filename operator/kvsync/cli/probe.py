@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from kvsync.adapters.memory import MemoryGuard
 from kvsync.adapters.names import resolve
 from kvsync.cli.look import KEY, Look
 from kvsync.cli.options import Duration, SourceAddress, run_async
@@ -190,10 +189,8 @@ async def _probe(source: Address, replay_port: int, topic: str | None, timeout: 
 
 async def _sure(look: Look, end: float) -> Verdict:
     """The verdict as soon as it will not change any more, or what it is at the end."""
-    guard = MemoryGuard()
     while True:
         await asyncio.sleep(TICK)
-        guard.check()
         verdict = look.verdict()
         if time.monotonic() >= end or (verdict.settled and _is_final(verdict, look.tally)):
             return verdict

@@ -50,6 +50,24 @@ LEVELS = ("debug", "info", "warning", "error")
     help="Objects worked on at once.  [env: KVSYNC_WORKERS]",
 )
 @click.option(
+    "--probe-workers",
+    type=click.IntRange(1, 16),
+    default=1,
+    show_default=True,
+    envvar="KVSYNC_PROBE_WORKERS",
+    help="Processes that watch the engines; one is enough for about 5,000 of them.  "
+    "[env: KVSYNC_PROBE_WORKERS]",
+)
+@click.option(
+    "--probe-memory",
+    type=click.IntRange(64, 65536),
+    default=256,
+    show_default=True,
+    metavar="MIB",
+    envvar="KVSYNC_PROBE_MEMORY",
+    help="Memory that each of these processes may use.  [env: KVSYNC_PROBE_MEMORY]",
+)
+@click.option(
     "--log-level",
     type=click.Choice(LEVELS),
     default="info",
@@ -58,12 +76,15 @@ LEVELS = ("debug", "info", "warning", "error")
     help="Least severe lines to write.  [env: KVSYNC_LOG_LEVEL]",
 )
 def run(
+    *,
     kubeconfig: str | None,
     context: str | None,
     namespaces: tuple[str, ...],
     gateways: tuple[str, ...],
     templates: str | None,
     workers: int,
+    probe_workers: int,
+    probe_memory: int,
     log_level: str,
 ) -> None:
     """Run the operator until SIGINT or SIGTERM."""
@@ -82,6 +103,8 @@ def run(
         gateways=gateways,
         templates=templates,
         workers=workers,
+        probe_workers=probe_workers,
+        probe_memory=probe_memory,
     )
     try:
         run_async(serve(settings))

@@ -202,6 +202,7 @@ def _targets(model: str, pods: tuple[Pod, ...], part: Part, observed: Observed) 
                 replay_port=part.events.replay_port + rank,
                 topic=part.events.topic,
                 active_check=observed.spec.probe.active_check,
+                interval=observed.spec.probe.interval,
                 model=model,
                 http_port=part.engine.http_port,
                 served_model=part.engine.served_model,

@@ -15,8 +15,9 @@ class Policy:
     """Before a connection that fails is called a failure: engines and addresses come up slowly."""
     publishing: float = 60.0
     """After the last batch before a publisher counts as idle."""
-    replay: float = 35.0
-    """An answer of the replay socket proves an idle publisher for this long (three questions)."""
+    replay: float = 5.0
+    """Windows for which an answer of the replay socket counts: one that is heard is asked each third
+    window, and once more where that failed."""
     patience: float = 6.0
     """For an answer of the replay socket before it counts as missing."""
     restarted: float = 60.0
@@ -53,7 +54,7 @@ class Evidence:
     def answered(self) -> bool:
         """Whether the replay socket answered of late."""
         at = self.seen.replay_answered_at
-        return at is not None and self.now - at <= self.policy.replay
+        return at is not None and self.now - at <= self.policy.replay * self.target.interval
 
     @property
     def publishing(self) -> bool:

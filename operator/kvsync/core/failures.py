@@ -52,4 +52,9 @@ FAILURES: dict[Failure, Unreached] = {
         "is connected and answers no heartbeat: its process is frozen or its node is gone",
         "See the pod and its node.",
     ),
+    Failure.SILENT: Unreached(
+        SourceReason.NOT_ZMQ,
+        "accepts connections and says nothing: another program, or a process that is frozen",
+        "See what listens there, and whether the engine's process still runs.",
+    ),
 }

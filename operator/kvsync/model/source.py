@@ -32,6 +32,8 @@ class Target:
     replay_port: int
     topic: str
     active_check: bool = True
+    interval: float = 10.0
+    """Seconds between samples, and between replay requests."""
     model: str = ""
     """The model that it serves, as the status names it."""
     http_port: int = 0
@@ -88,6 +90,7 @@ class Failure(enum.StrEnum):
     AUTH = "authentication required"
     LOST = "connection lost"
     FROZEN = "no answer to a heartbeat"
+    SILENT = "accepts connections and says nothing"
 
 
 @dataclass(frozen=True, slots=True)

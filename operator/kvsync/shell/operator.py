@@ -16,13 +16,14 @@ from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.events import EventRecorder
 from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS, PODS
 from kvsync.adapters.kube.watch import Watch
-from kvsync.adapters.subscriber import Subscriber
+from kvsync.adapters.probe.pool import Pool
 from kvsync.adapters.templates import read_templates
-from kvsync.core.wire import decode_batch, parse_replay
 from kvsync.model.errors import ApiError, NotFound, Unavailable
+from kvsync.model.source import SourceKey
 from kvsync.model.storm import storm_model, storm_of
 from kvsync.shell.handlers import watch_objects
 from kvsync.shell.interviews import Interviews
+from kvsync.shell.probe_worker import command
 from kvsync.shell.probes import Probes
 from kvsync.shell.projection import project_pod, project_workload
 from kvsync.shell.queue import WorkQueue
@@ -94,10 +95,14 @@ class Operator:
             self._storms.pods.store,
         )
         self._recorder = EventRecorder(kube)
-        self._subscriber = Subscriber(decode=decode_batch, read_replay=parse_replay)
+        self._pool = Pool(
+            command(settings.probe_memory << 20), settings.probe_workers, self._source_heard
+        )
         self._engines = EngineHTTP()
-        self._traffic = TrafficWatch(self._subscriber, self._engines, time.monotonic)
-        self._probes = Probes(self._traffic, self._queue.add, time.monotonic)
+        self._traffic = TrafficWatch(self._pool, self._engines, time.monotonic)
+        self._probes = Probes(
+            self._traffic, self._queue.add, time.monotonic, traffic=self._traffic.traffic
+        )
         self._interviews = Interviews(self._engines, self._queue.add)
         self._strangers = Strangers(kube, self._queue.add, time.monotonic)
         self._reconciler = Reconciler(
@@ -169,9 +174,12 @@ class Operator:
         await self._interviews.close()
         await self._strangers.close()
         await self._traffic.close()
-        await self._subscriber.close()
+        await self._pool.close()
         await self._recorder.close()
         await self._engines.close()
+
+    def _source_heard(self, source: SourceKey) -> None:
+        self._probes.heard(source)
 
     def _object_changed(self, key: Key, body: Json | None) -> None:
         if body is None:

@@ -22,6 +22,10 @@ class Settings:
     templates: str | None = None
     """A folder of templates to use in place of the built-in ones."""
     workers: int = 4
+    probe_workers: int = 1
+    """Processes that watch the engines."""
+    probe_memory: int = 256
+    """MiB of memory that each of them may use."""
 
     def permits_gateway(self, namespace: str, name: str) -> bool:
         """Whether an object may have this Deployment changed as its gateway."""
