@@ -86,6 +86,8 @@ TABLE: list[tuple[SourceReason, Observation | None, Traffic | None, str]] = [
     (R.SEQUENCE_GAP, busy(gap_streak=2, missing=35), None, "at least 10 batches"),
     (R.SEQUENCE_GAP, busy(recent_gaps=2, missing=3), None, "some batches"),
     (R.REPLAY_MISSING, connected(last_batch_at=NOW, messages=1), None, "replay port 5558"),
+    (R.REPLAY_MISSING, connected(last_batch_at=NOW, messages=1, gap_streak=2), None, "port 5558"),
+    (R.SEQUENCE_GAP, busy(restarts=1, restarted_at=NOW, gap_streak=2), None, "some batches"),
     (R.SILENT_DESPITE_TRAFFIC, proven(), SILENT, "at least 1,000 prompt tokens"),
     (R.SILENT_DESPITE_TRAFFIC, busy(last_batch_at=NOW - 20), SILENT, "sends nothing"),
     (R.PREFIX_CACHING_OFF, proven(), CACHE_OFF, "its prefix cache is off"),

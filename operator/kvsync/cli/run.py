@@ -7,7 +7,8 @@ import sys
 
 import click
 
-from kvsync.cli.options import cluster_options, run_async
+from kvsync.cli.options import ListenAddress, cluster_options, run_async
+from kvsync.model.address import Address
 from kvsync.shell.operator import serve
 from kvsync.shell.settings import DEFAULT_GATEWAYS, Settings
 
@@ -68,6 +69,16 @@ LEVELS = ("debug", "info", "warning", "error")
     help="Memory that each of these processes may use.  [env: KVSYNC_PROBE_MEMORY]",
 )
 @click.option(
+    "--metrics-address",
+    type=ListenAddress(),
+    default="0.0.0.0:8080",
+    show_default=True,
+    metavar="HOST:PORT",
+    envvar="KVSYNC_METRICS_ADDRESS",
+    help="Where /metrics, /healthz and /readyz are served, to anybody; 'off' for nowhere.  "
+    "[env: KVSYNC_METRICS_ADDRESS]",
+)
+@click.option(
     "--log-level",
     type=click.Choice(LEVELS),
     default="info",
@@ -85,6 +96,7 @@ def run(
     workers: int,
     probe_workers: int,
     probe_memory: int,
+    metrics_address: Address | None,
     log_level: str,
 ) -> None:
     """Run the operator until SIGINT or SIGTERM."""
@@ -105,6 +117,7 @@ def run(
         workers=workers,
         probe_workers=probe_workers,
         probe_memory=probe_memory,
+        metrics_address=metrics_address,
     )
     try:
         run_async(serve(settings))

@@ -220,7 +220,7 @@ def _not_yet(key: SourceKey) -> Verdict:
 def _trusted(verdict: Verdict) -> Verdict:
     """A source of a verified model stands until something speaks against it: a probe that has only
     begun, as after a restart of the operator, is no news."""
-    if verdict.settled or verdict.verified:
+    if verdict.settled:
         return verdict
     begun = verdict.reason is SourceReason.CONNECTING
     return replace(verdict, reason=SourceReason.IDLE if begun else verdict.reason, verified=True)

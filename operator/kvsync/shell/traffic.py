@@ -16,7 +16,7 @@ from kvsync.shell.canaries import Canaries
 AT_ONCE = 8
 """Engines that are being asked at one moment."""
 
-MOST_A_SECOND = 50
+MOST_A_SECOND = 25
 """Looks that begin in one second; where more engines are silent than that allows, windows grow."""
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from kvsync.adapters.probe.keeper import Keeper
 from kvsync.adapters.probe.strikes import Strikes
+from kvsync.model.metering import Worker
 from kvsync.model.source import Observation, SourceKey, Target
 
 log = logging.getLogger(__name__)
@@ -44,10 +45,9 @@ class Pool:
         self._keepers = [Keeper(command, index, self, rng) for index in range(workers)]
         self._tasks: list[asyncio.Task[None]] = []
 
-    @property
-    def keepers(self) -> Sequence[Keeper]:
-        """One for each process: its pid and how often it was started anew."""
-        return self._keepers
+    def workers(self) -> list[Worker]:
+        """The processes, for metrics."""
+        return [Worker(str(k.index), k.pid, k.restarts) for k in self._keepers]
 
     def set_targets(self, targets: Mapping[SourceKey, Target]) -> None:
         """Watch exactly these: drops the others, starts new ones, begins anew where one changed."""
