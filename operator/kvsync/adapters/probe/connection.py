@@ -88,8 +88,12 @@ class Connection(asyncio.Protocol):
         if self._over:
             return
         self.close()
-        # Who greets right and then goes may be an engine that ends.
-        self._listener.ended(Failure.LOST if self.session.greeted else Failure.NOT_ZMQ)
+        self._listener.ended(self._how_it_ended())
+
+    def _how_it_ended(self) -> Failure:
+        if self.session.greeted:  # an engine that ends, perhaps
+            return Failure.LOST
+        return Failure.NOT_ZMQ if self.heard else Failure.SILENT
 
     def flush(self) -> None:
         """Send what the session has to say."""
