@@ -62,6 +62,6 @@ class Look:
 
     def _decode(self, frames: Sequence[bytes]) -> Batch:
         batch = decode_batch(frames)
-        self.tally.take(frames, batch, time.time())
+        self.tally.take(batch, time.time())
         # The judge knows one topic; any that was asked for counts as that one.
         return replace(batch, topic=self._target.topic) if self._right_topic(batch.topic) else batch
