@@ -19,6 +19,7 @@ from kvsync.core.wire import (
 from kvsync.model.events import (
     BlockRemoved,
     BlockStored,
+    EventLayout,
     KVEvent,
     ReplayReply,
     UnknownEvent,
@@ -115,6 +116,29 @@ def test_fields_and_elements_of_a_later_release_are_passed_over() -> None:
     array = ["BlockRemoved", [1], "GPU", 0, None, None, {"novel": []}, 7]
     batch = decode_batch(_message([1.0, [later, array], 0, "more", [1]]))
     assert batch.events == (BlockStored((-5,), -7, 0, 16), BlockRemoved((1,), "GPU", 0))
+
+
+def test_a_young_field_may_take_any_form() -> None:
+    for name in ("locality", "ownership", "session_id"):
+        for value, read in (("x", "x"), (1.5, 1.5), ([1, [2]], None), ({"a": {}}, None)):
+            (event,) = decode_batch(_message([1.0, [{**STORED, name: value}]])).events
+            assert getattr(event, name) == read
+
+
+def test_the_rank_in_a_map_has_the_engines_name() -> None:
+    for name in ("data_parallel_rank", "attn_dp_rank"):
+        assert decode_batch(_message({"ts": 1, "events": [], name: 3})).rank == 3
+
+
+def test_the_layout_is_that_of_the_first_event() -> None:
+    array, as_map = ["AllBlocksCleared"], {"type": "AllBlocksCleared"}
+    for events, layout in (
+        ([], None),
+        ([array, as_map], EventLayout.ARRAY),
+        ([as_map, array], EventLayout.MAP),
+    ):
+        assert decode_batch(_message([1.0, events])).layout is layout
+        assert decode_batch(_message({"events": events, "ts": 1})).layout is layout
 
 
 def test_an_event_of_a_later_release_is_named_and_not_read() -> None:
