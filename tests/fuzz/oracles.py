@@ -28,8 +28,8 @@ from kvsync.model.events import (
 from kvsync.model.source import EventCounts
 
 ALL = Keep(token_ids=True, extra_keys=True)
-SOON = 1.0
-"""Seconds of CPU that no input may take, with room for a loaded machine and for tracing."""
+SOON = 0.3
+"""Seconds of CPU that no input of some KiB may take, with room for a loaded machine and tracing."""
 
 T = TypeVar("T")
 
