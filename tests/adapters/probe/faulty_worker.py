@@ -36,4 +36,4 @@ def read(frames: Sequence[bytes]) -> Gist:
 
 
 if __name__ == "__main__":
-    run_worker(replace(READERS, gist=read), MEMORY, int(sys.argv[1]))
+    run_worker(replace(READERS, whole=read, gist=read), MEMORY, int(sys.argv[1]))

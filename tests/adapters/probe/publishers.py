@@ -11,7 +11,7 @@ import zmq
 
 from kvsync.model.source import SourceKey, Target
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 def batch(events: list[object] | None = None) -> bytes:
