@@ -13,15 +13,13 @@ from kvsync.core.judge import Policy, judge
 from kvsync.core.tally import Tally
 from kvsync.core.wire import decode_batch, parse_replay
 from kvsync.model.events import Batch
-from kvsync.model.source import Observation, SourceKey, SourceReason, Target, Verdict
+from kvsync.model.source import Observation, SourceKey, Target, Verdict
 
 KEY = SourceKey("", "", "")
 """There is one source, and it is no pod."""
 
 INTERVAL = 1.5
 """Seconds between samples, and between replay requests: a look is short."""
-
-HEALTHY = (SourceReason.PUBLISHING, SourceReason.IDLE)
 
 
 class Look:

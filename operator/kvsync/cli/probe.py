@@ -13,13 +13,13 @@ import click
 
 from kvsync.adapters.memory import MemoryGuard
 from kvsync.adapters.names import resolve
-from kvsync.cli.look import HEALTHY, KEY, Look
+from kvsync.cli.look import KEY, Look
 from kvsync.cli.options import Duration, SourceAddress, run_async
 from kvsync.core.judge import Policy
 from kvsync.core.tally import Tally
 from kvsync.model.address import Address
 from kvsync.model.events import EventLayout
-from kvsync.model.source import SourceReason, Target, Verdict
+from kvsync.model.source import HEALTHY, SourceReason, Target, Verdict
 
 TICK = 0.05
 """Seconds between looks."""

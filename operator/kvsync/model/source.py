@@ -61,6 +61,10 @@ class SourceReason(enum.StrEnum):
     PROBE_RESTARTED = "ProbeRestarted"
 
 
+HEALTHY = frozenset({SourceReason.PUBLISHING, SourceReason.IDLE, SourceReason.ENGINE_RESTARTED})
+"""Reasons about which nothing is to be done."""
+
+
 class Failure(enum.StrEnum):
     """How the last attempt to reach a publisher ended."""
 
