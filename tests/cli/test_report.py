@@ -1,4 +1,4 @@
-"""What verify tells people: failures first, each with a way out, and one sentence where nothing is reached."""
+"""What verify tells people: failures first, each with a way out, and one sentence where none is reached."""
 
 from core.looks import (
     all_of,

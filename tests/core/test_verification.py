@@ -129,6 +129,15 @@ def test_a_model_past_its_deadline_is_told_by_its_sources() -> None:
     assert (finding.reason, finding.trouble) == ("Stale", False)
 
 
+def test_a_pod_that_is_not_ready_is_told_by_its_source_where_that_fails() -> None:
+    done = rolled_out(configured(), available=0)
+    pod = pod_of(done)
+    failing = found(model(done, pod), verdicts=(judged(pod, SourceReason.STALE),)).models[0]
+    assert (failing.reason, failing.trouble, failing.healthy) == ("Stale", False, False)
+    fine = found(model(done, pod), verdicts=(judged(pod),)).models[0]
+    assert (fine.reason, fine.trouble, fine.healthy) == ("RollingOut", True, False)
+
+
 def test_scaled_to_zero_is_healthy() -> None:
     body = deployment()
     body["spec"]["replicas"] = 0

@@ -104,13 +104,20 @@ def _not_seen(key: SourceKey) -> Verdict:
 
 def _own_word(view: ModelView, sources: Sequence[SourceFinding]) -> tuple[str, str] | None:
     """What a model says of itself, where its sources do not say it."""
-    if not (sources and view.reason in _SOURCES_SAY_IT) and _has_a_word(view):
-        return view.reason, view.message
     missing = view.expected_sources - len(sources)
+    if not _is_said_by(sources, view, missing) and _has_a_word(view):
+        return view.reason, view.message
     if missing > 0:
         message = f"{missing} of {view.expected_sources} sources are missing: pods do not run yet."
         return str(ModelReason.ROLLING_OUT), message
     return None
+
+
+def _is_said_by(sources: Sequence[SourceFinding], view: ModelView, missing: int) -> bool:
+    if view.state is ModelState.ROLLING_OUT:
+        # All are there, and one that fails is why its pod is not ready.
+        return missing <= 0 and not all(source.healthy for source in sources)
+    return bool(sources) and view.reason in _SOURCES_SAY_IT
 
 
 def _has_a_word(view: ModelView) -> bool:
