@@ -213,8 +213,8 @@ def test_the_replay_socket_may_be_given_as_an_address() -> None:
     assert found["replay"]["port"] == int(replay.rpartition(":")[2])
 
 
-def test_a_message_without_an_end_ends_the_look() -> None:
+def test_a_message_without_an_end_is_undecodable() -> None:
     with endless() as address:
-        done = kvsync("probe", address, "--timeout", "25s")
-    assert done.returncode == 1
-    assert "find out what listens there" in done.stderr
+        code, found = probe(address, "--timeout", "25s")
+    assert (code, found["reason"]) == (1, "Undecodable")
+    assert "more than 8 frames" in found["message"]

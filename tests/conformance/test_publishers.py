@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from conformance.release import Release
-from kvsync.adapters.subscriber import Subscriber
+from kvsync.adapters.probe.subscriber import Subscriber
 from kvsync.core.judge import Policy, judge
-from kvsync.core.wire import decode_batch, parse_replay
 from kvsync.model.source import SourceKey, SourceReason, Target
+from kvsync.shell.readers import READERS
 from testbed.waiting import wait_for
 
 pytestmark = pytest.mark.conformance
@@ -115,7 +115,7 @@ async def test_the_operator_verifies_it(release: Release, reason: SourceReason) 
     endpoints = {"endpoint": f"tcp://*:{port}", "replay_endpoint": f"tcp://*:{replay}"}
     key = SourceKey("ns", "pod", "uid")
     target = Target(key, "127.0.0.1", port, replay, "kv@m", active_check=True)
-    subscriber = Subscriber(decode=decode_batch, read_replay=parse_replay)
+    subscriber = Subscriber(READERS)
     with publishing(release, publisher="zmq", topic="kv@m", **endpoints):
         subscriber.set_targets({key: target})
         for number in itertools.count(1):

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.objects import OWNER, TEMPLATES, Json, container, deployment
+from core.objects import EVENTS_LABEL, OWNER, TEMPLATES, Json, container, deployment
 from core.scenes import applied, crashing, flag_is_on, gateway_of, is_configured
 from kvsync.core.decide import decide
+from kvsync.core.moment import timestamp
 from kvsync.core.patch import PatchConflictError
-from kvsync.core.summary import timestamp
 from kvsync.model.decision import Action, Decision, Kind
 from kvsync.model.observed import (
     EngineAnswers,
@@ -30,7 +30,8 @@ from kvsync.model.workload import Deployment, Pod
 
 GATEWAY = "aibrix-gateway-plugins"
 HEALTHY, CRASHES, SILENT, STUCK = "healthy", "crashes", "silent", "stuck"
-FATES = (HEALTHY, CRASHES, SILENT, STUCK)
+STRIPPED = "stripped"
+FATES = (HEALTHY, CRASHES, SILENT, STUCK, STRIPPED)
 """What becomes of a pod that carries the event configuration."""
 
 
@@ -216,17 +217,20 @@ class Cluster:
         self._serial += 1
         template = copy.deepcopy(self.objects[name]["spec"]["template"])
         title = f"{name}-{self._serial}"
-        return {
+        pod = {
             "metadata": {
                 "namespace": "default",
                 "name": title,
                 "uid": f"uid-of-{title}",
-                "labels": template["metadata"]["labels"],
+                "labels": dict(template["metadata"]["labels"]),
             },
             "spec": template["spec"],
             "status": {"phase": "Pending"},
             "template": template,
         }
+        if self._fate(name, pod) == STRIPPED:  # by an admission webhook
+            del pod["metadata"]["labels"][EVENTS_LABEL]
+        return pod
 
     def _start(self, name: str, pod: Json) -> None:
         fate = self._fate(name, pod)

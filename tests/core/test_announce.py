@@ -71,6 +71,12 @@ def test_another_reason_in_the_same_state_is_news() -> None:
     assert told(before, after) == [(True, "Stale")]
 
 
+def test_a_lossy_path_is_a_warning_and_its_end_is_none() -> None:
+    good, lossy = (status(models={"a": ("Ready", why)}) for why in ("Verified", "SequenceGap"))
+    assert told(good, lossy) == [(True, "SequenceGap")]
+    assert told(lossy, good) == [(False, "Verified")]
+
+
 def test_the_same_status_is_told_once() -> None:
     one, verdict = working()
     broken = model(rolled_out(deployment({"name": "web", "image": "nginx:1"}, name="web")))

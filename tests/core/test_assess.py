@@ -20,6 +20,7 @@ from core.scenes import (
 )
 from kvsync.core.assess import ModelView, assess, record_mark, was_verified
 from kvsync.core.revert import record_of
+from kvsync.core.steady import steady
 from kvsync.core.trouble import pending_words
 from kvsync.model.observed import EngineAnswers, ObservedModel
 from kvsync.model.record import OWNER_ANNOTATION
@@ -168,6 +169,49 @@ def test_a_verified_model_is_trusted_until_something_speaks_against_it() -> None
     assert [verdict.settled for verdict in view.verdicts] == [False]
 
 
+def test_a_failing_source_is_never_taken_on_trust() -> None:
+    body = live()
+    pod = pod_of(body)
+    held = steady(
+        failing(pod), verdict_on(pod, SourceReason.CONNECTING, verified=False, settled=False)
+    )
+    view = assessed(model(body, pod), verdicts=[held], sync=verified_before(body), now=LATE)
+    assert stands(view) == ("Degraded", "PortClosed")
+
+
+@pytest.mark.parametrize("verified", [True, False])
+def test_an_end_of_the_operators_own_process_is_no_news(verified: bool) -> None:
+    body = live()
+    pod = pod_of(body)
+    lost = verdict_on(pod, SourceReason.PROBE_RESTARTED, verified=verified, settled=False)
+    view = assessed(model(body, pod), verdicts=[lost], sync=verified_before(body), now=LATE)
+    assert stands(view) == ("Ready", "Verified")
+    (kept,) = view.verdicts
+    assert (kept.reason, kept.verified, kept.settled) == (SourceReason.PROBE_RESTARTED, True, False)
+
+
+@pytest.mark.parametrize("now", [ON_TIME, LATE])
+@pytest.mark.parametrize("proven", [True, False])
+def test_a_lossy_path_is_told_and_takes_nothing_back(now: float, proven: bool) -> None:
+    body = live()
+    pod = pod_of(body)
+    sync = verified_before(body) if proven else sync_of()
+    gap = verdict_on(pod, SourceReason.SEQUENCE_GAP)
+    view = assessed(model(body, pod), verdicts=[gap], sync=sync, now=now)
+    assert stands(view) == ("Ready", "SequenceGap")
+    assert not view.roll_back
+    assert view.message == "1 of 1 sources verified. model-0: seen do"
+
+
+def test_a_fault_is_named_before_silence() -> None:
+    body = configured()
+    body["spec"]["replicas"] = 2
+    body = rolled_out(body)
+    one, two = pod_of(body, "one"), pod_of(body, "two")
+    verdicts = [verdict_on(one, verified=False), failing(two)]
+    assert stands(assessed(model(body, one, two), verdicts=verdicts)) == ("Verifying", "PortClosed")
+
+
 def test_the_trust_ends_with_the_record_it_was_given_for() -> None:
     body = live()
     record = record_of(Deployment(body))
@@ -186,6 +230,9 @@ def test_the_trust_ends_with_the_record_it_was_given_for() -> None:
         (SourceReason.IDLE, False, True, ("Verifying", "WaitingForTraffic")),
         (SourceReason.CONNECTING, False, False, ("Verifying", "Verifying")),
         (SourceReason.REPLAY_MISSING, False, True, ("Verifying", "ReplayMissing")),
+        (SourceReason.ENGINE_RESTARTED, True, True, ("Ready", "Verified")),
+        (SourceReason.SILENT_DESPITE_TRAFFIC, False, True, ("Verifying", "SilentDespiteTraffic")),
+        (SourceReason.PREFIX_CACHING_OFF, False, True, ("Verifying", "PrefixCachingOff")),
     ],
 )
 def test_sources_decide_once_the_rollout_is_over(

@@ -25,8 +25,10 @@ from core.scenes import (
     verdict_on,
     working,
 )
+from kvsync.core.bare_pods import SETTLING
 from kvsync.model.decision import Kind, Question
 from kvsync.model.observed import EngineAnswers
+from kvsync.model.source import SourceReason
 
 GATEWAY = "aibrix-gateway-plugins"
 
@@ -96,6 +98,26 @@ def test_the_gateway_is_not_turned_on_on_trust() -> None:
     decision = decided(one, sync=sync_of(status=status), gateway=gateway_of())
     assert decision.actions == ()
     assert condition(decision.status, "ModelsConfigured")[0] == "True"
+
+
+@pytest.mark.parametrize(
+    ("reason", "settled", "told"),
+    [
+        # Known from before, while the operator's own process comes back: no proof of now.
+        (SourceReason.PROBE_RESTARTED, False, False),
+        (SourceReason.PUBLISHING, False, False),
+        # The publisher is heard; that our path loses some says nothing of the gateway's.
+        (SourceReason.SEQUENCE_GAP, True, True),
+        (SourceReason.ENGINE_RESTARTED, True, True),
+    ],
+)
+def test_the_gateway_is_told_by_news_only(reason: SourceReason, settled: bool, told: bool) -> None:
+    one, _ = working()
+    seen = verdict_on(one.pods[0], reason, settled=settled)
+    decision = decided(one, verdicts=[seen], gateway=gateway_of())
+    assert bool(decision.actions) is told
+    gateway = gateway_turned_on()
+    assert decided(one, verdicts=[seen], gateway=gateway).actions == ()
 
 
 def test_a_configured_gateway_stands_while_sources_are_looked_up_again() -> None:
@@ -177,3 +199,8 @@ def test_an_engine_that_cannot_be_told_is_asked_at_the_port_it_names() -> None:
 def test_it_looks_again_right_after_the_deadline(elapsed: int, wait: float | None) -> None:
     live = rolled_out(configured(at=int(NOW) - elapsed), available=0)
     assert decided(model(live)).look_again == wait
+
+
+def test_it_looks_again_when_a_workloads_status_is_to_be_believed() -> None:
+    live = rolled_out(configured(at=int(NOW) - 3))
+    assert decided(model(live, pod_of(live))).look_again == SETTLING - 3 + 1

@@ -10,10 +10,10 @@ import pytest
 from core.objects import CONFIG, EVENTS_LABEL, OWNER, RECORD, Json, ask, spec_of
 from core.scenes import NOW, applied, decided, done_to, model, rolled_out, sync_of, verdict_on
 from core.scenes import configured as configured_deployment
+from kvsync.core.moment import timestamp
 from kvsync.core.patch import PatchConflictError, apply
 from kvsync.core.plan import plan, plan_undo
 from kvsync.core.planned import ModelPlan, Outcome
-from kvsync.core.summary import timestamp
 from kvsync.model.decision import Action, Decision, Kind
 from kvsync.model.observed import EngineAnswers, ObservedModel
 from kvsync.model.record import OWNER_ANNOTATION, REJECTED_ANNOTATION, load_record

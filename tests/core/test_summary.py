@@ -21,7 +21,8 @@ from core.scenes import (
     verdict_on,
     working,
 )
-from kvsync.core.summary import MAX_MESSAGE, MAX_MODELS, invalid, refused, seconds, timestamp
+from kvsync.core.moment import seconds, timestamp
+from kvsync.core.summary import MAX_MESSAGE, MAX_MODELS, invalid, refused
 from kvsync.model.source import SourceReason
 
 
@@ -134,6 +135,35 @@ def test_events_flow_only_where_they_were_seen(
     pod = pod_of(body)
     seen = verdict_on(pod, reason, verified=False, settled=settled)
     assert condition(status_of(model(body, pod), verdicts=[seen]), "EventsFlowing") == expected
+
+
+def test_a_lossy_path_is_a_reason_of_flowing_events() -> None:
+    one, _ = working()
+    gap = verdict_on(one.pods[0], SourceReason.SEQUENCE_GAP)
+    status = status_of(one, verdicts=[gap], gateway=gateway_of())
+    assert condition(status, "EventsFlowing") == ("True", "SequenceGap")
+    assert status["sources"] == {"total": 1, "publishing": 1, "idle": 0, "failing": 0}
+
+
+@pytest.mark.parametrize(
+    ("reason", "verified", "settled", "counted"),
+    [
+        (SourceReason.PUBLISHING, True, True, (1, 0, 0)),
+        (SourceReason.ENGINE_RESTARTED, True, True, (1, 0, 0)),
+        (SourceReason.IDLE, True, True, (0, 1, 0)),
+        (SourceReason.STALE, False, True, (0, 0, 1)),
+        (SourceReason.PROBE_RESTARTED, True, False, (0, 0, 0)),
+        (SourceReason.CONNECTING, False, False, (0, 0, 0)),
+    ],
+)
+def test_sources_are_counted_by_what_they_do(
+    reason: SourceReason, verified: bool, settled: bool, counted: tuple[int, int, int]
+) -> None:
+    body = rolled_out(configured())
+    pod = pod_of(body)
+    seen = verdict_on(pod, reason, verified=verified, settled=settled)
+    counts = status_of(model(body, pod), verdicts=[seen])["sources"]
+    assert (counts["publishing"], counts["idle"], counts["failing"]) == counted
 
 
 def test_nothing_is_known_of_events_where_nothing_runs() -> None:

@@ -19,7 +19,7 @@ from core.scenes import (
     rolled_out,
     sync_of,
 )
-from kvsync.core.summary import timestamp
+from kvsync.core.moment import timestamp
 from kvsync.core.undo import GATEWAY_PATIENCE
 from kvsync.model.decision import Decision, Kind
 from kvsync.model.observed import FINALIZER, ObservedModel

@@ -28,7 +28,8 @@ class OperatorProcess:
             [KVSYNC, "run", "--kubeconfig", str(kubeconfig), *options],
             stdout=self._log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            # Operators of several tests run at once: each takes a free port.
+            env={"KVSYNC_METRICS_ADDRESS": "127.0.0.1:0", **os.environ, "PYTHONUNBUFFERED": "1"},
         )
 
     def kill(self) -> None:

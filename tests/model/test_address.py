@@ -1,8 +1,8 @@
-"""Addresses of publishers, as people write and mistake them."""
+"""Addresses to reach and to listen on, as people write and mistake them."""
 
 import pytest
 
-from kvsync.model.address import Address, parse_address
+from kvsync.model.address import Address, parse_address, parse_listen_address
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,33 @@ def test_an_address_is_read_and_written(text: str, host: str, port: int) -> None
 def test_a_mistake_is_told_with_the_right_form(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said.replace("*", r"\*")):
         parse_address(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("0.0.0.0:8080", "0.0.0.0", 8080),
+        (":8080", "0.0.0.0", 8080),
+        ("localhost:0", "localhost", 0),
+        ("[::]:8080", "::", 8080),
+    ],
+)
+def test_an_address_to_listen_on_is_read(text: str, host: str, port: int) -> None:
+    assert parse_listen_address(text) == Address(host, port)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "HOST:PORT"),
+        ("8080", "HOST:PORT"),
+        ("::8080", "in brackets"),
+        ("[]:8080", "no IPv6 address"),
+        ("*:8080", "neither a host name"),
+        ("tcp://h:8080", "HOST:PORT"),
+        ("h:65536", "above 65535"),
+    ],
+)
+def test_a_mistake_in_where_to_listen_is_told(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse_listen_address(text)

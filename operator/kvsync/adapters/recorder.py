@@ -8,14 +8,23 @@ from collections.abc import Callable
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from kvsync.adapters.subscriber import OPTIONS, sub_socket
 from kvsync.model.address import Address
 
 ANEW = 0.5
 """Seconds before a connection that ended is made anew; libzmq itself would try after 1 s."""
 
-_OPTIONS = {**OPTIONS, zmq.RCVHWM: 1000, zmq.RECONNECT_IVL_MAX: 0}
-"""More is buffered, for nothing is to be missed; a connection is tried again each second."""
+_OPTIONS = {
+    zmq.LINGER: 0,
+    zmq.MAXMSGSIZE: 4 << 20,
+    # Nothing is to be missed.
+    zmq.RCVHWM: 1000,
+    zmq.HANDSHAKE_IVL: 2000,
+    zmq.CONNECT_TIMEOUT: 2000,
+    zmq.RECONNECT_IVL: 1000,
+    zmq.HEARTBEAT_IVL: 5000,
+    zmq.HEARTBEAT_TIMEOUT: 15000,
+    zmq.IPV6: 1,
+}
 
 _ENDED = (
     zmq.EVENT_DISCONNECTED
@@ -44,7 +53,11 @@ class Recorder:
 
     def _open(self) -> None:
         self._established = False
-        self._socket = sub_socket(self._context, _OPTIONS)
+        self._socket = self._context.socket(zmq.SUB)
+        for option, value in _OPTIONS.items():
+            self._socket.setsockopt(option, value)
+        # With a domain set libzmq drops peers that greet with something else than ZMTP.
+        self._socket.setsockopt_string(zmq.ZAP_DOMAIN, "kvsync")
         self._monitor = self._socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | _ENDED)
         if self.subscribed:
             self._socket.setsockopt(zmq.SUBSCRIBE, self._prefix)

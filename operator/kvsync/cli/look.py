@@ -8,18 +8,23 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from kvsync.adapters.subscriber import Subscriber
+from kvsync.adapters.probe.sample import Budget
+from kvsync.adapters.probe.subscriber import Subscriber
+from kvsync.core.gist import Gist, gist_of
 from kvsync.core.judge import Policy, judge
 from kvsync.core.tally import Tally
-from kvsync.core.wire import decode_batch, parse_replay
-from kvsync.model.events import Batch
+from kvsync.core.wire import decode_batch
 from kvsync.model.source import Observation, SourceKey, Target, Verdict
+from kvsync.shell.readers import READERS
 
 KEY = SourceKey("", "", "")
 """There is one source, and it is no pod."""
 
 INTERVAL = 1.5
 """Seconds between samples, and between replay requests: a look is short."""
+
+EVERYTHING = Budget(messages=64, octets=4 << 20, seconds=1.0, read=64)
+"""One source can be heard for longer than one of thousands."""
 
 
 class Look:
@@ -30,12 +35,10 @@ class Look:
 
     def __init__(self, target: Target, policy: Policy, right_topic: Callable[[str], bool]) -> None:
         self.tally = Tally()
-        self._target = target
+        self._target = replace(target, interval=INTERVAL)
         self._policy = policy
         self._right_topic = right_topic
-        self._subscriber = Subscriber(
-            decode=self._decode, read_replay=parse_replay, interval=INTERVAL
-        )
+        self._subscriber = Subscriber(replace(READERS, gist=self._read), budget=EVERYTHING)
 
     async def __aenter__(self) -> Self:
         self._subscriber.set_targets({KEY: self._target})
@@ -58,8 +61,9 @@ class Look:
         """What is true of the source now."""
         return judge(self._target, self.observation, time.monotonic(), self._policy)
 
-    def _decode(self, frames: Sequence[bytes]) -> Batch:
+    def _read(self, frames: Sequence[bytes]) -> Gist:
         batch = decode_batch(frames)
         self.tally.take(frames, batch, time.time())
         # The judge knows one topic; any that was asked for counts as that one.
-        return replace(batch, topic=self._target.topic) if self._right_topic(batch.topic) else batch
+        gist = gist_of(frames, batch)
+        return replace(gist, topic=self._target.topic) if self._right_topic(gist.topic) else gist

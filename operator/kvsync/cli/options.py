@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from kvsync.model.address import Address, parse_address
+from kvsync.model.address import Address, parse_address, parse_listen_address
 from kvsync.model.duration import parse_duration
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -62,6 +62,23 @@ class SourceAddress(click.ParamType[Address]):
             return value
         try:
             return parse_address(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class ListenAddress(click.ParamType[Address | None]):
+    """Where to listen: ``HOST:PORT``."""
+
+    name = "address"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Address | None:
+        """The address, None for ``off`` or an empty text, or a usage error that says the form."""
+        if isinstance(value, Address):
+            return value
+        try:
+            return None if value in {"", "off"} else parse_listen_address(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
 

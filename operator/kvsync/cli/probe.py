@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from kvsync.adapters.memory import MemoryGuard
 from kvsync.adapters.names import resolve
 from kvsync.cli.look import KEY, Look
 from kvsync.cli.options import Duration, SourceAddress, run_async
@@ -60,7 +59,7 @@ def probe(
     Ends as soon as it is sure; a silent publisher is called Idle when the timeout is over. The
     replay socket is asked for nothing but its end marker, which costs an engine nothing.
 
-    Exit code 0: Publishing or Idle. 1: anything else. 2: wrong usage.
+    Exit code 0: Publishing, Idle or EngineRestarted. 1: anything else. 2: wrong usage.
     """
     if timeout <= 0:
         raise click.BadParameter("must be at least 1s", param_hint="--timeout")
@@ -100,7 +99,7 @@ class Found:
 
     @property
     def healthy(self) -> bool:
-        """Publishing, or idle."""
+        """Whether all is as it should be."""
         return self.verdict.reason in HEALTHY
 
     @property
@@ -190,16 +189,14 @@ async def _probe(source: Address, replay_port: int, topic: str | None, timeout: 
 
 async def _sure(look: Look, end: float) -> Verdict:
     """The verdict as soon as it will not change any more, or what it is at the end."""
-    guard = MemoryGuard()
     while True:
         await asyncio.sleep(TICK)
-        guard.check()
         verdict = look.verdict()
         if time.monotonic() >= end or (verdict.settled and _is_final(verdict, look.tally)):
             return verdict
 
 
 def _is_final(verdict: Verdict, tally: Tally) -> bool:
-    if verdict.reason is SourceReason.PUBLISHING:
+    if verdict.reason in (SourceReason.PUBLISHING, SourceReason.ENGINE_RESTARTED):
         return tally.began_at is not None and time.time() - tally.began_at >= LISTEN
     return verdict.reason is not SourceReason.IDLE

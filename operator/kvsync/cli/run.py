@@ -7,7 +7,8 @@ import sys
 
 import click
 
-from kvsync.cli.options import cluster_options, run_async
+from kvsync.cli.options import ListenAddress, cluster_options, run_async
+from kvsync.model.address import Address
 from kvsync.shell.operator import serve
 from kvsync.shell.settings import DEFAULT_GATEWAYS, Settings
 
@@ -50,6 +51,34 @@ LEVELS = ("debug", "info", "warning", "error")
     help="Objects worked on at once.  [env: KVSYNC_WORKERS]",
 )
 @click.option(
+    "--probe-workers",
+    type=click.IntRange(1, 16),
+    default=1,
+    show_default=True,
+    envvar="KVSYNC_PROBE_WORKERS",
+    help="Processes that watch the engines; one is enough for about 5,000 of them.  "
+    "[env: KVSYNC_PROBE_WORKERS]",
+)
+@click.option(
+    "--probe-memory",
+    type=click.IntRange(64, 65536),
+    default=256,
+    show_default=True,
+    metavar="MIB",
+    envvar="KVSYNC_PROBE_MEMORY",
+    help="Memory that each of these processes may use.  [env: KVSYNC_PROBE_MEMORY]",
+)
+@click.option(
+    "--metrics-address",
+    type=ListenAddress(),
+    default="0.0.0.0:8080",
+    show_default=True,
+    metavar="HOST:PORT",
+    envvar="KVSYNC_METRICS_ADDRESS",
+    help="Where /metrics, /healthz and /readyz are served, to anybody; 'off' for nowhere.  "
+    "[env: KVSYNC_METRICS_ADDRESS]",
+)
+@click.option(
     "--log-level",
     type=click.Choice(LEVELS),
     default="info",
@@ -58,12 +87,16 @@ LEVELS = ("debug", "info", "warning", "error")
     help="Least severe lines to write.  [env: KVSYNC_LOG_LEVEL]",
 )
 def run(
+    *,
     kubeconfig: str | None,
     context: str | None,
     namespaces: tuple[str, ...],
     gateways: tuple[str, ...],
     templates: str | None,
     workers: int,
+    probe_workers: int,
+    probe_memory: int,
+    metrics_address: Address | None,
     log_level: str,
 ) -> None:
     """Run the operator until SIGINT or SIGTERM."""
@@ -82,6 +115,9 @@ def run(
         gateways=gateways,
         templates=templates,
         workers=workers,
+        probe_workers=probe_workers,
+        probe_memory=probe_memory,
+        metrics_address=metrics_address,
     )
     try:
         run_async(serve(settings))

@@ -11,14 +11,13 @@ from typing import Self
 
 from kvsync.adapters.engine_http import EngineHTTP
 from kvsync.adapters.kube.client import Kube
-from kvsync.adapters.subscriber import Subscriber
+from kvsync.adapters.probe.subscriber import Subscriber
 from kvsync.cli.reading import Reading, Scope, read
 from kvsync.core.assess import ModelView
 from kvsync.core.decide import decide, view_models
 from kvsync.core.judge import Policy, judge
 from kvsync.core.render import TemplateRenderError, Templates
 from kvsync.core.verification import find, without_look
-from kvsync.core.wire import decode_batch, parse_replay
 from kvsync.model.decision import Question
 from kvsync.model.finding import VersionSource
 from kvsync.model.observed import EngineAnswers, KVEventSync, Observed, ObservedModel
@@ -26,6 +25,7 @@ from kvsync.model.reasons import ConditionReason, ModelReason
 from kvsync.model.source import Observation, SourceKey, Target, Verdict
 from kvsync.model.spec import KVEventSyncSpec, SpecError
 from kvsync.model.verification import ObjectFinding, Verification
+from kvsync.shell.readers import READERS
 from kvsync.shell.world import Heard
 
 AT_ONCE = 8
@@ -53,9 +53,8 @@ class Survey:
         self.scope = scope
         self._templates = templates
         self._policy = policy
-        self._subscriber = Subscriber(
-            decode=decode_batch, read_replay=parse_replay, interval=interval
-        )
+        self._interval = interval
+        self._subscriber = Subscriber(READERS)
         self._engines = EngineHTTP()
         self._answers: dict[str, EngineAnswers] = {}
         self._pictures: list[_Picture] = []
@@ -92,7 +91,7 @@ class Survey:
         if await self._ask():
             await self._draw(reading)
         self.targets = {
-            target.key: target
+            target.key: replace(target, interval=self._interval)
             for picture in self._pictures
             for view in picture.views
             for target in view.targets

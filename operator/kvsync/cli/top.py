@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 
-from kvsync.adapters.memory import MemoryGuard
 from kvsync.cli.options import Duration, stop_signals
 from kvsync.cli.output import NobodyReads
 from kvsync.cli.screen import Output, Paper, Screen
@@ -121,9 +120,8 @@ async def _first_verdicts(survey: Survey, stop: asyncio.Event) -> None:
 async def _show(
     survey: Survey, reader: _Reader, form: _Form, out: Output, stop: asyncio.Event
 ) -> None:
-    guard, shown = MemoryGuard(), 0
+    shown = 0
     while not stop.is_set():
-        guard.check()
         began = time.monotonic()
         out.show(
             standing(

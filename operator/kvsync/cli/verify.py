@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from kvsync.adapters.memory import MemoryGuard
 from kvsync.cli.options import Duration
 from kvsync.cli.reading import Scope
 from kvsync.cli.report import print_report
@@ -82,10 +81,9 @@ async def _verify(wanted: Wanted, timeout: float) -> tuple[Verification, Scope]:
 
 async def _settle(survey: Survey, end: float) -> None:
     """Wait until every verdict is clear, or until the end."""
-    guard, teller = MemoryGuard(), _Teller()
+    teller = _Teller()
     began = time.monotonic()
     while (now := time.monotonic()) < end:
-        guard.check()
         verdicts = survey.verdicts()
         if all(verdict.settled for verdict in verdicts.values()) and (
             now - began >= LISTEN or _are_final(survey, verdicts)

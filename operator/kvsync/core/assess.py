@@ -5,7 +5,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
+from kvsync.core.bare_pods import bare_verdicts
 from kvsync.core.plan import plan, unsupported_kind
 from kvsync.core.planned import Ask, ModelPlan, Outcome, Part
 from kvsync.core.ports import publishing_ranks
@@ -159,6 +161,9 @@ def _configured(
     record = newest_record(deployment)
     if was_verified(model.name, record, observed):
         verdicts = tuple(map(_trusted, verdicts))
+    bare = (
+        bare_verdicts(part, model.pods, deployment, record, observed.now) for part in planned.parts
+    )
     answers = model.answers or {}
     sizes = (answers[pod.uid].block_size for pod in pods if pod.uid in answers)
     view = ModelView(
@@ -170,7 +175,7 @@ def _configured(
         plan=planned,
         record=record,
         targets=targets,
-        verdicts=verdicts,
+        verdicts=(*verdicts, *chain.from_iterable(bare)),
         expected_sources=sum(p.pods * publishing_ranks(p.engine) for p in planned.parts),
         block_size=next((size for size in sizes if size), None),
         asked=any(pod.uid in answers for pod in pods),
@@ -195,6 +200,7 @@ def _targets(model: str, pods: tuple[Pod, ...], part: Part, observed: Observed) 
                 replay_port=part.events.replay_port + rank,
                 topic=part.events.topic,
                 active_check=observed.spec.probe.active_check,
+                interval=observed.spec.probe.interval,
                 model=model,
             )
 
@@ -210,7 +216,8 @@ def _trusted(verdict: Verdict) -> Verdict:
     begun, as after a restart of the operator, is no news."""
     if verdict.settled:
         return verdict
-    return replace(verdict, reason=SourceReason.IDLE, verified=True)
+    begun = verdict.reason is SourceReason.CONNECTING
+    return replace(verdict, reason=SourceReason.IDLE if begun else verdict.reason, verified=True)
 
 
 def _progress(view: ModelView, pods: tuple[Pod, ...], observed: Observed) -> ModelView:
@@ -240,23 +247,35 @@ def _progress(view: ModelView, pods: tuple[Pod, ...], observed: Observed) -> Mod
 
 def _by_sources(view: ModelView, observed: Observed, *, on_trial: bool, late: bool) -> ModelView:
     if view.verified_sources >= view.expected_sources:
-        message = f"{view.verified_sources} of {view.expected_sources} sources verified."
-        return _at(view, ModelState.READY, ModelReason.VERIFIED, message)
+        return _verified(view)
     open_verdicts = [verdict for verdict in view.verdicts if not verdict.verified]
     idle = [v for v in open_verdicts if v.reason is SourceReason.IDLE]
     if idle and len(idle) == len(open_verdicts):
         message = "The publishers are reachable and silent; send a prompt of more than one block."
         return _at(view, ModelState.VERIFYING, ModelReason.WAITING_FOR_TRAFFIC, message)
-    settled = [verdict for verdict in open_verdicts if verdict.settled]
-    if not settled:
+    faults = [v for v in open_verdicts if v.settled and v.reason is not SourceReason.IDLE]
+    if not faults:
         message = f"{view.verified_sources} of {view.expected_sources} sources verified so far."
         return _at(view, ModelState.VERIFYING, ModelReason.VERIFYING, message)
-    worst = settled[0]
-    message = f"{worst.key.pod}: {worst.message} {worst.remedy}".strip()
+    worst, message = faults[0], _of_source(faults[0])
     if late and on_trial:
         return _failing(view, ModelReason.SOURCES_FAILING, message, observed, on_trial=True)
     state = ModelState.VERIFYING if on_trial else ModelState.DEGRADED
     return _at(view, state, worst.reason, message)
+
+
+def _verified(view: ModelView) -> ModelView:
+    """All sources are verified. One that loses batches on its way to us is told, and no more: that
+    must neither roll a model back nor hold the gateway or the models after it."""
+    message = f"{view.verified_sources} of {view.expected_sources} sources verified."
+    lossy = next((v for v in view.verdicts if v.reason is SourceReason.SEQUENCE_GAP), None)
+    if lossy is None:
+        return _at(view, ModelState.READY, ModelReason.VERIFIED, message)
+    return _at(view, ModelState.READY, lossy.reason, f"{message} {_of_source(lossy)}")
+
+
+def _of_source(verdict: Verdict) -> str:
+    return f"{verdict.key.pod}: {verdict.message} {verdict.remedy}".strip()
 
 
 def was_verified(name: str, record: Record | None, observed: Observed) -> bool:

@@ -15,6 +15,7 @@ from kvsync.core.actions import (
 from kvsync.core.announce import announce
 from kvsync.core.arguments import int_of
 from kvsync.core.assess import ModelState, ModelView, assess, proven_at
+from kvsync.core.bare_pods import SETTLING
 from kvsync.core.engines import ENGINES
 from kvsync.core.gateway_view import view_gateway
 from kvsync.core.planned import Ask
@@ -170,12 +171,18 @@ def guessed_port(model: ObservedModel, engine: EngineType) -> int:
 
 
 def _look_again(observed: Observed, views: Sequence[ModelView]) -> float | None:
-    """Seconds until the next deadline of a model on its way: the one thing that comes by time alone."""
+    """Seconds until the next moment of a model on its way that changes something by time alone: its
+    pods count as they are, its deadline is over."""
     deadline = observed.spec.rollout.progress_deadline
-    waits = [
-        view.record.at + deadline - observed.now
+    waits = {
+        ModelState.ROLLING_OUT: (deadline,),
+        ModelState.VERIFYING: (SETTLING, deadline),
+    }
+    ends = [
+        view.record.at + wait - observed.now
         for view in views
-        if view.record is not None and view.state in (ModelState.ROLLING_OUT, ModelState.VERIFYING)
+        if view.record is not None
+        for wait in waits.get(view.state, ())
     ]
-    ahead = [wait for wait in waits if wait >= 0]
+    ahead = [wait for wait in ends if wait >= 0]
     return min(ahead) + _SLACK if ahead else None

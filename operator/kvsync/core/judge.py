@@ -1,148 +1,204 @@
-"""What is true of a source: from what was seen of it and the time, a verdict with a way out."""
+"""What is true of a source: from what was seen of it and the time, a verdict with a way out.
+
+The rules stand in ``_RULES``, in their order; the first that applies decides. Messages of faults hold
+no number that grows with each look: they reach the status, which is written when it changes.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from kvsync.model.source import Failure, Observation, SourceKey, SourceReason, Target, Verdict
+from kvsync.core.evidence import Evidence, Policy
+from kvsync.core.failures import FAILURES
+from kvsync.model.source import Failure, Observation, SourceReason, Target, Traffic, Verdict
 
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How long, in seconds, things may take before they mean something."""
-
-    grace: float = 5.0
-    """Before a connection that fails is called a failure: engines and addresses come up slowly."""
-    publishing: float = 60.0
-    """After the last batch before a publisher counts as idle."""
-    replay: float = 35.0
-    """An answer of the replay socket proves an idle publisher for this long (three questions)."""
-    patience: float = 6.0
-    """For an answer of the replay socket before it counts as missing."""
+__all__ = ["Policy", "judge"]
 
 
-_FAILURES: dict[Failure, tuple[SourceReason, str, str]] = {
-    Failure.REFUSED: (
-        SourceReason.PORT_CLOSED,
-        "refuses connections",
-        "See the engine's log: it does not publish yet, or on another port.",
-    ),
-    Failure.TIMED_OUT: (
-        SourceReason.UNREACHABLE,
-        "does not answer",
-        "Allow the operator and the gateway to reach the pod (NetworkPolicy), or see its node.",
-    ),
-    Failure.NOT_ZMQ: (
-        SourceReason.NOT_ZMQ,
-        "is served by something that does not speak ZeroMQ",
-        "Move that program, or choose other ports in spec.events.",
-    ),
-    Failure.WRONG_TYPE: (
-        SourceReason.WRONG_SOCKET_TYPE,
-        "is a ZeroMQ socket, but no publisher",
-        "Most often event port and replay port are swapped.",
-    ),
-    Failure.AUTH: (
-        SourceReason.AUTH_REQUIRED,
-        "asks for authentication, which no vLLM does",
-        "Find out what listens there.",
-    ),
-    Failure.LOST: (
-        SourceReason.STALE,
-        "fell silent: the connection is lost",
-        "See the pod and its node.",
-    ),
-    Failure.FROZEN: (
-        SourceReason.STALE,
-        "is connected and answers no heartbeat: its process is frozen or its node is gone",
-        "See the pod and its node.",
-    ),
-}
-
-
-def judge(target: Target, seen: Observation | None, now: float, policy: Policy) -> Verdict:
-    """The verdict on one source. ``now`` is of the clock that the observation's times are of."""
-    if seen is None:
-        return _unsettled(target.key, "not connected yet")
-    if seen.failure is not None:
-        return _failed(target, seen, seen.failure, now, policy)
-    if seen.handshake_at is None:
-        return _unsettled(target.key, f"connecting to {_address(target)}")
-    return _wrong_content(target, seen) or _by_replay(target, seen, now, policy)
-
-
-def _address(target: Target) -> str:
-    return f"{target.host}:{target.port}"
-
-
-def _unsettled(key: SourceKey, message: str) -> Verdict:
-    return Verdict(key, SourceReason.CONNECTING, verified=False, settled=False, message=message)
-
-
-def _failed(
-    target: Target, seen: Observation, failure: Failure, now: float, policy: Policy
+def judge(
+    target: Target,
+    seen: Observation | None,
+    now: float,
+    policy: Policy,
+    traffic: Traffic | None = None,
 ) -> Verdict:
-    reason, what, remedy = _FAILURES[failure]
-    began = seen.handshake_at if failure is Failure.LOST else None
-    since = seen.failed_at if began is not None and seen.failed_at is not None else seen.since
-    if now - since < policy.grace:
-        return _unsettled(target.key, f"{_address(target)} {what}; trying again")
-    message = f"{_address(target)} {what}."
-    return Verdict(target.key, reason, verified=False, settled=True, message=message, remedy=remedy)
+    """The verdict on one source, by itself; :func:`kvsync.core.steady.steady` knows the one before.
+
+    ``now`` and the times of ``traffic`` are of the clock that the observation's times are of.
+    """
+    case = Evidence(target, seen or Observation(since=now), traffic, now, policy)
+    found = (rule(case) for rule in _RULES)
+    return next(verdict for verdict in found if verdict is not None)
 
 
-def _wrong_content(target: Target, seen: Observation) -> Verdict | None:
-    if seen.undecodable is not None:
-        return Verdict(
-            target.key,
-            SourceReason.UNDECODABLE,
-            verified=False,
-            settled=True,
-            message=f"{_address(target)} sends what is no KV event: {seen.undecodable}.",
-            remedy="Set spec.engine.version if the release is known, and report it.",
-        )
-    if seen.wrong_topic is not None:
-        return Verdict(
-            target.key,
-            SourceReason.WRONG_TOPIC,
-            verified=False,
-            settled=True,
-            message=f"{_address(target)} publishes under topic {seen.wrong_topic!r}, not "
-            f"{target.topic!r}.",
-            remedy="The engine was started with another configuration; see its arguments.",
-        )
-    return None
-
-
-def _by_replay(target: Target, seen: Observation, now: float, policy: Policy) -> Verdict:
-    publishing = seen.last_batch_at is not None and now - seen.last_batch_at <= policy.publishing
-    checked = target.active_check and target.replay_port > 0
-    answered = (
-        seen.replay_answered_at is not None and now - seen.replay_answered_at <= policy.replay
-    )
-    if checked and not answered:
-        return _replay_open(target, seen, now, policy)
-    if publishing:
-        message = f"{_address(target)} publishes (sequence {seen.last_sequence})."
-        return Verdict(
-            target.key, SourceReason.PUBLISHING, verified=True, settled=True, message=message
-        )
-    message = f"{_address(target)} is up and has nothing to say."
-    return Verdict(
-        target.key, SourceReason.IDLE, verified=checked and answered, settled=True, message=message
+def _interrupted(case: Evidence) -> Verdict | None:
+    if case.seen.interrupted_at is None:
+        return None
+    return case.open(
+        f"the operator's own process that watches {case.address} ended and comes back; "
+        "nothing new is known of the source meanwhile",
+        SourceReason.PROBE_RESTARTED,
     )
 
 
-def _replay_open(target: Target, seen: Observation, now: float, policy: Policy) -> Verdict:
+def _unreached(case: Evidence) -> Verdict | None:
+    failure = case.seen.failure
+    if failure is None:
+        return None
+    found = FAILURES[failure]
+    if _is_early(case, failure):
+        return case.open(f"{case.address} {found.what}; trying again")
+    return case.fault(found.reason, f"{case.address} {found.what}.", found.remedy)
+
+
+def _is_early(case: Evidence, failure: Failure) -> bool:
+    """Whether a failure may pass by itself.
+
+    One heartbeat that is not answered has had its time. A refusal after a connection is the second
+    proof: lost, and nobody listens. A loss alone may be the network's.
+    """
+    seen = case.seen
+    connected = seen.handshake_at is not None
+    if failure is Failure.FROZEN or (failure is Failure.REFUSED and connected):
+        return False
+    lost = failure is Failure.LOST and connected
+    began = seen.failed_at if lost and seen.failed_at is not None else seen.since
+    return case.now - began < case.policy.grace
+
+
+def _connecting(case: Evidence) -> Verdict | None:
+    if case.seen.handshake_at is not None:
+        return None
+    return case.open(f"connecting to {case.address}")
+
+
+def _undecodable(case: Evidence) -> Verdict | None:
+    seen = case.seen
+    never = seen.messages <= seen.undecoded
+    if seen.undecodable is None or not (never or seen.undecodable_streak >= case.policy.samples):
+        return None
+    return case.fault(
+        SourceReason.UNDECODABLE,
+        f"{case.address} sends what is no KV event: {seen.undecodable}.",
+        "See whether an engine publishes there; if so report its release and what it sends "
+        "(kvsync record).",
+    )
+
+
+def _wrong_topic(case: Evidence) -> Verdict | None:
+    if case.seen.wrong_topic is None:
+        return None
+    return case.fault(
+        SourceReason.WRONG_TOPIC,
+        f"{case.address} publishes under topic {case.seen.wrong_topic!r}, not "
+        f"{case.target.topic!r}.",
+        "The engine was started with another configuration; see its arguments.",
+    )
+
+
+def _prefix_caching_off(case: Evidence) -> Verdict | None:
+    """An engine's arguments do not change while its pod lives; what it sent speaks against it."""
+    off = case.traffic is not None and case.traffic.prefix_caching is False
+    if not off or case.seen.last_batch_at is not None:
+        return None
+    return case.fault(
+        SourceReason.PREFIX_CACHING_OFF,
+        f"{case.address} is up, but the engine's metrics say that its prefix cache is off: it "
+        "never sends an event.",
+        "Remove --no-enable-prefix-caching (SGLang: --disable-radix-cache), also from its "
+        "configuration file.",
+    )
+
+
+def _silent(case: Evidence) -> Verdict | None:
+    traffic, last = case.traffic, case.seen.last_batch_at
+    if traffic is None or traffic.silent_windows < case.policy.silent_windows:
+        return None
+    if last is not None and last > traffic.looked_at:
+        return None
+    if case.now - traffic.looked_at > case.policy.traffic:
+        # Old news proves nothing, neither guilt nor innocence: what was held before stands.
+        return case.open(f"{case.address} was silent despite traffic, and its metrics are old")
+    return case.fault(
+        SourceReason.SILENT_DESPITE_TRAFFIC,
+        f"{case.address} is up and sends nothing, while the engine's metrics tell of "
+        f"{at_least(traffic.silent_tokens)} prompt tokens that must have filled blocks.",
+        "Restart the pod; if it stays silent see the engine's log and its KV event arguments.",
+    )
+
+
+def _replay_missing(case: Evidence) -> Verdict | None:
+    if not case.checked or case.answered:
+        return None
+    seen, port = case.seen, case.target.replay_port
     began = max(seen.replay_answered_at or 0.0, seen.handshake_at or seen.since)
-    if now - began <= policy.patience:
-        return _unsettled(target.key, f"waiting for an answer of port {target.replay_port}")
-    return Verdict(
-        target.key,
+    if case.now - began <= case.policy.patience:
+        return case.open(f"waiting for an answer of port {port}")
+    return case.fault(
         SourceReason.REPLAY_MISSING,
-        verified=False,
-        settled=True,
-        message=f"{_address(target)} publishes, but replay port {target.replay_port} does not "
-        "answer; a gateway would wait 5 s for this pod.",
-        remedy="See whether the port is reachable and replay_endpoint is in the engine's arguments.",
+        f"{case.address} is up, but replay port {port} does not answer; a gateway would wait 5 s "
+        "for this pod.",
+        "See whether the port is reachable and replay_endpoint is in the engine's arguments.",
     )
+
+
+def _gap(case: Evidence) -> Verdict | None:
+    """Verified all the same: a publisher drops for each subscriber by itself, so that a gap is one of
+    our path. It neither says that a gateway loses the same, nor takes back that events were seen."""
+    lossy = max(case.seen.gap_streak, case.seen.recent_gaps) >= case.policy.samples
+    if not lossy or not case.publishing:
+        return None
+    return case.good(
+        SourceReason.SEQUENCE_GAP,
+        f"{case.address} publishes and {at_least(case.seen.missing)} batches were lost on the way "
+        "to the operator; a gateway that loses some routes by an old picture.",
+        "See the load of the operator, the pod's node and the network between; where hwm is set "
+        "low, raise spec.events.hwm.",
+    )
+
+
+def _restarted(case: Evidence) -> Verdict | None:
+    at = case.seen.restarted_at
+    if at is None or case.now - at > case.policy.restarted:
+        return None
+    return case.good(
+        SourceReason.ENGINE_RESTARTED,
+        f"{case.address} began its sequence anew: the engine restarted with an empty cache, and "
+        "the gateway's picture of this pod is stale until events come again.",
+    )
+
+
+def _publishing(case: Evidence) -> Verdict | None:
+    if not case.publishing:
+        return None
+    rate = "" if case.seen.rate is None else f", {case.seen.rate:.1f} batches/s"
+    return case.good(
+        SourceReason.PUBLISHING,
+        f"{case.address} publishes (sequence {case.seen.last_sequence}{rate}).",
+    )
+
+
+def _idle(case: Evidence) -> Verdict:
+    return case.good(SourceReason.IDLE, f"{case.address} is up and has nothing to say.")
+
+
+_RULES: tuple[Callable[[Evidence], Verdict | None], ...] = (
+    _interrupted,
+    _unreached,
+    _connecting,
+    _undecodable,
+    _wrong_topic,
+    _prefix_caching_off,
+    _silent,
+    _replay_missing,
+    _gap,
+    _restarted,
+    _publishing,
+    _idle,
+)
+
+
+def at_least(count: int) -> str:
+    """A count that may grow with each look, as the power of ten that it has reached."""
+    power = 10 ** (len(str(count)) - 1) if count > 0 else 0
+    return f"at least {power:,}" if power > 1 else "some"

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from kvsync.core.assess import ModelState, ModelView, record_mark
 from kvsync.core.compatibility import Finding, compatibility
 from kvsync.core.gateway import gateway_version
 from kvsync.core.gateway_view import GatewayView
+from kvsync.core.moment import timestamp
 from kvsync.core.wave import Wave
 from kvsync.model.observed import KVEventSync, Observed
 from kvsync.model.reasons import ConditionReason, ModelReason
-from kvsync.model.source import SourceReason
+from kvsync.model.source import ACTIVE, SourceReason
 
 MAX_MODELS = 50
 """Models listed in detail, failing first; the rest is only counted."""
@@ -43,19 +43,6 @@ _GATEWAY_NEEDS_A_PERSON = frozenset(
         ConditionReason.CONFLICT,
     }
 )
-
-
-def timestamp(now: float) -> str:
-    """RFC 3339 in UTC to the second, as the API's own times are."""
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def seconds(text: str) -> float | None:
-    """The moment that an RFC 3339 time names, in seconds since the epoch; None for anything else."""
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +208,9 @@ def _events_flowing(views: Sequence[ModelView]) -> Finding:
     if not any(view.verified_sources for view in views):
         message = "Every model is scaled to zero: there is no source to hear."
         return ("Unknown", ConditionReason.NO_SOURCES, message)
+    lossy = [view for view in views if view.reason == SourceReason.SEQUENCE_GAP]
+    if lossy:
+        return ("True", *_of_model(lossy)[1:])
     total = sum(view.verified_sources for view in views)
     return ("True", ConditionReason.FLOWING, f"{total} of {total} sources verified.")
 
@@ -314,7 +304,7 @@ def _source_counts(views: Sequence[ModelView]) -> dict[str, int]:
     verdicts = [verdict for view in views for verdict in view.verdicts]
     return {
         "total": sum(view.expected_sources for view in views),
-        "publishing": sum(v.reason is SourceReason.PUBLISHING for v in verdicts),
+        "publishing": sum(v.reason in ACTIVE for v in verdicts),
         "idle": sum(v.reason is SourceReason.IDLE for v in verdicts),
         "failing": sum(v.settled and not v.verified for v in verdicts),
     }

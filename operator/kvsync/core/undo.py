@@ -12,7 +12,8 @@ from kvsync.core.actions import (
     retain_actions,
     undo_action,
 )
-from kvsync.core.summary import conditions, seconds
+from kvsync.core.moment import seconds
+from kvsync.core.summary import conditions
 from kvsync.model.decision import Action, Decision
 from kvsync.model.observed import FINALIZER, KVEventSync, Observed
 from kvsync.model.reasons import ConditionReason

@@ -1,4 +1,4 @@
-"""Where one publisher listens, as a person writes it: ``tcp://HOST:PORT``."""
+"""Where something listens, as a person writes it: ``tcp://HOST:PORT`` of a publisher, ``HOST:PORT``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from dataclasses import dataclass
 _FORM = re.compile(
     r"tcp://(?:\[(?P<ip6>[^\[\]]*)\]|(?P<host>[^\[\]:/?#@\s]+)):(?P<port>[0-9]{1,5})"
 )
+_LISTEN = re.compile(r"(?:\[(?P<ip6>[^\[\]]*)\]|(?P<host>[^\[\]:/?#@\s]*)):(?P<port>[0-9]{1,5})")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Host (an IP address or a name, without brackets) and TCP port of a publisher."""
+    """Host (an IP address or a name, without brackets) and TCP port."""
 
     host: str
     port: int
@@ -43,6 +44,24 @@ def parse_address(text: str) -> Address:
         raise ValueError(f"{host!r} is neither a host name nor an IP address")
     if not 0 < port < 65536:
         raise ValueError(f"port {port} is not between 1 and 65535")
+    return Address(host, port)
+
+
+def parse_listen_address(text: str) -> Address:
+    """The address in ``HOST:PORT``, ``[IPv6]:PORT`` or ``:PORT`` (every address); port 0: a free one.
+
+    Raises ValueError with what is wrong and how to write it.
+    """
+    found = _LISTEN.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not of the form HOST:PORT (an IPv6 address in brackets)")
+    host, port = found["host"] or found["ip6"] or "0.0.0.0", int(found["port"])  # noqa: S104
+    if found["ip6"] is not None:
+        _check_ip6(host)
+    elif not _NAME.fullmatch(host):
+        raise ValueError(f"{host!r} is neither a host name nor an IP address")
+    if port > 65535:
+        raise ValueError(f"port {port} is above 65535")
     return Address(host, port)
 
 

@@ -32,6 +32,8 @@ class Target:
     replay_port: int
     topic: str
     active_check: bool = True
+    interval: float = 10.0
+    """Seconds between samples, and between replay requests."""
     model: str = ""
     """The model that it serves, as the status names it."""
 
@@ -61,8 +63,13 @@ class SourceReason(enum.StrEnum):
     PROBE_RESTARTED = "ProbeRestarted"
 
 
-HEALTHY = frozenset({SourceReason.PUBLISHING, SourceReason.IDLE, SourceReason.ENGINE_RESTARTED})
-"""Reasons about which nothing is to be done."""
+HEALTHY = frozenset({SourceReason.IDLE, SourceReason.PUBLISHING, SourceReason.ENGINE_RESTARTED})
+"""All is as it should be: nothing is to be done."""
+
+ACTIVE = frozenset(
+    {SourceReason.PUBLISHING, SourceReason.ENGINE_RESTARTED, SourceReason.SEQUENCE_GAP}
+)
+"""Events come."""
 
 
 class Failure(enum.StrEnum):
@@ -75,6 +82,7 @@ class Failure(enum.StrEnum):
     AUTH = "authentication required"
     LOST = "connection lost"
     FROZEN = "no answer to a heartbeat"
+    SILENT = "accepts connections and says nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +134,8 @@ class Observation:
     """Batches that are missing inside of samples."""
     gap_streak: int = 0
     """Samples in a row, up to the last one, that had a gap."""
+    recent_gaps: int = 0
+    """Samples that had a gap among the last eight: a path that loses some seldom loses of each."""
     undecodable: str | None = None
     """Why the last message could not be decoded; None after one that could."""
     undecoded: int = 0
@@ -159,7 +169,8 @@ class Verdict:
     """What is true of one source at one moment.
 
     ``verified``: events were seen, or the active check proved the publisher. Idle is healthy.
-    ``settled``: False while it is too early to tell (a connection is being tried).
+    ``settled``: False while it is too early to tell (a connection is being tried). Verified and not
+    settled is the last known: it was proven before, and no news came since (``core.steady``).
     """
 
     key: SourceKey

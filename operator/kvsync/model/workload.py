@@ -227,6 +227,20 @@ class Pod:
         return self.body["metadata"].get("labels") or {}
 
     @property
+    def created(self) -> str:
+        """When it was made, RFC 3339; empty where it does not say."""
+        return str(self.body["metadata"].get("creationTimestamp") or "")
+
+    @property
+    def revision(self) -> str:
+        """The hash of the template that it was made of; empty where it carries none.
+
+        Of a Deployment's pods (Kubernetes ``DefaultDeploymentUniqueLabelKey``) and of a
+        StormService's (AIBrix ``pkg/constants``).
+        """
+        return self.labels.get("pod-template-hash") or self.labels.get("role-template-hash", "")
+
+    @property
     def ip(self) -> str:
         """The pod's address, or empty."""
         return str((self.body.get("status") or {}).get("podIP") or "")
@@ -240,6 +254,11 @@ class Pod:
     def deleting(self) -> bool:
         """Whether it is on its way out."""
         return bool(self.body["metadata"].get("deletionTimestamp"))
+
+    @property
+    def ended(self) -> bool:
+        """Whether its containers are over for good, as of a pod that was evicted."""
+        return self.phase in ("Succeeded", "Failed")
 
     @property
     def running(self) -> bool:

@@ -16,13 +16,17 @@ from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.events import EventRecorder
 from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS, PODS
 from kvsync.adapters.kube.watch import Watch
-from kvsync.adapters.subscriber import Subscriber
+from kvsync.adapters.metrics import Metrics
+from kvsync.adapters.probe.pool import Pool
 from kvsync.adapters.templates import read_templates
-from kvsync.core.wire import decode_batch, parse_replay
 from kvsync.model.errors import ApiError, NotFound, Unavailable
+from kvsync.model.source import SourceKey
 from kvsync.model.storm import storm_model, storm_of
 from kvsync.shell.handlers import watch_objects
 from kvsync.shell.interviews import Interviews
+from kvsync.shell.metering import Metering
+from kvsync.shell.monitoring import Monitoring
+from kvsync.shell.probe_worker import command
 from kvsync.shell.probes import Probes
 from kvsync.shell.projection import project_pod, project_workload
 from kvsync.shell.queue import WorkQueue
@@ -55,7 +59,7 @@ shorter, and one that never ends must not restart pods again and again."""
 class Operator:
     """One running operator."""
 
-    def __init__(self, settings: Settings, access: Access, kube: Kube) -> None:
+    def __init__(self, settings: Settings, access: Access, kube: Kube, metrics: Metrics) -> None:
         self._settings = settings
         self._access = access
         self._kube = kube
@@ -93,9 +97,11 @@ class Operator:
             self._storms.pods.store,
         )
         self._recorder = EventRecorder(kube)
-        self._subscriber = Subscriber(decode=decode_batch, read_replay=parse_replay)
+        self._pool = Pool(
+            command(settings.probe_memory << 20), settings.probe_workers, self._source_heard
+        )
         self._engines = EngineHTTP()
-        self._probes = Probes(self._subscriber, self._queue.add, time.monotonic)
+        self._probes = Probes(self._pool, self._queue.add, time.monotonic)
         self._interviews = Interviews(self._engines, self._queue.add)
         self._strangers = Strangers(kube, self._queue.add, time.monotonic)
         self._reconciler = Reconciler(
@@ -107,25 +113,46 @@ class Operator:
             read_templates(settings.templates),
             time.time,
         )
+        self._watching = False
+        self._monitoring = Monitoring(
+            metrics,
+            Metering(self._probes.snapshot, self._world.objects, time.monotonic),
+            queued=lambda: len(self._queue),
+            workers=self._pool.workers,
+            unready=self._unready,
+            clock=time.monotonic,
+        )
 
     async def run(self, stop: asyncio.Event, on_watching: Callable[[], None]) -> None:
         """Serve until ``stop`` is set; ``on_watching`` is called once everything is watched.
 
         Raises:
+            KvsyncError: the address for metrics cannot be listened on.
             RuntimeError: the watch of KVEventSync objects ended by itself.
         """
-        watches = (self._deployments, self._pods, self._storms)
-        followers = [asyncio.create_task(watch.run()) for watch in watches]
+        followers = [
+            asyncio.create_task(self._deployments.run(), name="watch of deployments"),
+            asyncio.create_task(self._pods.run(), name="watch of pods"),
+            asyncio.create_task(self._storms.run(), name="watch of stormservices"),
+        ]
         objects = asyncio.create_task(
             watch_objects(self._object_changed, self._access, self._settings.namespaces, stop)
         )
         try:
+            if self._settings.metrics_address is not None:
+                await self._monitoring.start(self._settings.metrics_address)
             await self._await_synced(stop)
             await self._list_objects(stop)
+            self._watching = True
             on_watching()
-            followers += [asyncio.create_task(self._work()) for _ in range(self._settings.workers)]
-            followers.append(asyncio.create_task(self._probes.run()))
-            followers.append(asyncio.create_task(self._resync()))
+            followers += [
+                asyncio.create_task(self._work(), name=f"worker {number}")
+                for number in range(self._settings.workers)
+            ]
+            followers.append(asyncio.create_task(self._probes.run(), name="probes"))
+            followers.append(asyncio.create_task(self._resync(), name="resync"))
+            followers.append(asyncio.create_task(self._monitoring.run(), name="metering"))
+            self._monitoring.watch_over(followers)
             log.info("watching %s", ", ".join(self._settings.namespaces) or "all namespaces")
             await objects
             if not stop.is_set():
@@ -162,12 +189,26 @@ class Operator:
             else:
                 return
 
+    def _unready(self) -> str:
+        """What is not known yet; empty once all of it was."""
+        if self._watching:
+            return ""
+        watches = (self._deployments, self._pods)
+        unknown = [watch.resource.plural for watch in watches if not watch.synced.is_set()]
+        if not self._storms.settled.is_set():
+            unknown.append("stormservices")
+        return f"Not listed yet: {', '.join(unknown or ['kveventsyncs'])}; the log says why."
+
     async def _close(self) -> None:
+        await self._monitoring.close()
         await self._interviews.close()
         await self._strangers.close()
-        await self._subscriber.close()
+        await self._pool.close()
         await self._recorder.close()
         await self._engines.close()
+
+    def _source_heard(self, source: SourceKey) -> None:
+        self._probes.heard(source)
 
     def _object_changed(self, key: Key, body: Json | None) -> None:
         if body is None:
@@ -215,7 +256,8 @@ class Operator:
         while True:
             key = await self._queue.get()
             try:
-                await self._pass(key)
+                with self._monitoring.one_pass():
+                    await self._pass(key)
             finally:
                 self._queue.done(key)
 
@@ -223,6 +265,7 @@ class Operator:
         try:
             outcome = await self._reconciler.reconcile(key)
         except ApiError as error:
+            self._monitoring.note_error()
             delay = self._queue.retry(key)
             passing = is_race(error) and delay < LONG_DELAY
             level = logging.DEBUG if passing else logging.WARNING
@@ -230,6 +273,7 @@ class Operator:
             if isinstance(error, Unavailable):
                 log.info("%s/%s: the API server did not answer; nothing is lost", *key)
         except Exception:  # one object's bug must not stop the others
+            self._monitoring.note_error()
             delay = self._queue.retry(key)
             log.exception("%s/%s: a pass failed; again in %.1f s", *key, delay)
         else:
@@ -254,6 +298,7 @@ async def serve(settings: Settings) -> None:
 
     Raises:
         AccessError: there is no way to an API server.
+        KvsyncError: the address for metrics cannot be listened on.
         RuntimeError: the watch of KVEventSync objects ended by itself.
     """
     stop = asyncio.Event()
@@ -265,9 +310,10 @@ async def serve(settings: Settings) -> None:
 
     heed_signals()
     access = await Access.find(settings.kubeconfig, settings.context)
-    kube = Kube(access)
+    metrics = Metrics()
+    kube = Kube(access, on_answer=metrics.note_request)
     try:
-        await Operator(settings, access, kube).run(
+        await Operator(settings, access, kube, metrics).run(
             stop, heed_signals
         )  # kopf puts its own in their place
     finally:

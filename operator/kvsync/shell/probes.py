@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from itertools import islice
 from typing import Protocol
 
 from kvsync.core.judge import Policy, judge
-from kvsync.model.source import Observation, SourceKey, Target, Verdict
+from kvsync.core.steady import steady
+from kvsync.model.source import Observation, SourceKey, Target, Traffic, Verdict
 
 Key = tuple[str, str]
 
-TICK = 1.0
-"""Seconds between looks for verdicts that time alone has changed."""
+GATHER = 0.05
+"""Seconds for which news of sources are gathered before they are judged."""
+TICK = 0.5
+"""Seconds between looks for verdicts that time alone has changed, at a part of the sources each."""
+PARTS = 6
+"""Looks after which every source was looked at."""
 
 
 class Watcher(Protocol):
-    """What watches sources (``adapters.subscriber``)."""
+    """What watches sources (``adapters.probe.pool``)."""
 
     def set_targets(self, targets: Mapping[SourceKey, Target]) -> None:
         """Watch exactly these."""
@@ -26,9 +33,10 @@ class Watcher(Protocol):
 
 
 class Probes:
-    """Targets by the object that asked for them, judged when they are looked at.
+    """Targets by the object that asked for them, and the verdict that stands on each.
 
     ``on_verdict`` is called with the object's key when a verdict of one of its sources changed.
+    ``traffic`` tells what an engine's own metrics say of a source.
     """
 
     def __init__(
@@ -37,13 +45,21 @@ class Probes:
         on_verdict: Callable[[Key], None],
         clock: Callable[[], float],
         policy: Policy | None = None,
+        traffic: Callable[[SourceKey], Traffic | None] = lambda source: None,
     ) -> None:
         self._watcher = watcher
         self._on_verdict = on_verdict
         self._clock = clock
         self._policy = policy or Policy()
+        self._traffic = traffic
         self._wanted: dict[Key, Mapping[SourceKey, Target]] = {}
-        self._last: dict[SourceKey, tuple[object, ...]] = {}
+        self._targets: dict[SourceKey, Target] = {}
+        self._standing: dict[SourceKey, Verdict] = {}
+        self._told: dict[SourceKey, tuple[object, ...]] = {}
+        """What ``on_verdict`` was called for last."""
+        self._news: set[SourceKey] = set()
+        self._stirred = asyncio.Event()
+        self._round: list[SourceKey] = []
 
     def assign(self, key: Key, targets: Mapping[SourceKey, Target]) -> None:
         """Probe exactly these sources for an object; none to stop."""
@@ -54,30 +70,64 @@ class Probes:
         else:
             self._wanted.pop(key, None)
         union = {k: t for wanted in self._wanted.values() for k, t in wanted.items()}
-        self._last = {k: v for k, v in self._last.items() if k in union}
+        # What was held of a source does not outlive its pod, nor what was asked of it.
+        for source in [k for k, t in self._targets.items() if union.get(k) != t]:
+            self._standing.pop(source, None)
+            self._told.pop(source, None)
+        self._targets = union
         self._watcher.set_targets(union)
 
     def verdicts(self, key: Key) -> dict[SourceKey, Verdict]:
         """What is true now of each source of an object."""
-        now = self._clock()
-        return {
-            source: judge(target, self._watcher.observation(source), now, self._policy)
-            for source, target in self._wanted.get(key, {}).items()
-        }
+        return {source: self._judge(source) for source in self._wanted.get(key, {})}
+
+    def snapshot(self) -> Iterator[tuple[Target, Observation | None, Verdict]]:
+        """Every source, each once: what is asked, what was seen, what stands."""
+        for source, target in self._targets.items():
+            standing = self._standing.get(source) or self._judge(source)
+            yield target, self._watcher.observation(source), standing
+
+    def heard(self, source: SourceKey) -> None:
+        """There is news of a source."""
+        self._news.add(source)
+        self._stirred.set()
 
     def look(self) -> None:
-        """Call ``on_verdict`` for every object with a verdict that changed since the last look."""
-        for key in list(self._wanted):
-            changed = False
-            for source, verdict in self.verdicts(key).items():
-                gist = (verdict.reason, verdict.verified, verdict.settled)
-                changed |= self._last.get(source) != gist
-                self._last[source] = gist
-            if changed:
+        """Judge what there is news of and a part of the rest; call ``on_verdict`` for what changed."""
+        news, self._news = self._news, set()
+        self._stirred.clear()
+        changed = {source for source in {*news, *self._part()} if self._has_changed(source)}
+        for key, wanted in list(self._wanted.items()):
+            if not changed.isdisjoint(wanted):
                 self._on_verdict(key)
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
         while True:
-            await asyncio.sleep(TICK)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stirred.wait(), TICK)
+            await asyncio.sleep(GATHER)
             self.look()
+
+    def _part(self) -> list[SourceKey]:
+        """The next of the sources whose verdict time alone may have changed."""
+        if not self._round:
+            self._round = list(self._targets)
+        size = -(-len(self._targets) // PARTS)
+        part = list(islice(self._round, size))
+        del self._round[:size]
+        return part
+
+    def _has_changed(self, source: SourceKey) -> bool:
+        if source not in self._targets:
+            return False
+        now = self._judge(source)
+        gist = (now.reason, now.verified, now.settled, now.layout, now.block_size)
+        before, self._told[source] = self._told.get(source), gist
+        return before != gist
+
+    def _judge(self, source: SourceKey) -> Verdict:
+        seen, traffic = self._watcher.observation(source), self._traffic(source)
+        now = judge(self._targets[source], seen, self._clock(), self._policy, traffic)
+        self._standing[source] = steady(self._standing.get(source), now)
+        return self._standing[source]

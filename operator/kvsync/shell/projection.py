@@ -14,6 +14,7 @@ _POD_METADATA = (
     "namespace",
     "uid",
     "labels",
+    "creationTimestamp",
     "ownerReferences",
     "deletionTimestamp",
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from kvsync.model.address import Address
+
 DEFAULT_GATEWAYS = ("aibrix-system/aibrix-gateway-plugins",)
 """What AIBrix's own manifests install."""
 
@@ -22,6 +24,12 @@ class Settings:
     templates: str | None = None
     """A folder of templates to use in place of the built-in ones."""
     workers: int = 4
+    probe_workers: int = 1
+    """Processes that watch the engines."""
+    probe_memory: int = 256
+    """MiB of memory that each of them may use."""
+    metrics_address: Address | None = None
+    """Where metrics and health are served over HTTP; None for nowhere."""
 
     def permits_gateway(self, namespace: str, name: str) -> bool:
         """Whether an object may have this Deployment changed as its gateway."""

@@ -97,6 +97,10 @@ class World:
         body = self._freshest(Kind.SYNC, key, self.syncs.get(key))
         return KVEventSync(body) if body is not None else None
 
+    def objects(self) -> tuple[KVEventSync, ...]:
+        """All objects, each as last heard of or written."""
+        return tuple(sync for key in self.syncs if (sync := self.sync(key)) is not None)
+
     def sync_gone(self, key: Key) -> None:
         """Forget an object that is gone."""
         self.syncs.pop(key, None)

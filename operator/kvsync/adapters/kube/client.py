@@ -14,7 +14,7 @@ from kvsync.adapters.kube.access import Access
 from kvsync.adapters.kube.answer import Json, parse
 from kvsync.adapters.kube.pace import Timing
 from kvsync.adapters.kube.resource import PODS, Resource
-from kvsync.adapters.kube.transport import Query, Request, Transport
+from kvsync.adapters.kube.transport import OnAnswer, Query, Request, Transport
 from kvsync.model.errors import Gone, NotFound
 from kvsync.model.record import FIELD_MANAGER
 
@@ -34,12 +34,14 @@ class Kube:
     """One API server. Every method raises branches of `kvsync.model.errors.ApiError`.
 
     ``namespace`` is the current one: the kubeconfig context's, or the pod's own. What is repeated
-    on failure, and what is not, says `Transport.answer`.
+    on failure, and what is not, says `Transport.answer`. ``on_answer`` is told of each request.
     """
 
-    def __init__(self, access: Access, timing: Timing | None = None) -> None:
+    def __init__(
+        self, access: Access, timing: Timing | None = None, on_answer: OnAnswer | None = None
+    ) -> None:
         self.namespace = access.namespace
-        self._transport = Transport(access, timing or Timing())
+        self._transport = Transport(access, timing or Timing(), on_answer)
 
     @classmethod
     async def connect(cls, kubeconfig: str | None = None, context: str | None = None) -> Kube:

@@ -7,7 +7,7 @@ times the CPU. Bodies are never logged.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -34,6 +34,10 @@ from kvsync.model.errors import (
 Query = Mapping[str, str | int | bool | None]
 """Query parameters; those that are None or empty are left out."""
 
+OnAnswer = Callable[[str, int], None]
+"""Told of each request that was sent: its verb (as in ``Request.doing``), and the HTTP status of the
+answer, or 0 where none came."""
+
 PROGRAM = "kvsync-operator"
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 
@@ -53,6 +57,11 @@ class Request:
     content_type: str = "application/json"
     timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT
 
+    @property
+    def verb(self) -> str:
+        """What it does, as GET, LIST, WATCH, CREATE, PATCH, DELETE or LOG."""
+        return self.doing.partition(" ")[0]
+
 
 class Transport:
     """The connections to one API server."""
@@ -61,9 +70,11 @@ class Transport:
         self,
         access: Access,
         timing: Timing,
+        on_answer: OnAnswer | None = None,
     ) -> None:
         self._access = access
         self._timing = timing
+        self._on_answer = on_answer or _ignore
         # Otherwise aiohttp reads ~/.netrc and the proxy variables in a thread for every request:
         # twice the CPU, and an error when .netrc knows the host and we send a token.
         access.configuration.client_session_kwargs = {"trust_env": False}
@@ -111,7 +122,7 @@ class Transport:
         while True:
             authorization = await self._access.authorization()
             try:
-                async with self._send(request, authorization) as response:
+                async with self._send_counted(request, authorization) as response:
                     if response.status < 300:
                         yield response
                         return
@@ -125,6 +136,21 @@ class Transport:
                 raise ConnectionLost(message, doing=request.doing) from broken
             if not isinstance(error, Unauthorized) or not await self._access.renew(authorization):
                 raise error
+
+    @asynccontextmanager
+    async def _send_counted(
+        self, request: Request, authorization: str | None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        status = 0
+        try:
+            async with self._send(request, authorization) as response:
+                status = response.status
+                self._on_answer(request.verb, status)
+                yield response
+        except (aiohttp.ClientError, OSError):
+            if not status:
+                self._on_answer(request.verb, 0)
+            raise
 
     def _send(
         self, request: Request, authorization: str | None
@@ -144,6 +170,10 @@ class Transport:
             allow_redirects=False,  # an API server sends none, and a token must not follow one
             **self._settings,
         )
+
+
+def _ignore(_verb: str, _status: int) -> None:
+    """Nobody counts."""
 
 
 def pause_before_repeat(error: ApiError, method: str, backoff: Backoff) -> float | None:

@@ -5,14 +5,15 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import zmq
 
-from kvsync.adapters.subscriber import Subscriber, greeting
+from kvsync.adapters.probe.subscriber import Subscriber
 from kvsync.core.judge import Policy, judge
-from kvsync.core.wire import decode_batch, parse_replay
 from kvsync.model.source import Failure, SourceKey, SourceReason, Target, Verdict
+from kvsync.shell.readers import READERS
 from testbed.engine.launch import EngineProcess, free_ports
 
 KEY = SourceKey("ns", "pod", "uid")
@@ -26,7 +27,7 @@ def target(port: int, replay: int = 0, topic: str = "") -> Target:
 
 async def verdict_of(wanted: Target, reason: SourceReason) -> Verdict:
     """Watch until the verdict is this one; the failure names the last one."""
-    subscriber = Subscriber(decode=decode_batch, read_replay=parse_replay)
+    subscriber = Subscriber(READERS)
     try:
         subscriber.set_targets({KEY: wanted})
         end = time.monotonic() + DEADLINE
@@ -91,7 +92,7 @@ async def test_a_closed_port() -> None:
 async def test_a_port_that_opens_later_recovers(context: zmq.Context[zmq.Socket[bytes]]) -> None:
     port = free_pair()
     wanted = target(port)
-    subscriber = Subscriber(decode=decode_batch, read_replay=parse_replay)
+    subscriber = Subscriber(READERS)
     try:
         subscriber.set_targets({KEY: wanted})
         await asyncio.sleep(0.3)
@@ -148,15 +149,25 @@ async def test_a_publisher_with_curve(context: zmq.Context[zmq.Socket[bytes]]) -
     await verdict_of(target(port), SourceReason.AUTH_REQUIRED)
 
 
-async def test_the_greeting_of_a_publisher_with_curve_is_never_mistaken(
+async def test_a_publisher_with_curve_is_never_mistaken(
     context: zmq.Context[zmq.Socket[bytes]],
 ) -> None:
     publisher = context.socket(zmq.PUB)
     publisher.curve_secretkey = zmq.curve_keypair()[1]
     publisher.curve_server = True
     port = publisher.bind_to_random_port("tcp://127.0.0.1")
-    # A peer that closes at once races with its own answer: once is no proof.
-    found = {await greeting("127.0.0.1", port) for _ in range(100)}
+    keys = [SourceKey("ns", "pod", f"uid-{number}") for number in range(100)]
+    subscriber = Subscriber(READERS)
+    try:
+        # A peer that closes at once races with its own answer: once is no proof.
+        subscriber.set_targets({k: replace(target(port), key=k) for k in keys})
+        end = time.monotonic() + DEADLINE
+        while not all((o := subscriber.observation(k)) and o.failure for k in keys):
+            assert time.monotonic() < end
+            await asyncio.sleep(0.02)
+        found = {o.failure for k in keys if (o := subscriber.observation(k))}
+    finally:
+        await subscriber.close()
     assert found == {Failure.AUTH}
 
 
@@ -195,13 +206,13 @@ async def test_wrong_content(
 
 
 async def test_targets_are_level_triggered() -> None:
-    subscriber = Subscriber(decode=decode_batch, read_replay=parse_replay)
+    subscriber = Subscriber(READERS)
     try:
         one = target(free_pair())
         subscriber.set_targets({KEY: one})
         first = subscriber.observation(KEY)
         subscriber.set_targets({KEY: one})
-        assert subscriber.observation(KEY) is first
+        assert subscriber.observation(KEY) == first
         subscriber.set_targets({})
         assert subscriber.observation(KEY) is None
     finally:

@@ -1,0 +1,140 @@
+"""One TCP connection to a stranger's ZeroMQ socket."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable
+from typing import Protocol
+
+from kvsync.adapters.zmtp.errors import PeerError, Wrong
+from kvsync.adapters.zmtp.session import Arrival, Session
+from kvsync.model.source import Failure
+
+CONNECT_PATIENCE = 2.0
+"""Seconds for the TCP handshake; a packet that is dropped shows by it."""
+
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+"""What is wrong with this machine, not with the peer."""
+
+_WRONG = {
+    Wrong.NOT_ZMTP: Failure.NOT_ZMQ,
+    Wrong.MECHANISM: Failure.AUTH,
+    Wrong.SOCKET_TYPE: Failure.WRONG_TYPE,
+}
+
+
+class Listener(Protocol):
+    """Who is told what a connection brings."""
+
+    def arrived(self, arrival: Arrival) -> None:
+        """Something whole came in."""
+
+    def ended(self, failure: Failure) -> None:
+        """The peer ended it, or something at its port is no publisher."""
+
+    def violated(self, text: str) -> None:
+        """After its handshake the peer sent what no ZeroMQ socket sends; the connection is closed."""
+
+
+class Connection(asyncio.Protocol):
+    """Feeds a session from a socket. Tells its listener of nothing any more once it is closed.
+
+    ``reading`` is called with ``number`` before bytes are read, and with 0 behind.
+    """
+
+    def __init__(
+        self, session: Session, listener: Listener, reading: Callable[[int], None], number: int
+    ) -> None:
+        self.session = session
+        self.heard = 0
+        """Bytes that came in."""
+        self._reading = reading
+        self._number = number
+        self._listener = listener
+        self._transport: asyncio.Transport | None = None
+        self._over = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin the greeting."""
+        assert isinstance(transport, asyncio.Transport)  # a stream's
+        self._transport = transport
+        if self._over:
+            transport.abort()
+        self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what came."""
+        if self._over:
+            return
+        self.heard += len(data)
+        self._reading(self._number)
+        try:
+            for arrival in self.session.receive(data):
+                self._listener.arrived(arrival)
+                if self._over:
+                    return
+        except PeerError as error:
+            self._break_off(error)
+        else:
+            self.flush()
+        finally:
+            self._reading(0)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The peer is gone."""
+        if self._over:
+            return
+        self.close()
+        # Who greets right and then goes may be an engine that ends.
+        self._listener.ended(Failure.LOST if self.session.greeted else Failure.NOT_ZMQ)
+
+    def flush(self) -> None:
+        """Send what the session has to say."""
+        data = self.session.outgoing()
+        if data and self._transport is not None and not self._over:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """End it at once; what was not read is dropped. What was sent is still delivered."""
+        self._over = True
+        self.session.close()
+        if self._transport is None:
+            return
+        if self._transport.get_write_buffer_size():  # the peer does not read
+            self._transport.abort()
+        else:
+            self._transport.close()
+
+    def _break_off(self, error: PeerError) -> None:
+        ready = self.session.ready
+        self.close()
+        if ready:
+            self._listener.violated(str(error))
+        else:
+            self._listener.ended(_WRONG.get(error.kind, Failure.NOT_ZMQ))
+
+
+class OwnLimitError(Exception):
+    """No connection could be tried for want of something on this machine, such as open files."""
+
+
+async def dial(host: str, port: int, connection: Connection) -> Failure | None:
+    """Connect; None for success. ``host`` is an IP address.
+
+    Raises:
+        OwnLimitError: it was not the peer's fault.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(CONNECT_PATIENCE):
+            await loop.create_connection(lambda: connection, host, port)
+    except (ConnectionRefusedError, ConnectionResetError):
+        return Failure.REFUSED
+    except TimeoutError:
+        return Failure.TIMED_OUT
+    except OSError as error:
+        if error.errno in _OURS:
+            raise OwnLimitError(error.strerror or str(error)) from error
+        return Failure.TIMED_OUT
+    return None

@@ -1,0 +1,52 @@
+"""What all sources of one process share: clocks, readers, and bounds on what they do at once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from kvsync.adapters.probe.reading import Readers
+from kvsync.adapters.probe.sample import NORMAL, Budget
+from kvsync.adapters.zmtp.frames import Allowance
+
+DIALS_AT_ONCE = 512
+CLOSE_LOOKS_AT_ONCE = 4
+HELD_OCTETS = 24 << 20
+"""Bytes of unfinished messages of all publishers together, beside 16 KiB of each."""
+
+
+@dataclass(slots=True)
+class Desk:
+    """Shared by the sources."""
+
+    readers: Readers
+    own_limit: Callable[[str], None]
+    """Called when a connection was not tried for want of something on this machine."""
+    reading: Callable[[int], None] = lambda number: None
+    """Called with a source's rank before bytes of it are read, and with 0 behind."""
+    budget: Budget = NORMAL
+    """Of a sample of a source that is no suspect."""
+    clock: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    rng: random.Random = field(default_factory=random.Random)
+    allowance: Allowance = field(default_factory=lambda: Allowance(HELD_OCTETS))
+    dialling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(DIALS_AT_ONCE))
+    close_looks: int = 0
+
+    def begin_close_look(self) -> bool:
+        """Whether one more suspect may be watched closely."""
+        if self.close_looks >= CLOSE_LOOKS_AT_ONCE:
+            return False
+        self.close_looks += 1
+        return True
+
+    def end_close_look(self) -> None:
+        """A place is free again."""
+        self.close_looks -= 1
+
+    def jittered(self, seconds: float) -> float:
+        """About so many seconds, so that many sources do not act as one."""
+        return seconds * (0.85 + 0.3 * self.rng.random())

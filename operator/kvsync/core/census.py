@@ -1,0 +1,102 @@
+"""How the sources of each model, and the objects, stand at one moment: what gauges show."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+
+from kvsync.model.metering import ConditionReading, ModelName, Seen, Standing
+from kvsync.model.observed import KVEventSync
+from kvsync.model.source import Observation, SourceReason, Target, Verdict
+
+MOST_OBJECTS = 1000
+"""Objects whose conditions are shown; all are counted."""
+
+SHOWN = ("Ready", "Stalled", "GatewayCompatible")
+"""The conditions that are shown."""
+
+RECENT = 60.0
+"""Seconds after its last batch in which a source's rate and lag count; before it is idle."""
+
+SANE = 1e9
+"""The largest rate and lag (30 years) that is believed: both are made of what a publisher says."""
+
+_VALUES = {"True": 1, "False": 0}
+_REASON = re.compile(r"[A-Za-z]{1,64}")
+
+
+def census(
+    seen: Iterable[Seen], place: Callable[[Target], ModelName], now: float
+) -> dict[ModelName, Standing]:
+    """The standing of each model that has a source. ``now`` is of the observations' clock."""
+    heads: defaultdict[ModelName, _Heads] = defaultdict(_Heads)
+    for target, observation, verdict in seen:
+        heads[place(target)].count(observation, verdict, now)
+    return {name: each.standing() for name, each in heads.items()}
+
+
+def conditions_of(objects: Iterable[KVEventSync]) -> tuple[ConditionReading, ...]:
+    """The conditions of the first thousand objects, by namespace and name."""
+    first = sorted(objects, key=lambda each: (each.namespace, each.name))[:MOST_OBJECTS]
+    return tuple(
+        ConditionReading(each.namespace, each.name, kind, reason, value)
+        for each in first
+        for kind, reason, value in _shown(each)
+    )
+
+
+def ready_of(objects: Iterable[KVEventSync]) -> int:
+    """How many objects have the condition Ready=True."""
+    return sum(
+        kind == "Ready" and value == 1 for each in objects for kind, _, value in _shown(each)
+    )
+
+
+def _shown(sync: KVEventSync) -> Iterable[tuple[str, str, int]]:
+    by_type: dict[object, Mapping[str, object]] = {
+        each.get("type"): each for each in sync.status.get("conditions") or ()
+    }
+    for kind in SHOWN:
+        if kind in by_type:
+            reason = str(by_type[kind].get("reason", ""))
+            value = _VALUES.get(str(by_type[kind].get("status")), -1)
+            yield kind, reason if _REASON.fullmatch(reason) else "", value
+
+
+class _Heads:
+    """Adds up the sources of one model."""
+
+    def __init__(self) -> None:
+        self._sources = 0
+        self._verified = 0
+        self._reasons: Counter[SourceReason] = Counter()
+        self._rate = 0.0
+        self._ages: list[float] = []
+        self._lags: list[float] = []
+
+    def count(self, seen: Observation | None, verdict: Verdict, now: float) -> None:
+        self._sources += 1
+        self._verified += verdict.verified
+        self._reasons[verdict.reason] += 1
+        if seen is None or seen.last_batch_at is None:
+            return
+        age = max(0.0, now - seen.last_batch_at)
+        self._ages.append(age)
+        if age <= RECENT and seen.failure is None:
+            if seen.rate is not None and 0 <= seen.rate <= SANE:
+                self._rate += seen.rate
+            if seen.lag is not None and abs(seen.lag) <= SANE:
+                self._lags.append(seen.lag)
+
+    def standing(self) -> Standing:
+        return Standing(
+            sources=self._sources,
+            verified=self._verified,
+            reasons=dict(self._reasons),
+            rate=self._rate,
+            youngest=min(self._ages, default=None),
+            oldest=max(self._ages, default=None),
+            lag=max(self._lags, default=None),
+            mean_lag=sum(self._lags) / len(self._lags) if self._lags else None,
+        )

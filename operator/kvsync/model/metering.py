@@ -1,0 +1,89 @@
+"""What metrics tell: of each model, of each object, of the operator's own processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+from kvsync.model.source import Observation, SourceReason, Target, Verdict
+
+Seen: TypeAlias = tuple[Target, Observation | None, Verdict]
+"""A source, what was seen of it (None: nothing yet) and what is held true of it."""
+
+
+class ModelName(NamedTuple):
+    """A model as metrics label it."""
+
+    namespace: str
+    model: str
+
+
+OTHERS = ModelName("", "(others)")
+"""Where models beyond the bound are added up; no Kubernetes object can have this name."""
+
+
+class Counts(NamedTuple):
+    """What was counted in messages that were looked at; a busy publisher is sampled."""
+
+    messages: int = 0
+    octets: int = 0
+    stored: int = 0
+    removed: int = 0
+    cleared: int = 0
+    unknown: int = 0
+    missing: int = 0
+    undecoded: int = 0
+    restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the sources of one model stand at one moment. Seconds; None where nothing is known."""
+
+    sources: int = 0
+    verified: int = 0
+    reasons: Mapping[SourceReason, int] = field(default_factory=dict)
+    """Sources by verdict; reasons that no source has are left out."""
+    rate: float = 0.0
+    """Batches a second, all sources together, unseen ones included."""
+    youngest: float | None = None
+    """Since the last batch of any source."""
+    oldest: float | None = None
+    """Since the last batch of the source that has been quiet longest."""
+    lag: float | None = None
+    """The largest lag of any source that publishes."""
+    mean_lag: float | None = None
+
+
+class ConditionReading(NamedTuple):
+    """One condition of one KVEventSync object; ``value`` is 1 for True, 0 for False, else -1."""
+
+    namespace: str
+    name: str
+    type: str
+    reason: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Everything that one scrape tells of models and objects."""
+
+    models: Mapping[ModelName, tuple[Counts, Standing]] = field(default_factory=dict)
+    objects: int = 0
+    ready: int = 0
+    """Objects with condition Ready=True."""
+    conditions: tuple[ConditionReading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One process that watches sources; ``name`` is its number, ``restarts`` how often it was made anew.
+
+    ``pid`` is None while it does not run.
+    """
+
+    name: str
+    pid: int | None
+    restarts: int = 0

@@ -1,0 +1,105 @@
+"""What the operator tells of itself over HTTP: its metrics, whether it works, whether it is ready."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from kvsync.adapters.metrics import CONTENT_TYPE, Metrics
+from kvsync.model.address import Address
+from kvsync.model.metering import Worker
+from kvsync.shell.metering import Metering
+from kvsync.shell.server import HttpServer, Page, health_page
+
+log = logging.getLogger(__name__)
+
+FRESH = 1.0
+"""Seconds in which scrapes get the same answer: many of them cost as much as one."""
+
+STUCK = 300.0
+"""Seconds that a pass may take; it ends at the first request without an answer, within 2 minutes."""
+
+
+class Monitoring:
+    """``queued`` tells how many objects wait, ``workers`` what watches sources, ``unready`` what is
+    not known yet (empty: nothing). ``clock`` is a monotonic one, in seconds.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        metering: Metering,
+        *,
+        queued: Callable[[], int],
+        workers: Callable[[], Iterable[Worker]],
+        unready: Callable[[], str],
+        clock: Callable[[], float],
+    ) -> None:
+        self._metrics = metrics
+        self._metering = metering
+        self._queued = queued
+        self._workers = workers
+        self._unready = unready
+        self._clock = clock
+        self._tasks: Sequence[asyncio.Task[None]] = ()
+        self._passes: dict[object, float] = {}
+        self._last: tuple[float, Page] | None = None
+        self._server = HttpServer(
+            {
+                "/metrics": self._metrics_page,
+                "/healthz": lambda: health_page(self._stuck()),
+                "/readyz": lambda: health_page(self._unready()),
+            }
+        )
+
+    async def start(self, address: Address) -> Address:
+        """Serve; returns where. Raises KvsyncError where it cannot be listened on."""
+        listens = await self._server.start(address)
+        log.info("metrics, /healthz and /readyz on %s:%d", listens.host, listens.port)
+        return listens
+
+    async def close(self) -> None:
+        """Serve no longer."""
+        await self._server.close()
+
+    async def run(self) -> None:
+        """Keep counts of sources that go between scrapes, until cancelled."""
+        await self._metering.run()
+
+    def watch_over(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        """These are to run as long as the operator does."""
+        self._tasks = tasks
+
+    @contextmanager
+    def one_pass(self) -> Iterator[None]:
+        """Around a pass over one object."""
+        token = object()
+        began = self._passes[token] = self._clock()
+        try:
+            yield
+        finally:
+            del self._passes[token]
+            self._metrics.note_pass(self._clock() - began)
+
+    def note_error(self) -> None:
+        """A pass ended in an error."""
+        self._metrics.note_error()
+
+    def _metrics_page(self) -> Page:
+        now = self._clock()
+        if self._last is None or now - self._last[0] >= FRESH:
+            text = self._metrics.text(self._metering.reading(), self._workers(), self._queued())
+            self._last = (now, Page(text, content_type=CONTENT_TYPE))
+        return self._last[1]
+
+    def _stuck(self) -> str:
+        """What does not go on; empty when all is well. That the loop turns is shown by the answer."""
+        ended = [task.get_name() for task in self._tasks if task.done()]
+        if ended:
+            return f"Ended, and should run as long as the operator does: {', '.join(ended)}."
+        longest = self._clock() - min(self._passes.values(), default=self._clock())
+        if longest > STUCK:
+            return f"A pass has run for {longest:.0f} s; {self._queued()} objects wait."
+        return ""

@@ -1,0 +1,72 @@
+"""A scrape in which every metric has a series, and reading one back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from kvsync.adapters.metrics import Metrics
+from kvsync.model.metering import (
+    ConditionReading,
+    Counts,
+    ModelName,
+    Reading,
+    Standing,
+    Worker,
+)
+from kvsync.model.source import SourceReason
+
+MODEL = ModelName("default", "my-model")
+
+FULL = Reading(
+    models={
+        MODEL: (
+            Counts(1, 2, 3, 4, 5, 6, 7, 8, 9),
+            Standing(
+                sources=3,
+                verified=2,
+                reasons={SourceReason.IDLE: 2, SourceReason.PORT_CLOSED: 1},
+                rate=1.5,
+                youngest=10.0,
+                oldest=20.0,
+                lag=0.25,
+                mean_lag=0.125,
+            ),
+        )
+    },
+    objects=2,
+    ready=1,
+    conditions=(ConditionReading("default", "kv", "Ready", "Synchronized", 1),),
+)
+
+
+def full_scrape() -> bytes:
+    metrics = Metrics()
+    metrics.note_pass(0.1)
+    metrics.note_error()
+    metrics.note_request("PATCH", 200)
+    metrics.note_request("LIST", 0)
+    return metrics.text(FULL, [Worker("0", os.getpid(), 2)], 4)
+
+
+def families(text: bytes) -> dict[str, Metric]:
+    """By the name in HELP and TYPE."""
+    found = list(text_string_to_metric_families(text.decode()))
+    return {f"{each.name}_total" if each.type == "counter" else each.name: each for each in found}
+
+
+def series(text: bytes) -> dict[tuple[str, ...], float]:
+    """Values by name and labels' values, in the order of the labels' names."""
+    return dict(_series(text))
+
+
+def _series(text: bytes) -> Iterator[tuple[tuple[str, ...], float]]:
+    for family in text_string_to_metric_families(text.decode()):
+        for sample in family.samples:
+            yield (
+                (sample.name, *(sample.labels[key] for key in sorted(sample.labels))),
+                sample.value,
+            )
