@@ -31,6 +31,9 @@ INTERVAL = 1.5
 LISTEN = 4.0
 """Seconds after which nothing more is waited for where every verdict is clear: two samples, for a rate."""
 
+HEAR = 1.5
+"""Seconds for which an idle publisher is heard: one that sends would have."""
+
 QUIET = 2.0
 """Seconds after which a person is told that it goes on."""
 
@@ -96,14 +99,17 @@ async def _settle(survey: Survey, end: float) -> None:
 
 def _are_final(survey: Survey, verdicts: Mapping[SourceKey, Verdict]) -> bool:
     """Whether looking on would tell nothing new."""
-    return all(_is_final(verdict, survey.observation(key)) for key, verdict in verdicts.items())
+    now = time.monotonic()
+    return all(_is_final(v, survey.observation(key), now) for key, v in verdicts.items())
 
 
-def _is_final(verdict: Verdict, seen: Observation | None) -> bool:
-    if verdict.reason not in HEALTHY:
+def _is_final(verdict: Verdict, seen: Observation | None, now: float) -> bool:
+    if verdict.reason not in HEALTHY or seen is None:
         return True
-    rated = seen is not None and seen.rate is not None
-    return verdict.verified and (verdict.reason is not SourceReason.PUBLISHING or rated)
+    if verdict.reason is SourceReason.IDLE:
+        # It may have been asked for its replay, and answered, before its first message came.
+        return verdict.verified and now - (seen.handshake_at or now) >= HEAR
+    return verdict.verified and seen.rate is not None
 
 
 class _Teller:
