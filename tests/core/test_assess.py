@@ -24,7 +24,7 @@ from kvsync.core.steady import steady
 from kvsync.core.trouble import pending_words
 from kvsync.model.observed import EngineAnswers, ObservedModel
 from kvsync.model.record import OWNER_ANNOTATION
-from kvsync.model.source import SourceReason
+from kvsync.model.source import SourceReason, Target
 from kvsync.model.workload import Deployment, Pod
 
 ON_TIME, LATE = NOW, NOW + 100_000
@@ -294,3 +294,25 @@ def test_a_model_of_another_object_is_refused() -> None:
     body = live()
     body["metadata"]["annotations"][OWNER_ANNOTATION] = "default/other/uid-of-other"
     assert stands(assessed(model(body))) == ("Refused", "OwnedByAnother")
+
+
+def targets_of(args: list[str], **spec: Any) -> tuple[Target, ...]:
+    body = configured(deployment(container(args=["--model", "m", *args])))
+    pod = pod_of(rolled_out(body))
+    return assessed(model(rolled_out(body), pod), spec=spec_of(**spec)).targets
+
+
+def test_a_target_tells_where_its_engine_answers_and_what_a_block_is() -> None:
+    sharing = ["-dcp", "4", "--prefill-context-parallel-size=2"]
+    (target,) = targets_of(["--port=9000", "--served-model-name", "mine", *sharing])
+    assert (target.http_port, target.served_model, target.block_factor) == (9000, "mine", 8)
+    (plain,) = targets_of([])
+    assert (plain.http_port, plain.served_model, plain.block_factor) == (8000, "", 1)
+
+
+def test_a_canary_is_for_pods_with_one_source() -> None:
+    asked: dict[str, Any] = {"probe": {"canary": True}}
+    assert [target.canary for target in targets_of([])] == [False]
+    assert [target.canary for target in targets_of([], **asked)] == [True]
+    ranks = targets_of(["--data-parallel-size=2"], **asked)
+    assert [target.canary for target in ranks] == [False, False]

@@ -155,6 +155,17 @@ def test_idle_without_a_proof_is_healthy_and_says_how_to_prove_it() -> None:
     assert "Send a prompt" in look.models[0].sources[0].remedy
 
 
+@pytest.mark.parametrize("reason", ["SilentDespiteTraffic", "PrefixCachingOff"])
+def test_what_one_look_cannot_see_of_an_idle_source_is_taken_from_the_operator(reason: str) -> None:
+    one, a, b = two_pods()
+    status = told_ready(reason=reason, state="Degraded", verified=1, message="model-1: mute.")
+    idle = found(one, verdicts=(judged(a), judged(b, SourceReason.IDLE)), status=status).models[0]
+    assert (idle.reason, idle.healthy) == (reason, False)
+    assert idle.message == "the operator found: model-1: mute."
+    sends = found(one, verdicts=(judged(a), judged(b)), status=status).models[0]
+    assert (sends.reason, sends.healthy) == ("Verified", True), "what was seen here is newer"
+
+
 def test_no_model_is_a_problem() -> None:
     look = found()
     assert look.problem is not None

@@ -341,6 +341,13 @@ REFUSED: list[Refused] = [
         "spec.probe.interval",
         "1s to 5m",
     ),
+    Refused(
+        "canary as text",
+        _with(probe={"canary": "yes"}),
+        "spec.probe.canary",
+        "must be true or false",
+        "must be of type boolean",
+    ),
     Refused("mode to come", _with(mode="Admission"), "spec.mode", "choose Patch", '"Patch"'),
     Refused(
         "policy of another language",

@@ -43,7 +43,7 @@ def test_everything_is_read() -> None:
             "events": {"bufferSteps": 1, "topic": "t", "port": 2, "replayPort": 3},
             "gateway": {"environment": "V0_5", "remoteTokenizer": {"endpoint": "http://x"}},
             "rollout": {"maxConcurrent": 4, "progressDeadline": "1h30m", "onFailure": "Pause"},
-            "probe": {"interval": "1m", "activeCheck": False},
+            "probe": {"interval": "1m", "activeCheck": False, "canary": True},
             "paused": True,
             "deletionPolicy": "Retain",
         }
@@ -58,6 +58,7 @@ def test_everything_is_read() -> None:
     assert (spec.rollout.max_concurrent, spec.rollout.progress_deadline) == (4, 5400.0)
     assert spec.rollout.on_failure is OnFailure.PAUSE
     assert (spec.probe.interval, spec.probe.active_check) == (60.0, False)
+    assert spec.probe.canary
     assert spec.paused
     assert spec.deletion_policy is DeletionPolicy.RETAIN
 

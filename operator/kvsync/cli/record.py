@@ -167,7 +167,7 @@ class _Recording:
 
     def _take(self) -> bool:
         for _ in range(AT_ONCE):
-            if self._messages == self._count:
+            if self._messages == self._count or self._outlet.backlog > BACKLOG:
                 return True
             frames = self._recorder.take()
             if frames is None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from kvsync.adapters.engine_http import EngineHTTP
+from kvsync.adapters.engine_http.client import EngineHTTP
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.probe.subscriber import Subscriber
 from kvsync.cli.reading import Reading, Scope, read
@@ -26,12 +26,22 @@ from kvsync.model.source import Observation, SourceKey, Target, Verdict
 from kvsync.model.spec import KVEventSyncSpec, SpecError
 from kvsync.model.verification import ObjectFinding, Verification
 from kvsync.shell.readers import READERS
+from kvsync.shell.traffic import Pace, TrafficWatch
 from kvsync.shell.world import Heard
 
 AT_ONCE = 8
 """Engines that are asked for their version at once."""
 ASKED_A_MODEL = 3
 """Pods of a model that are asked for it: they agree, or it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How closely sources are looked at. ``interval``: seconds between two samples of a source."""
+
+    interval: float
+    policy: Policy
+    pace: Pace
 
 
 @dataclass(slots=True)
@@ -46,16 +56,17 @@ class _Picture:
 class Survey:
     """Watches the sources of the objects in ``scope`` while this context manager is open."""
 
-    def __init__(
-        self, kube: Kube, scope: Scope, templates: Templates, *, interval: float, policy: Policy
-    ) -> None:
+    def __init__(self, kube: Kube, scope: Scope, templates: Templates, manner: Manner) -> None:
         self._kube = kube
         self.scope = scope
         self._templates = templates
-        self._policy = policy
-        self._interval = interval
+        self._manner = manner
         self._subscriber = Subscriber(READERS)
         self._engines = EngineHTTP()
+        self._traffic = TrafficWatch(
+            self._subscriber, self._engines, time.monotonic, pace=manner.pace
+        )
+        self._looks: asyncio.Task[None] | None = None
         self._answers: dict[str, EngineAnswers] = {}
         self._pictures: list[_Picture] = []
         self._unlooked: list[ObjectFinding] = []
@@ -63,6 +74,7 @@ class Survey:
         self.targets: dict[SourceKey, Target] = {}
 
     async def __aenter__(self) -> Self:
+        self._looks = asyncio.create_task(self._traffic.run())
         return self
 
     async def __aexit__(
@@ -71,6 +83,10 @@ class Survey:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._looks is not None:
+            self._looks.cancel()
+            await asyncio.gather(self._looks, return_exceptions=True)
+        await self._traffic.close()
         await self._subscriber.close()
         await self._engines.close()
 
@@ -91,20 +107,25 @@ class Survey:
         if await self._ask():
             await self._draw(reading)
         self.targets = {
-            target.key: replace(target, interval=self._interval)
+            target.key: replace(target, interval=self._manner.interval, canary=False)
             for picture in self._pictures
             for view in picture.views
             for target in view.targets
         }
-        self._subscriber.set_targets(self.targets)
+        self._traffic.set_targets(self.targets)
 
     def verdicts(self) -> dict[SourceKey, Verdict]:
         """What is true now of each source."""
         now = time.monotonic()
+        policy, traffic = self._manner.policy, self._traffic.traffic
         return {
-            key: judge(target, self._subscriber.observation(key), now, self._policy)
+            key: judge(target, self.observation(key), now, policy, traffic(key))
             for key, target in self.targets.items()
         }
+
+    def is_asked(self, key: SourceKey) -> bool:
+        """Whether a source's engine has told what it counts."""
+        return self._traffic.traffic(key) is not None
 
     def observation(self, key: SourceKey) -> Observation | None:
         """What was seen of a source so far."""

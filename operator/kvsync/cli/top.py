@@ -16,10 +16,11 @@ from kvsync.cli.options import Duration, stop_signals
 from kvsync.cli.output import NobodyReads
 from kvsync.cli.screen import Output, Paper, Screen
 from kvsync.cli.standing import FRAME, standing
-from kvsync.cli.survey import Survey
+from kvsync.cli.survey import Manner, Survey
 from kvsync.cli.wanted import Wanted, open_survey, run_looking, wanted_options
 from kvsync.core.judge import Policy
 from kvsync.model.errors import AccessError, ApiError
+from kvsync.shell.traffic import Pace
 
 READ_EVERY = 5.0
 """Seconds between two reads of the cluster, longer where one takes long."""
@@ -92,7 +93,8 @@ class _Form:
 
 
 async def _top(wanted: Wanted, form: _Form) -> None:
-    async with open_survey(wanted, interval=SAMPLE_EVERY, policy=Policy(grace=1.0)) as survey:
+    manner = Manner(SAMPLE_EVERY, Policy(grace=1.0), Pace())
+    async with open_survey(wanted, manner) as survey:
         reader = _Reader(survey)
         reading = asyncio.create_task(reader.run())
         try:

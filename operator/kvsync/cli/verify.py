@@ -14,13 +14,14 @@ import click
 from kvsync.cli.options import Duration
 from kvsync.cli.reading import Scope
 from kvsync.cli.report import print_report
-from kvsync.cli.survey import Survey
+from kvsync.cli.survey import Manner, Survey
 from kvsync.cli.table import counted
 from kvsync.cli.wanted import Wanted, open_survey, run_looking, wanted_options
 from kvsync.core.judge import Policy
 from kvsync.core.verification_json import verification_json
 from kvsync.model.source import HEALTHY, Observation, SourceKey, SourceReason, Verdict
 from kvsync.model.verification import Verification
+from kvsync.shell.traffic import Pace
 
 TICK = 0.05
 """Seconds between looks."""
@@ -28,11 +29,17 @@ TICK = 0.05
 INTERVAL = 1.5
 """Seconds between two samples of a source: a look is short."""
 
+PACE = Pace(window=0.5)
+"""Each silent engine is asked at once whether its prefix cache is on at all."""
+
 LISTEN = 4.0
 """Seconds after which nothing more is waited for where every verdict is clear: two samples, for a rate."""
 
 HEAR = 1.5
 """Seconds for which an idle publisher is heard: one that sends would have."""
+
+ASK = 3.0
+"""Seconds within which an engine says what it counts, or is not asked from here."""
 
 QUIET = 2.0
 """Seconds after which a person is told that it goes on."""
@@ -73,7 +80,7 @@ def verify(
 async def _verify(wanted: Wanted, timeout: float) -> tuple[Verification, Scope]:
     end = time.monotonic() + timeout
     policy = Policy(grace=min(1.0, timeout / 2), patience=min(3.0, timeout / 2))
-    async with open_survey(wanted, interval=INTERVAL, policy=policy) as survey:
+    async with open_survey(wanted, Manner(INTERVAL, policy, PACE)) as survey:
         await _settle(survey, end)
         if not survey.look().healthy:
             # What failed may be a pod that went meanwhile.
@@ -100,15 +107,19 @@ async def _settle(survey: Survey, end: float) -> None:
 def _are_final(survey: Survey, verdicts: Mapping[SourceKey, Verdict]) -> bool:
     """Whether looking on would tell nothing new."""
     now = time.monotonic()
-    return all(_is_final(v, survey.observation(key), now) for key, v in verdicts.items())
+    return all(
+        _is_final(verdict, survey.observation(key), now, asked=survey.is_asked(key))
+        for key, verdict in verdicts.items()
+    )
 
 
-def _is_final(verdict: Verdict, seen: Observation | None, now: float) -> bool:
+def _is_final(verdict: Verdict, seen: Observation | None, now: float, *, asked: bool) -> bool:
     if verdict.reason not in HEALTHY or seen is None:
         return True
     if verdict.reason is SourceReason.IDLE:
         # It may have been asked for its replay, and answered, before its first message came.
-        return verdict.verified and now - (seen.handshake_at or now) >= HEAR
+        heard = now - (seen.handshake_at or now)
+        return verdict.verified and heard >= HEAR and (asked or heard >= ASK)
     return verdict.verified and seen.rate is not None
 
 

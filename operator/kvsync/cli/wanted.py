@@ -13,8 +13,7 @@ from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.templates import read_templates
 from kvsync.cli.options import cluster_options, run_async
 from kvsync.cli.reading import Scope
-from kvsync.cli.survey import Survey
-from kvsync.core.judge import Policy
+from kvsync.cli.survey import Manner, Survey
 from kvsync.model.errors import AccessError, ApiError, KvsyncError
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -78,7 +77,7 @@ class Wanted:
 
 
 @asynccontextmanager
-async def open_survey(wanted: Wanted, *, interval: float, policy: Policy) -> AsyncIterator[Survey]:
+async def open_survey(wanted: Wanted, manner: Manner) -> AsyncIterator[Survey]:
     """A survey that has read the cluster once and has something to look at.
 
     Raises:
@@ -94,7 +93,7 @@ async def open_survey(wanted: Wanted, *, interval: float, policy: Policy) -> Asy
         raise click.UsageError(str(error)) from error
     async with await Kube.connect(wanted.kubeconfig, wanted.context) as kube:
         scope = wanted.scope(kube.namespace)
-        async with Survey(kube, scope, templates, interval=interval, policy=policy) as survey:
+        async with Survey(kube, scope, templates, manner) as survey:
             await survey.refresh()
             if survey.empty:
                 raise NothingThere(_nothing(scope))

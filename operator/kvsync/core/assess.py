@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from kvsync.core.bare_pods import bare_verdicts
+from kvsync.core.engines import ENGINES
 from kvsync.core.plan import plan, unsupported_kind
 from kvsync.core.planned import Ask, ModelPlan, Outcome, Part
 from kvsync.core.ports import publishing_ranks
@@ -190,8 +191,9 @@ def _pods_of(part: Part, model: ObservedModel) -> tuple[Pod, ...]:
 
 
 def _targets(model: str, pods: tuple[Pod, ...], part: Part, observed: Observed) -> Iterator[Target]:
+    ranks = publishing_ranks(part.engine)
     for pod in sorted(pods, key=lambda pod: pod.name):
-        for rank in range(publishing_ranks(part.engine)) if pod.running else ():
+        for rank in range(ranks) if pod.running else ():
             yield Target(
                 key=SourceKey(pod.namespace, pod.name, pod.uid, rank),
                 host=pod.ip,
@@ -202,6 +204,10 @@ def _targets(model: str, pods: tuple[Pod, ...], part: Part, observed: Observed) 
                 active_check=observed.spec.probe.active_check,
                 interval=observed.spec.probe.interval,
                 model=model,
+                http_port=part.engine.http_port,
+                served_model=part.engine.served_model,
+                block_factor=ENGINES[part.engine.type].block_factor(part.engine.words),
+                canary=observed.spec.probe.canary and ranks == 1,
             )
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 from pathlib import PurePosixPath
 
 from kvsync.core.arguments import int_of, switch_of, value_of
@@ -44,6 +45,8 @@ class Engine:
     """The same as an argument, for a remedy."""
     data_parallel: tuple[str, ...]
     """The spellings of how many data-parallel ranks it runs."""
+    context_parallel: tuple[tuple[str, ...], ...] = ()
+    """The spellings of each option that lets several workers share one block of the cache."""
     spreads_ranks: tuple[str, ...] = ()
     """Options by which the ranks of one engine are spread over several pods."""
     own_numbers: frozenset[str] = frozenset()
@@ -87,6 +90,11 @@ class Engine:
         """How many data-parallel ranks a command line asks for; 1 where it does not say a number."""
         return max(1, *(int_of(words, name) or 1 for name in self.data_parallel))
 
+    def block_factor(self, words: tuple[str, ...]) -> int:
+        """How many times ``--block-size`` a block is that counts as one (vLLM
+        ``single_type_kv_cache_manager.py``: context parallel workers share a block)."""
+        return prod(max(1, int_of(words, *names) or 1) for names in self.context_parallel)
+
     def hidden_ranks(self, words: tuple[str, ...]) -> str:
         """The value of how many ranks there are, where that is no number: a variable, a command."""
         values = (value_of(words, name) for name in self.data_parallel)
@@ -118,6 +126,10 @@ ENGINES: Mapping[EngineType, Engine] = {
         caching_off=("enable-prefix-caching", False),
         caching_off_word="--no-enable-prefix-caching",
         data_parallel=("data-parallel-size", "dp"),
+        context_parallel=(
+            ("decode-context-parallel-size", "dcp"),
+            ("prefill-context-parallel-size", "pcp"),
+        ),
         spreads_ranks=(
             *("data-parallel-rank", "dpn", "data-parallel-start-rank", "dpr"),
             *("data-parallel-size-local", "dpl"),

@@ -19,6 +19,9 @@ from kvsync.model.verification import (
 
 Json = Mapping[str, Any]
 
+_TAKES_LONG = frozenset({SourceReason.SILENT_DESPITE_TRAFFIC, SourceReason.PREFIX_CACHING_OFF})
+"""What the operator sees over time or over HTTP, and one look on the wire does not."""
+
 _MODEL_REASONS = frozenset(reason.value for reason in ModelReason)
 _SOURCES_SAY_IT = frozenset(
     {ModelReason.VERIFYING, ModelReason.WAITING_FOR_TRAFFIC, ModelReason.SOURCES_FAILING}
@@ -76,7 +79,7 @@ def _model(
     view: ModelView, observed: Observed, seen: Mapping[SourceKey, Observation]
 ) -> ModelFinding:
     sources = tuple(_sources(view, observed, seen))
-    own = _own_word(view, sources)
+    own = _own_word(view, sources) or _operators_word(view.name, sources, observed.sync)
     if own is not None:
         trouble = own[0] != ModelReason.SCALED_TO_ZERO
         return ModelFinding(view.name, *own, trouble, view.expected_sources, sources)
@@ -125,6 +128,18 @@ def _has_a_word(view: ModelView) -> bool:
         return True
     degraded = view.state is ModelState.DEGRADED
     return degraded and view.reason in _MODEL_REASONS
+
+
+def _operators_word(
+    name: str, sources: Sequence[SourceFinding], sync: KVEventSync
+) -> tuple[str, str] | None:
+    """What an idle source may hide, where the operator has found it."""
+    if not any(source.verdict.reason is SourceReason.IDLE for source in sources):
+        return None
+    for entry in sync.status.get("models") or ():
+        if entry.get("name") == name and entry.get("reason") in _TAKES_LONG:
+            return str(entry["reason"]), f"the operator found: {entry.get('message', '')}"
+    return None
 
 
 def _by_sources(sources: Sequence[SourceFinding]) -> tuple[str, str]:

@@ -36,6 +36,14 @@ class Target:
     """Seconds between samples, and between replay requests."""
     model: str = ""
     """The model that it serves, as the status names it."""
+    http_port: int = 0
+    """Where its engine answers HTTP; 0 where that is not known."""
+    served_model: str = ""
+    """The model's name in requests; empty where the command line does not tell it."""
+    block_factor: int = 1
+    """How many times its metrics' block size a block that it stores has (context parallelism)."""
+    canary: bool = False
+    """Whether it may be sent one short completion to prove it."""
 
 
 class SourceReason(enum.StrEnum):
@@ -144,6 +152,9 @@ class Observation:
     """Samples in a row, up to the last one, with nothing but messages that could not be decoded."""
     wrong_topic: str | None = None
     """The topic of the last batch, where it is not the expected one."""
+    subscribed_at: float | None = None
+    """Since when the subscription stands without a break; None while there is none (a busy source
+    between two samples). Silence counts only while it stands."""
     replay_asked_at: float | None = None
     replay_answered_at: float | None = None
     interrupted_at: float | None = None
@@ -159,7 +170,8 @@ class Traffic:
     prefix_caching: bool | None = None
     """Whether its prefix cache is on; None where it does not say."""
     silent_windows: int = 0
-    """Looks in a row in which prompts filled whole new blocks while the sequence stood still."""
+    """Looks in a row in which prompts filled whole new blocks while the sequence stood still; looks
+    without such prompts lie between them and count neither way."""
     silent_tokens: int = 0
     """Prompt tokens that were computed in these looks and must have filled blocks."""
 

@@ -270,6 +270,7 @@ class ProbeSpec:
 
     interval: float = 10.0
     active_check: bool = True
+    canary: bool = False
 
     @classmethod
     def from_fields(cls, fields: Fields) -> ProbeSpec:
@@ -278,6 +279,7 @@ class ProbeSpec:
         spec = cls(
             interval=fields.duration("interval", default.interval, 1, 300),
             active_check=fields.boolean("activeCheck", default.active_check),
+            canary=fields.boolean("canary", default.canary),
         )
         fields.done()
         return spec

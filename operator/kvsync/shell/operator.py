@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from kvsync.adapters.engine_http import EngineHTTP
+from kvsync.adapters.engine_http.client import EngineHTTP
 from kvsync.adapters.kube.access import Access
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.events import EventRecorder
@@ -34,6 +34,7 @@ from kvsync.shell.reconcile import Reconciler, is_race
 from kvsync.shell.settings import Settings
 from kvsync.shell.storms import StormWatch
 from kvsync.shell.strangers import Strangers
+from kvsync.shell.traffic import TrafficWatch
 from kvsync.shell.world import World
 from kvsync.shell.writer import ClusterWriter
 
@@ -101,7 +102,10 @@ class Operator:
             command(settings.probe_memory << 20), settings.probe_workers, self._source_heard
         )
         self._engines = EngineHTTP()
-        self._probes = Probes(self._pool, self._queue.add, time.monotonic)
+        self._traffic = TrafficWatch(self._pool, self._engines, time.monotonic)
+        self._probes = Probes(
+            self._traffic, self._queue.add, time.monotonic, traffic=self._traffic.traffic
+        )
         self._interviews = Interviews(self._engines, self._queue.add)
         self._strangers = Strangers(kube, self._queue.add, time.monotonic)
         self._reconciler = Reconciler(
@@ -150,6 +154,7 @@ class Operator:
                 for number in range(self._settings.workers)
             ]
             followers.append(asyncio.create_task(self._probes.run(), name="probes"))
+            followers.append(asyncio.create_task(self._traffic.run(), name="traffic"))
             followers.append(asyncio.create_task(self._resync(), name="resync"))
             followers.append(asyncio.create_task(self._monitoring.run(), name="metering"))
             self._monitoring.watch_over(followers)
@@ -203,6 +208,7 @@ class Operator:
         await self._monitoring.close()
         await self._interviews.close()
         await self._strangers.close()
+        await self._traffic.close()
         await self._pool.close()
         await self._recorder.close()
         await self._engines.close()

@@ -21,7 +21,8 @@ _GAUGES = {
 
 def render(core: EngineCore) -> str:
     """All metrics as text."""
-    return "\n".join([*_gauges(core), *_counters(core), *_cache_info(core.settings)]) + "\n"
+    lines = [*_gauges(core), *_counters(core), *_first_tokens(core), *_cache_info(core.settings)]
+    return "\n".join(lines) + "\n"
 
 
 def _gauges(core: EngineCore) -> Iterator[str]:
@@ -38,6 +39,17 @@ def _counters(core: EngineCore) -> Iterator[str]:
         for rank in core.ranks:
             value = float(_value(rank.counters, attribute))
             yield f"vllm:{name}_total{_labels(core.settings, rank.number)} {value}"
+
+
+def _first_tokens(core: EngineCore) -> Iterator[str]:
+    """The histogram whose count is that of ``prompt_tokens``; its seconds are made up."""
+    name = "time_to_first_token_seconds"
+    yield from _heading(name, "Histogram of time to first token in seconds.", "histogram")
+    for rank in core.ranks:
+        labels, count = _labels(core.settings, rank.number), float(rank.counters.requests)
+        yield f'vllm:{name}_bucket{labels[:-1]},le="+Inf"}} {count}'
+        yield f"vllm:{name}_count{labels} {count}"
+        yield f"vllm:{name}_sum{labels} {count / 100}"
 
 
 def _cache_info(settings: Settings) -> Iterator[str]:

@@ -68,18 +68,20 @@ class Connection(asyncio.Protocol):
         if self._over:
             return
         self.heard += len(data)
+        # Not taken back where something is raised that ends this process: then it stands accused.
         self._reading(self._number)
         try:
-            for arrival in self.session.receive(data):
-                self._listener.arrived(arrival)
-                if self._over:
-                    return
+            self._receive(data)
         except PeerError as error:
             self._break_off(error)
-        else:
-            self.flush()
-        finally:
-            self._reading(0)
+        self._reading(0)
+
+    def _receive(self, data: bytes) -> None:
+        for arrival in self.session.receive(data):
+            self._listener.arrived(arrival)
+            if self._over:
+                return
+        self.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The peer is gone."""

@@ -103,10 +103,12 @@ class Hearing:
         """The connection is over."""
         self._session = None
         self._fold()
-        self._changed()
+        self.note(lambda seen: replace(seen, subscribed_at=None))
 
     def _subscribe(self, session: Session) -> None:
         session.subscribe()
+        now = self._desk.clock()
+        self.note(lambda seen: replace(seen, subscribed_at=now))
         self._late = self._late_octets = 0
         self._sample = Sample(self._desk.budget, self._topic)
 
@@ -118,6 +120,7 @@ class Hearing:
             self._sample = Sample(CLOSE, self._topic)
         elif self._session is not None:
             self._session.cancel()
+            self.note(lambda seen: replace(seen, subscribed_at=None))
         self._changed()
 
     def _fold(self) -> None:

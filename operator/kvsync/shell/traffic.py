@@ -1,0 +1,215 @@
+"""What engines say of their own traffic: looked at where the wire is silent, a few at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from kvsync.core.traffic import Look, weigh, weigh_canary
+from kvsync.model.source import Observation, SourceKey, Target, Traffic
+from kvsync.model.traffic import Completion, EngineCounters, EngineMetrics
+from kvsync.shell.canaries import Canaries
+
+AT_ONCE = 8
+"""Engines that are being asked at one moment."""
+
+MOST_A_SECOND = 25
+"""Looks that begin in one second; where more engines are silent than that allows, windows grow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often engines are looked at, in seconds."""
+
+    window: float = 10.0
+    """Between two looks at an engine whose publisher is silent."""
+    publishing: float = 60.0
+    """Between two looks at one that publishes."""
+    settle: float = 2.0
+    """After the counters were read, for events of what they count to arrive."""
+    tick: float = 0.2
+    """Between two searches for engines whose turn it is."""
+    jitter: float = 0.2
+    """By which part of it a pause may be shorter or longer."""
+
+
+class Engines(Protocol):
+    """What asks engines (``adapters.engine_http``); never raises."""
+
+    async def metrics(self, host: str, port: int) -> EngineMetrics | None:
+        """What an engine counted so far; None where it does not say."""
+
+    async def complete(self, host: str, port: int, model: str, prompt: str) -> Completion:
+        """Have it complete a prompt by one token."""
+
+
+class Watcher(Protocol):
+    """What watches sources on the wire (``adapters.probe.pool``)."""
+
+    def set_targets(self, targets: Mapping[SourceKey, Target]) -> None:
+        """Watch exactly these."""
+
+    def observation(self, key: SourceKey) -> Observation | None:
+        """What was seen of one of them."""
+
+
+@dataclass(slots=True)
+class _Pod:
+    """The sources of one pod, which one engine feeds."""
+
+    targets: tuple[Target, ...]
+    due: float
+    looked_at: float | None = None
+    task: asyncio.Task[None] | None = None
+    looks: dict[SourceKey, Look] = field(default_factory=dict)
+
+
+class TrafficWatch:
+    """Stands before the watcher of the wire: the same targets, and beside what is seen of each what
+    its engine says (:meth:`traffic`)."""
+
+    def __init__(
+        self,
+        watcher: Watcher,
+        engines: Engines,
+        clock: Callable[[], float],
+        *,
+        pace: Pace | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._watcher = watcher
+        self._engines = engines
+        self._clock = clock
+        self._pace = pace or Pace()
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, no secret
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._canaries = Canaries(engines, clock)
+        self._pods: dict[str, _Pod] = {}
+        self._traffic: dict[SourceKey, Traffic] = {}
+
+    def set_targets(self, targets: Mapping[SourceKey, Target]) -> None:
+        """Watch exactly these; what is known of pods that are gone is forgotten."""
+        self._watcher.set_targets(targets)
+        by_pod: dict[str, list[Target]] = {}
+        for target in targets.values():
+            if target.http_port:
+                by_pod.setdefault(target.key.uid, []).append(target)
+        for uid in self._pods.keys() - by_pod.keys():
+            self._forget(uid)
+        for uid, found in by_pod.items():
+            self._keep(uid, tuple(sorted(found, key=lambda target: target.key)))
+
+    def observation(self, key: SourceKey) -> Observation | None:
+        """What was seen of a source on the wire."""
+        return self._watcher.observation(key)
+
+    def traffic(self, key: SourceKey) -> Traffic | None:
+        """What the engine of a source says; None until it was asked."""
+        return self._traffic.get(key)
+
+    async def run(self) -> None:
+        """Look at engines whose turn it is, until cancelled."""
+        most = max(1, int(MOST_A_SECOND * self._pace.tick))
+        while True:
+            await asyncio.sleep(self._pace.tick)
+            for pod in self._due(most):
+                pod.task = asyncio.create_task(self._look(pod))
+
+    async def close(self) -> None:
+        """Stop looking."""
+        tasks = [pod.task for pod in self._pods.values() if pod.task is not None]
+        for uid in list(self._pods):
+            self._forget(uid)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _keep(self, uid: str, targets: tuple[Target, ...]) -> None:
+        known = self._pods.get(uid)
+        if known is not None and known.targets == targets:
+            return
+        if known is not None:
+            self._stop(known)
+        self._pods[uid] = _Pod(targets, self._clock() + self._rng.random() * self._pace.window)
+
+    def _forget(self, uid: str) -> None:
+        self._stop(self._pods.pop(uid))
+        self._canaries.forget(uid)
+
+    def _stop(self, pod: _Pod) -> None:
+        if pod.task is not None:
+            pod.task.cancel()
+        for target in pod.targets:
+            self._traffic.pop(target.key, None)
+
+    def _due(self, most: int) -> Iterable[_Pod]:
+        now = self._clock()
+        ready = [p for p in self._pods.values() if (p.task is None or p.task.done())]
+        due = [p for p in ready if now >= self._turn(p, now) and self._connected(p)]
+        return sorted(due, key=lambda pod: (not self._is_suspect(pod), pod.due))[:most]
+
+    def _is_suspect(self, pod: _Pod) -> bool:
+        """Whether a silent window speaks against one of its sources: that is settled first."""
+        known = (self._traffic.get(target.key) for target in pod.targets)
+        return any(one is not None and one.silent_windows > 0 for one in known)
+
+    def _turn(self, pod: _Pod, now: float) -> float:
+        """When its turn is: one that fell silent does not wait for the end of the long pause."""
+        longer = self._pace.publishing - self._pace.window
+        looked = pod.looked_at is not None
+        return pod.due + (longer if looked and not self._is_silent(pod, now) else 0.0)
+
+    def _is_silent(self, pod: _Pod, now: float) -> bool:
+        seen = (self.observation(target.key) for target in pod.targets)
+        last = [s.last_batch_at for s in seen if s is not None]
+        # Two windows: a busy source is not subscribed between its samples.
+        return any(at is None or now - at > 2 * self._pace.window for at in last)
+
+    def _connected(self, pod: _Pod) -> bool:
+        seen = (self.observation(target.key) for target in pod.targets)
+        return any(s is not None and s.handshake_at is not None and s.failure is None for s in seen)
+
+    async def _look(self, pod: _Pod) -> None:
+        first = pod.targets[0]
+        async with self._slots:
+            before = {t.key: self.observation(t.key) for t in pod.targets}
+            at = self._clock()
+            spread = 1.0 + self._pace.jitter * (2 * self._rng.random() - 1)
+            pod.looked_at, pod.due = at, at + self._pace.window * spread
+            metrics = await self._engines.metrics(first.host, first.http_port)
+        if metrics is None:
+            return
+        await asyncio.sleep(self._pace.settle)
+        for target in pod.targets:
+            seen, after = before[target.key], self.observation(target.key)
+            if seen is not None and after is not None:
+                alone = len(pod.targets) == 1
+                look = _look_of(target, at, metrics, (seen, after), alone=alone)
+                await self._take(pod, target, look)
+
+    async def _take(self, pod: _Pod, target: Target, look: Look) -> None:
+        key = target.key
+        earlier = pod.looks.get(key)
+        pod.looks[key] = look
+        known = weigh(self._traffic.get(key), earlier, look)
+        canary = self._canaries.of(key.uid, earlier, look)
+        if canary is not None:
+            known = weigh_canary(known, canary, look, self._pace.window)
+        self._traffic[key] = known
+        if target.canary and earlier is not None:
+            await self._canaries.send(target, earlier, look, look.after)
+
+
+def _look_of(
+    target: Target,
+    at: float,
+    metrics: EngineMetrics,
+    seen: tuple[Observation, Observation],
+    *,
+    alone: bool,
+) -> Look:
+    counters = metrics.whole if alone else metrics.ranks.get(target.key.rank, EngineCounters())
+    before, after = seen
+    size = max((metrics.block_size or 0) * target.block_factor, after.block_size or 0)
+    return Look(at, counters, before, after, size or None, metrics.prefix_caching)
