@@ -58,4 +58,9 @@ FAILURES: dict[Failure, Unreached] = {
         "a process that is frozen",
         "See what listens there, and whether the engine's process still runs.",
     ),
+    Failure.OWN_LIMIT: Unreached(
+        SourceReason.CONNECTING,
+        "is not tried: the operator itself has no open files left, or no ports (its log says which)",
+        "Raise the operator's limit of open files.",
+    ),
 }

@@ -22,7 +22,7 @@ FIRST, LONGEST = 0.25, 4.0
 """Seconds between tries: an engine loads for minutes; once it listens, it is to be seen at once."""
 FIRST_SLOW, LONGEST_SLOW = 1.0, 8.0
 """Of what is no publisher, and does not become one soon."""
-_SLOW = frozenset({Failure.NOT_ZMQ, Failure.WRONG_TYPE, Failure.AUTH})
+_SLOW = frozenset({Failure.NOT_ZMQ, Failure.WRONG_TYPE, Failure.AUTH, Failure.OWN_LIMIT})
 LIMITS = Limits()
 
 
@@ -160,10 +160,9 @@ class Line:
             async with self._desk.dialling:
                 failure = await dial(self._address.host, self._address.port, link)
         except OwnLimitError as error:
-            if self._link is link:
-                self.rest()
-                self.dial_in(self._desk.jittered(LONGEST))
             self._desk.own_limit(str(error))
+            if self._link is link:
+                self.ended(Failure.OWN_LIMIT)
             return
         if self._link is not link:  # it ended before this task heard of its beginning
             link.close()
