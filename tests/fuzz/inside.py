@@ -1,5 +1,6 @@
 """One target under libFuzzer, in a process of its own: ``python -m fuzz.inside TARGET [options]``."""
 
+import shlex
 import sys
 
 import atheris
@@ -12,7 +13,9 @@ with atheris.instrument_imports(include=["kvsync.core", "kvsync.adapters"]):
 def main() -> None:
     """Fuzz until libFuzzer ends the process."""
     _, name, *options = sys.argv
-    atheris.Setup([sys.argv[0], *options], TARGETS[name].run)
+    # To merge, libFuzzer has a shell start this again, with options after it.
+    itself = f"{shlex.quote(sys.executable)} -m fuzz.inside {name}"
+    atheris.Setup([itself, *options], TARGETS[name].run)
     atheris.Fuzz()
 
 
