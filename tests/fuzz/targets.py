@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fuzz import oracles
+from fuzz.connection import check_connection
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -56,4 +57,5 @@ TARGETS = {
     "message": Target(lambda data: oracles.check_message(frames(data)), "frames"),
     "parse_replay": Target(lambda data: oracles.check_replay(frames(data)), "replay"),
     "recording": Target(oracles.check_line, "line"),
+    "connection": Target(check_connection, "stream"),
 }

@@ -15,7 +15,7 @@ class WireLimits:
 
     topic: int = 1024
     payload: int = 4 << 20
-    events: int = 1 << 14
+    events: int = 1 << 16
     blocks: int = 1 << 16
     tokens: int = 1 << 22
     text: int = 4096
