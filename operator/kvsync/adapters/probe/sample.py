@@ -23,8 +23,8 @@ class Budget:
     messages: int = 8
     octets: int = 256 << 10
     seconds: float = 1.0
-    read: int = 3
-    """Messages that are read further than their sequence."""
+    read: int = 1
+    """Messages that are read further than their sequence: that is most of what a sample costs."""
 
 
 NORMAL = Budget()
@@ -203,6 +203,10 @@ class Past:
     mark: Mark | None = None
     gaps: int = 0
     """One bit a sample, the newest lowest."""
+
+    def heard_since(self, moment: float) -> bool:
+        """Whether a sequence was seen later than that."""
+        return self.mark is not None and self.mark.at > moment
 
 
 def _sum(one: EventCounts, other: EventCounts) -> EventCounts:
