@@ -7,6 +7,7 @@ VENV   := .venv
 PYTHON ?= python3
 BIN    := $(VENV)/bin
 INSIDE := PYTHONPATH=tests $(BIN)/python -m testbed.enter --
+BENCH  := PYTHONPATH=tests $(BIN)/python -m bench
 STAMP  := $(VENV)/.installed
 # Without bytecode each process compiles the tests and the testbed anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -14,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What serves the model in `make demo`: stand-in, or vllm for a real one (8 GB, installed once).
 ENGINE ?= stand-in
 
-.PHONY: help setup demo demo-stop test test-unit test-bed conformance properties lint format lock generate clean
+.PHONY: help setup demo demo-stop test test-unit test-bed conformance properties bench bench-probe bench-hostile bench-latency bench-publisher lint format lock generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,6 +58,20 @@ conformance: setup ## on request: released vLLM packages read our arguments, a r
 
 properties: setup ## on request: each property of the core with 2,000 random cases
 	HYPOTHESIS_PROFILE=ci $(BIN)/pytest -m "not bed" tests/core tests/model -n 3 --dist worksteal -q
+
+bench-probe: setup ## on request: memory and CPU a source at 1,000 to 5,000 publishers, beside two other ways (10 minutes)
+	$(BENCH).probe
+
+bench-hostile: setup ## on request: hostile publishers beside 200 healthy ones (2 minutes)
+	$(BENCH).hostile
+
+bench-latency: setup ## on request: from a fault to the verdict, 20 of each (2 minutes)
+	$(BENCH).latency
+
+bench-publisher: setup ## on request: what a publisher pays for being watched (4 minutes)
+	$(BENCH).publisher
+
+bench: bench-publisher bench-latency bench-hostile bench-probe ## on request: all measurements, one after another
 
 lint: setup ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check operator tests docs

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from bench.windows import WINDOW, spread
+from kvsync.adapters.probe.line import LASTING
 from kvsync.model.source import HEALTHY, SourceKey, SourceReason, Target
 from testbed.engine.launch import EngineProcess, free_ports
 from testbed.waiting import wait_for, wait_in_loop
@@ -128,6 +129,8 @@ async def killed_and_frozen() -> None:
             show("thawed (SIGCONT)", "10 s", await all_of(
                 engines, lambda e: struck(watching, e, partial(e.signal, signal.SIGCONT), HEALTHY)
             ))  # fmt: skip
+            # One that stood for less is dialled again with a pause: storms are not followed.
+            await asyncio.sleep(LASTING + 1)
             show("killed (SIGKILL)", "1 s", await all_of(
                 engines, lambda e: struck(watching, e, partial(e.signal, signal.SIGKILL), gone)
             ))  # fmt: skip
