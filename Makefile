@@ -7,6 +7,7 @@ VENV   := .venv
 PYTHON ?= python3
 BIN    := $(VENV)/bin
 INSIDE := PYTHONPATH=tests $(BIN)/python -m testbed.enter --
+BENCH  := PYTHONPATH=tests $(BIN)/python -m bench
 STAMP  := $(VENV)/.installed
 # Without bytecode each process compiles the tests and the testbed anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -18,7 +19,7 @@ ENGINE ?= stand-in
 FUZZ_SECONDS ?= 600
 FUZZ_TARGET  ?=
 
-.PHONY: help setup demo demo-stop test test-unit test-bed conformance properties fuzz lint format lock generate clean
+.PHONY: help setup demo demo-stop test test-unit test-bed conformance properties fuzz bench bench-probe bench-hostile bench-latency bench-publisher lint format lock generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -70,6 +71,20 @@ $(VENV)/.fuzz-installed: requirements/fuzz.txt $(STAMP)
 	@echo "fuzz: installing atheris"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r requirements/fuzz.txt
 	@touch $@
+
+bench-probe: setup ## on request: memory and CPU a source at 1,000 to 5,000 publishers, beside two other ways (10 minutes)
+	$(BENCH).probe
+
+bench-hostile: setup ## on request: hostile publishers beside 200 healthy ones (2 minutes)
+	$(BENCH).hostile
+
+bench-latency: setup ## on request: from a fault to the verdict, 20 of each (2 minutes)
+	$(BENCH).latency
+
+bench-publisher: setup ## on request: what a publisher pays for being watched (4 minutes)
+	$(BENCH).publisher
+
+bench: bench-publisher bench-latency bench-hostile bench-probe ## on request: all measurements, one after another
 
 lint: setup ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check operator tests docs

@@ -1,5 +1,6 @@
 """Waiting for something to become true, always with a deadline."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -33,3 +34,14 @@ def wait_for(
             waited = what or getattr(predicate, "__name__", "the condition")
             raise TimeoutError(f"not within {deadline:g} s: {waited}; last: {str(last)[:2000]}")
         time.sleep(pause)
+
+
+async def wait_in_loop(
+    met: Callable[[], object], deadline: float = 30.0, *, what: str = "", pause: float = 0.05
+) -> None:
+    """Wait until ``met`` is truthy, while the event loop goes on. Raises TimeoutError after ``deadline``."""
+    end = time.monotonic() + deadline
+    while not met():
+        if time.monotonic() >= end:
+            raise TimeoutError(f"not within {deadline:g} s: {what}")
+        await asyncio.sleep(pause)

@@ -161,6 +161,15 @@ STREAMS = st.one_of(
 )
 
 
+def test_commands_without_an_end_are_an_error_and_a_ping_of_ours_allows_more() -> None:
+    talk, most = up(), Limits().commands
+    talk.hear(commands.ping() * most)
+    talk.session.ping()
+    talk.hear(commands.ping() * most)
+    with pytest.raises(PeerError, match="without an end"):
+        talk.hear(commands.ping())
+
+
 @given(STREAMS, st.integers(1, 64), st.booleans())
 def test_any_bytes_give_arrivals_or_the_typed_error(data: bytes, size: int, greeted: bool) -> None:
     talk = Talk()

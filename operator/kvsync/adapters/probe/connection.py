@@ -14,6 +14,9 @@ from kvsync.model.source import Failure
 CONNECT_PATIENCE = 2.0
 """Seconds for the TCP handshake; a packet that is dropped shows by it."""
 
+UNREAD_LIMIT = 64 << 10
+"""Bytes that may wait for a peer to read them; what we say in a minute is less than 1 KiB."""
+
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 """What is wrong with this machine, not with the peer."""
 
@@ -100,6 +103,8 @@ class Connection(asyncio.Protocol):
         data = self.session.outgoing()
         if data and self._transport is not None and not self._over:
             self._transport.write(data)
+            if self._transport.get_write_buffer_size() > UNREAD_LIMIT:
+                self._break_off(PeerError(Wrong.PROTOCOL, "asks on and on and reads no answer"))
 
     def close(self) -> None:
         """End it at once; what was not read is dropped. What was sent is still delivered."""

@@ -19,6 +19,9 @@ from kvsync.model.source import Observation
 LATE_MESSAGES, LATE_OCTETS = 64, 1 << 20
 """What may still come after we unsubscribed: more is a flood, and is cut off."""
 
+STEADY = 30.0
+"""Seconds: one that was heard so lately is news when its sample is over, not with its first message."""
+
 
 class Hearing:
     """Samples what comes over one line. ``changed`` is called when there is news."""
@@ -82,7 +85,8 @@ class Hearing:
             self._sample_end = asyncio.get_running_loop().call_later(
                 sample.budget.seconds, self._end_sample
             )
-            self._changed()
+            if not self._past.heard_since(now - STEADY):
+                self._changed()
         if sample.is_full(now):
             self._end_sample()
         return True

@@ -18,10 +18,11 @@ from kvsync.model.source import Observation, Target
 
 log = logging.getLogger(__name__)
 
-SILENCE = 10.0
-"""Seconds without a sign of life after which a process counts as hung."""
+SILENCE = 30.0
+"""Seconds without a sign of life after which a process counts as hung; on a node without CPU to spare one
+that connects to thousands is quiet for 10."""
 START = 60.0
-"""The same before its first one: on a busy machine a program takes its time to start."""
+"""The same before its first sign: a program takes its time to start there."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 LASTING = 60.0
 """Seconds for which a process must have run for the next pause to be short again."""

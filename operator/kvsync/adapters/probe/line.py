@@ -65,8 +65,6 @@ class Line:
         self._user = user
         self._link: Connection | None = None
         self._up_at: float | None = None
-        self._alive = False
-        """Whether there was a sign of life since the last beat."""
         self._tries = 0
         self._dialling: asyncio.Task[None] | None = None
         self._again: asyncio.TimerHandle | None = None
@@ -83,12 +81,15 @@ class Line:
         self._again = self._later(seconds, self._dial)
 
     def beat(self) -> None:
-        """Ask for a sign of life unless there was one since the last beat. Call it each window."""
-        if self._link is None or self._up_at is None or self._patience is not None:
+        """Ask for a sign of life. Call it each window.
+
+        Also of one that was just heard: it may have frozen since, and is to be found out by the next.
+        """
+        link = self._link
+        if link is None or self._up_at is None or self._patience is not None:
             return
-        if not self._alive and self._link.session.heartbeats:
-            self._ask_for_life(self._link)
-        self._alive = False
+        if link.session.heartbeats:
+            self._ask_for_life(link)
 
     def flush(self) -> None:
         """Send what the session has to say."""
@@ -115,7 +116,6 @@ class Line:
     def arrived(self, arrival: Arrival) -> None:
         """Take in a handshake, a sign of life or a message."""
         assert self._link is not None  # it brought this
-        self._alive = True
         self._cancel_patience()
         if arrival.kind is Kind.READY and self._link.session.heartbeats:
             # One that closes right behind its handshake, again and again, is not up.
@@ -150,7 +150,6 @@ class Line:
 
     def _dial(self) -> None:
         self._again = None
-        self._alive = False
         session = Session(self._own_type, self._peer_types, LIMITS, self._desk.allowance)
         self._link = Connection(session, self, self._desk.reading, self._number)
         self._dialling = asyncio.get_running_loop().create_task(self._connect(self._link))
@@ -178,8 +177,9 @@ class Line:
     def _ask_for_life(self, link: Connection) -> None:
         link.session.ping()
         link.flush()
-        self._cancel_patience()
-        self._patience = self._later(PONG_PATIENCE, self._is_frozen)
+        if self._link is link:  # it may have had enough of a peer that reads nothing
+            self._cancel_patience()
+            self._patience = self._later(PONG_PATIENCE, self._is_frozen)
 
     def _is_frozen(self) -> None:
         self.ended(Failure.FROZEN)

@@ -23,7 +23,7 @@ class Budget:
     messages: int = 8
     octets: int = 256 << 10
     seconds: float = 1.0
-    read: int = 8
+    read: int = 4
     """Messages that are read further than their sequence: the first that can be as a whole, the
     others for their gist."""
 
@@ -205,6 +205,10 @@ class Past:
     mark: Mark | None = None
     gaps: int = 0
     """One bit a sample, the newest lowest."""
+
+    def heard_since(self, moment: float) -> bool:
+        """Whether a sequence was seen later than that."""
+        return self.mark is not None and self.mark.at > moment
 
 
 def _sum(one: EventCounts, other: EventCounts) -> EventCounts:

@@ -95,7 +95,16 @@ class Source:
         )
 
     def violated(self, text: str) -> None:
-        """Note it; the publisher is left until the next window."""
+        """Note it; the publisher is left until the next window.
+
+        Its handshake stood, though it may have broken the protocol before it answered anything.
+        """
+        now = self._desk.clock()
+        self._hearing.note(
+            lambda seen: replace(
+                seen, handshake_at=seen.handshake_at or now, failure=None, failed_at=None
+            )
+        )
         self._hearing.violated(text)
 
     def _replay_asked(self) -> None:

@@ -26,6 +26,8 @@ class Limits:
     message: int = (4 << 20) + 4096
     small: int = 16 << 10
     """A message up to here is held without asking the common allowance."""
+    commands: int = 1000
+    """Between two of our pings; a peer with heartbeats of its own sends one a second or so."""
 
 
 class Kind(enum.Enum):
@@ -67,6 +69,7 @@ class Session:
         self._wanted = True
         self._frames: list[bytes | None] = []
         self._size = self._reserved = 0
+        self._commands = 0
         self.minor = 0
         """The minor version that both sides speak."""
         self.ready = False
@@ -99,6 +102,7 @@ class Session:
 
     def ping(self) -> None:
         """Ask for a sign of life."""
+        self._commands = 0
         self._out.append(commands.ping())
 
     def send(self, frames: tuple[bytes, ...]) -> None:
@@ -150,6 +154,9 @@ class Session:
             return Arrival(Kind.READY)
         if not self.ready:
             raise PeerError(Wrong.PROTOCOL, "ends the handshake")
+        self._commands += 1
+        if self._commands > self._limits.commands:
+            raise PeerError(Wrong.PROTOCOL, "sends commands without an end")
         if name == commands.PING:
             self._out.append(commands.pong(data))
         return Arrival(Kind.PONG) if name == commands.PONG else None
