@@ -60,7 +60,8 @@ FAILURES: dict[Failure, Unreached] = {
     ),
     Failure.OWN_LIMIT: Unreached(
         SourceReason.CONNECTING,
-        "is not tried: the operator itself has no open files left, or no ports (its log says which)",
-        "Raise the operator's limit of open files.",
+        "is not tried: the operator itself has no open files or no ports left, or too little CPU (its log "
+        "says which)",
+        "Raise the limits of the operator's pod.",
     ),
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 
 from bench.contestants.seat import ORDERS, Address, read_addresses, say
 from kvsync.adapters.probe.pool import Pool
@@ -51,6 +52,7 @@ class Ours:
         say(
             sources=sum(each is not None and each.messages > 0 for each in seen),
             messages=sum(each.messages for each in seen if each is not None),
+            failing=Counter(each.failure for each in seen if each is not None and each.failure),
             verified=sum(each.verified and each.settled for each in verdicts),
             worker=self._pool.workers()[0].pid,
             restarts=self._pool.workers()[0].restarts,

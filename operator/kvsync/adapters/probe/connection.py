@@ -7,6 +7,7 @@ import errno
 from collections.abc import Callable
 from typing import Protocol
 
+from kvsync.adapters.probe.desk import LATE
 from kvsync.adapters.zmtp.errors import PeerError, Wrong
 from kvsync.adapters.zmtp.session import Arrival, Session
 from kvsync.model.source import Failure
@@ -137,12 +138,15 @@ async def dial(host: str, port: int, connection: Connection) -> Failure | None:
         OwnLimitError: it was not the peer's fault.
     """
     loop = asyncio.get_running_loop()
+    end = loop.time() + CONNECT_PATIENCE
     try:
         async with asyncio.timeout(CONNECT_PATIENCE):
             await loop.create_connection(lambda: connection, host, port)
     except (ConnectionRefusedError, ConnectionResetError):
         return Failure.REFUSED
-    except TimeoutError:
+    except TimeoutError as error:
+        if loop.time() > end + LATE:
+            raise OwnLimitError("the process that watches gets too little CPU") from error
         return Failure.TIMED_OUT
     except OSError as error:
         if error.errno in _OURS:

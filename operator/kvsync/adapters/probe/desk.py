@@ -12,7 +12,12 @@ from kvsync.adapters.probe.reading import Readers
 from kvsync.adapters.probe.sample import NORMAL, Budget
 from kvsync.adapters.zmtp.frames import Allowance
 
-DIALS_AT_ONCE = 512
+DIALS_AT_ONCE = 128
+"""Connections that are between dialling and their handshake: more answers than can be taken in within
+the patience for them would make healthy peers look bad."""
+LATE = 0.2
+"""Seconds by which a timer of ours may come late before it accuses nobody: the peer's answer may lie
+unread."""
 CLOSE_LOOKS_AT_ONCE = 4
 HELD_OCTETS = 24 << 20
 """Bytes of unfinished messages of all publishers together, beside 16 KiB of each."""

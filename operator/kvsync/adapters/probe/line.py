@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from kvsync.adapters.probe.connection import Connection, OwnLimitError, dial
-from kvsync.adapters.probe.desk import Desk
+from kvsync.adapters.probe.desk import LATE, Desk
 from kvsync.adapters.zmtp.session import Arrival, Kind, Limits, Session
 from kvsync.model.address import Address
 from kvsync.model.source import Failure
@@ -69,6 +69,8 @@ class Line:
         self._dialling: asyncio.Task[None] | None = None
         self._again: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = None
+        self._shaking: asyncio.Event | None = None
+        """Set when the handshake is over, either way."""
 
     @property
     def rests(self) -> bool:
@@ -158,6 +160,10 @@ class Line:
         try:
             async with self._desk.dialling:
                 failure = await dial(self._address.host, self._address.port, link)
+                if self._link is link and failure is None and not link.session.ready:
+                    self._wait_for(HANDSHAKE_PATIENCE, self._handshake_is_late)
+                    self._shaking = asyncio.Event()
+                    await self._shaking.wait()
         except OwnLimitError as error:
             self._desk.own_limit(str(error))
             if self._link is link:
@@ -167,8 +173,6 @@ class Line:
             link.close()
         elif failure is not None:
             self.ended(failure)
-        elif not link.session.ready:
-            self._patience = self._later(HANDSHAKE_PATIENCE, self._handshake_is_late)
 
     def _handshake_is_late(self) -> None:
         heard = self._link is not None and self._link.heard
@@ -178,11 +182,23 @@ class Line:
         link.session.ping()
         link.flush()
         if self._link is link:  # it may have had enough of a peer that reads nothing
-            self._cancel_patience()
-            self._patience = self._later(PONG_PATIENCE, self._is_frozen)
+            self._wait_for(PONG_PATIENCE, self._is_frozen)
 
     def _is_frozen(self) -> None:
         self.ended(Failure.FROZEN)
+
+    def _wait_for(self, seconds: float, accuse: Callable[[], None]) -> None:
+        """Accuse the peer after so many seconds without a word, if we ourselves kept the time."""
+        self._cancel_patience()
+        end = asyncio.get_running_loop().time() + seconds
+
+        def is_over() -> None:
+            if asyncio.get_running_loop().time() > end + LATE:
+                self._wait_for(seconds, accuse)
+            else:
+                accuse()
+
+        self._patience = self._later(seconds, is_over)
 
     def _later(self, seconds: float, act: Callable[[], None]) -> asyncio.TimerHandle:
         return asyncio.get_running_loop().call_later(seconds, act)
@@ -196,3 +212,6 @@ class Line:
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+        if self._shaking is not None:
+            self._shaking.set()
+            self._shaking = None

@@ -85,7 +85,7 @@ class Subscriber:
         self._warn(
             what,
             f"cannot connect to sources: {what}. This is a limit of the operator's own machine or "
-            "container, not of the engines: raise it (open files: ulimit -n)",
+            "container, not of the engines: raise it (open files: ulimit -n; CPU: the limit of the pod)",
         )
 
     def _warn(self, about: str, text: str) -> None:
