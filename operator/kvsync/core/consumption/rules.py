@@ -6,6 +6,7 @@ decoding), ``pkg/cache/kvcache/tokenizer_pool.go``, ``pkg/utils/syncprefixcachei
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -21,8 +22,10 @@ from kvsync.model.reasons import ConditionReason
 
 LORA_LABEL = "model.aibrix.ai/lora-id"
 RAY_LABEL = "ray.io/node-type"
+_NO_LORA = -1
 GROUP_LABEL = "stormservice.orchestration.aibrix.ai/pod-group-index"
 
+_NUMBER = re.compile(r"[+-]?[0-9]{1,63}")
 _SAYS = {
     VersionSource.SPEC: "spec.engine.version,",
     VersionSource.TAG: "the image's tag,",
@@ -148,8 +151,8 @@ def _name(case: Case) -> Issue | None:
 
 
 def _lora(case: Case) -> Issue | None:
-    pod = case.subject.pod
-    if pod is None or not _is_number(pod.labels.get(LORA_LABEL, "")):
+    text = case.subject.pod.labels.get(LORA_LABEL, "") if case.subject.pod else ""
+    if not _is_number(text) or int(text) == _NO_LORA:
         return None
     return Issue(
         ConditionReason.LORA_LABEL,
@@ -202,7 +205,7 @@ def _block_size(case: Case) -> Issue | None:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.lstrip("+-").isdigit()
+    return _NUMBER.fullmatch(text) is not None
 
 
 RULES: tuple[Callable[[Case], Issue | None], ...] = (
