@@ -32,17 +32,14 @@ _WRITTEN = (SYNC, REMOTE_TOKENIZER, TOKENIZER_TYPE, ENDPOINT, BLOCK_SIZE)
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """What is known of it. ``settings`` None: it, or its container, was not found."""
+    """What is known of it. ``settings`` None: it, or its container, was not found; ``release`` None: its
+    image names none."""
 
     spec: GatewaySpec
     found: bool
     version: Version | None
+    release: GatewayRelease | None
     settings: GatewaySettings | None
-
-    @property
-    def release(self) -> GatewayRelease | None:
-        """What its release decodes; None where its image names none."""
-        return gateway_release(self.version) if self.version is not None else None
 
     @property
     def title(self) -> str:
@@ -55,12 +52,13 @@ def gateway_in_use(observed: Observed, views: Sequence[ModelView]) -> Gateway:
     spec, deployment = observed.spec.gateway, observed.gateway.deployment
     container = deployment.container(spec.container) if deployment else None
     if deployment is None or container is None:
-        return Gateway(spec, deployment is not None, None, None)
+        return Gateway(spec, deployment is not None, None, None, None)
     version = gateway_version(deployment, spec.container)
     settings = read_settings(container)
     if _is_written(observed, deployment, container, version):
         settings = _written(settings, observed, deployment, views)
-    return Gateway(spec, True, version, settings)
+    release = gateway_release(version) if version is not None else None
+    return Gateway(spec, True, version, release, settings)
 
 
 def _is_written(

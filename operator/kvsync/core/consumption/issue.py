@@ -23,7 +23,7 @@ class Issue:
     @property
     def gravity(self) -> tuple[bool, int]:
         """What is certain comes first, then by ``ORDER``."""
-        return (not self.certain, ORDER.index(self.reason))
+        return (not self.certain, _PLACE[self.reason])
 
 
 ORDER = (
@@ -51,3 +51,5 @@ ORDER = (
     Reason.ENGINE_VERSION_UNKNOWN,
 )
 """The gravest first: of what holds for the same sources, what cannot be helped by a setting."""
+
+_PLACE = {reason: place for place, reason in enumerate(ORDER)}

@@ -27,6 +27,8 @@ class Subject:
     part: Part
     ranks: int
     """How many data-parallel ranks of its pod publish."""
+    told_layout: EventLayout | None
+    """How its engine's release writes events; None where that is not known."""
     tokenized: bool
     """Whether the gateway asks any pod of its model to tokenize."""
     pod: Pod | None = None
@@ -75,12 +77,6 @@ class Subject:
         return self.verdict.layout if self.verdict else None
 
     @property
-    def told_layout(self) -> EventLayout | None:
-        """How its engine's release writes events; None where that is not known."""
-        release = release_of(self.part.engine)
-        return release.layout if release else None
-
-    @property
     def block_size(self) -> int | None:
         """Tokens a block: as seen on the wire, else as told."""
         seen = self.verdict.block_size if self.verdict else None
@@ -96,13 +92,17 @@ def subjects_of(view: ModelView, observed: Observed) -> Iterator[Subject]:
     answers = (model.answers if model else None) or {}
     for part in parts:
         ranks, factor = publishing_ranks(part.engine), block_factor(part)
+        release = release_of(part.engine)
+        layout = release.layout if release else None
         sources = [each for each in live if each[0] is part]
         if not sources:
-            yield Subject(view.name, part, ranks, tokenized, told_block_size=view.block_size)
+            yield Subject(
+                view.name, part, ranks, layout, tokenized, told_block_size=view.block_size
+            )
         for _, pod, target, verdict in sources:
             own = answers[pod.uid].block_size if pod.uid in answers else None
             told = own * factor if own else view.block_size
-            yield Subject(view.name, part, ranks, tokenized, pod, target, verdict, told)
+            yield Subject(view.name, part, ranks, layout, tokenized, pod, target, verdict, told)
 
 
 _Live = tuple[Part, Pod, Target | None, Verdict]
