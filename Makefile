@@ -14,7 +14,11 @@ unexport PYTHONDONTWRITEBYTECODE
 # What serves the model in `make demo`: stand-in, or vllm for a real one (8 GB, installed once).
 ENGINE ?= stand-in
 
-.PHONY: help setup demo demo-stop test test-unit test-bed conformance properties lint format lock generate clean
+# How long `make fuzz` takes, and the one target it tries (all, when empty; tests/fuzz/targets.py).
+FUZZ_SECONDS ?= 600
+FUZZ_TARGET  ?=
+
+.PHONY: help setup demo demo-stop test test-unit test-bed conformance properties fuzz lint format lock generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,6 +62,15 @@ conformance: setup ## on request: released vLLM packages read our arguments, a r
 properties: setup ## on request: each property of the core with 2,000 random cases
 	HYPOTHESIS_PROFILE=ci $(BIN)/pytest -m "not bed" tests/core tests/model -n 3 --dist worksteal -q
 
+fuzz: $(VENV)/.fuzz-installed ## on request: fuzz what reads strangers' bytes (FUZZ_SECONDS=600; KEEP=1 adds to the kept corpus)
+	@PYTHONPATH=tests $(BIN)/python -m fuzz.run --seconds $(FUZZ_SECONDS) $(if $(FUZZ_TARGET),--target $(FUZZ_TARGET)) $(if $(KEEP),--keep)
+
+$(VENV)/.fuzz-installed: requirements/fuzz.txt $(STAMP)
+	@$(BIN)/python -c 'import platform, sys; sys.exit((sys.platform, platform.machine()) != ("linux", "x86_64") or not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "fuzz: atheris runs on Python 3.11 to 3.13 on Linux x86-64, and this is $$($(BIN)/python -V) on $$(uname -sm); try make clean fuzz PYTHON=python3.13"; exit 1; }
+	@echo "fuzz: installing atheris"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r requirements/fuzz.txt
+	@touch $@
+
 lint: setup ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check operator tests docs
 	$(BIN)/ruff format --check operator tests docs
@@ -70,6 +83,7 @@ format: setup ## let ruff write what it can
 
 lock: ## renew requirements/*.txt from pyproject.toml (needs uv on PATH)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/runtime.txt
+	uv pip compile pyproject.toml --only-group fuzz --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/fuzz.txt
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -c requirements/runtime.txt -o requirements/dev.txt
 
 generate: setup ## rewrite what is generated: docs/reference.md, docs/samples/quickstart

@@ -4,18 +4,18 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from itertools import count
 
 import pytest
 
 from kvsync.adapters.engine_http.client import EngineHTTP
+from kvsync.adapters.probe.subscriber import Subscriber
 from kvsync.core.evidence import Policy
 from kvsync.core.judge import judge
-from kvsync.model.source import Observation, SourceKey, SourceReason, Target, Traffic, Verdict
+from kvsync.model.source import SourceKey, SourceReason, Target, Traffic, Verdict
+from kvsync.shell.readers import READERS
 from kvsync.shell.traffic import Pace, TrafficWatch
 from testbed.engine.launch import EngineProcess, free_ports
-from testbed.engine.listen import Listener
 from testbed.engine.sglang.launch import QUIET, SglangProcess, events_flag
 
 KEY = SourceKey("ns", "pod", "uid")
@@ -24,42 +24,16 @@ SILENT = {"TESTBED_FAULT": "silent"}
 NUMBERS = count(1)
 
 
-class Wire:
-    """A subscription that stands from the beginning, and what came by it."""
-
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        now = time.monotonic()
-        self._seen = Observation(since=now, handshake_at=now, subscribed_at=now)
-
-    def set_targets(self, targets: Mapping[SourceKey, Target]) -> None:
-        assert set(targets) <= {KEY}
-
-    def observation(self, _: SourceKey) -> Observation:
-        try:
-            while True:
-                sequence = int.from_bytes(self._listener.receive(0)[1], "big")
-                self._seen = replace(
-                    self._seen,
-                    messages=self._seen.messages + 1,
-                    last_sequence=sequence,
-                    last_batch_at=time.monotonic(),
-                )
-        except TimeoutError:
-            return self._seen
-
-
 class Watched:
     """An engine that is watched."""
 
-    def __init__(self, process: EngineProcess, watch: TrafficWatch) -> None:
-        self.process, self.watch = process, watch
+    def __init__(self, process: EngineProcess, watch: TrafficWatch, target: Target) -> None:
+        self.process, self.watch, self._target = process, watch, target
 
     def verdict(self) -> Verdict:
         """What is held true of it, by all that is seen and said."""
-        target = Target(KEY, "127.0.0.1", 5557, 0, "", active_check=False)
         seen, said = self.watch.observation(KEY), self.watch.traffic(KEY)
-        return judge(target, seen, time.monotonic(), Policy(), traffic=said)
+        return judge(self._target, seen, time.monotonic(), Policy(), traffic=said)
 
     async def complete(self, prompt: list[int]) -> None:
         await asyncio.to_thread(self.process.complete, prompt)
@@ -85,18 +59,25 @@ async def watching(
     process: EngineProcess, port: int, *, canary: bool = False
 ) -> AsyncIterator[Watched]:
     engines = EngineHTTP()
-    with process, Listener(f"tcp://127.0.0.1:{port}") as listener:
+    subscriber = Subscriber(READERS)
+    with process:
         process.wait_ready()
-        listener.wait_connected()
-        watch = TrafficWatch(Wire(listener), engines, time.monotonic, pace=PACE)
-        target = Target(KEY, "127.0.0.1", port, 0, "", http_port=process.port, canary=canary)
+        watch = TrafficWatch(subscriber, engines, time.monotonic, pace=PACE)
+        target = Target(
+            *(KEY, "127.0.0.1", port, 0, ""),
+            active_check=False,
+            interval=1.0,
+            http_port=process.port,
+            canary=canary,
+        )
         watch.set_targets({KEY: target})
         running = asyncio.create_task(watch.run())
         try:
-            yield Watched(process, watch)
+            yield Watched(process, watch, target)
         finally:
             running.cancel()
             await watch.close()
+            await subscriber.close()
             await engines.close()
 
 

@@ -38,7 +38,9 @@ class Look:
         self._target = replace(target, interval=INTERVAL)
         self._policy = policy
         self._right_topic = right_topic
-        self._subscriber = Subscriber(replace(READERS, gist=self._read), budget=EVERYTHING)
+        self._subscriber = Subscriber(
+            replace(READERS, whole=self._read, gist=self._read), budget=EVERYTHING
+        )
 
     async def __aenter__(self) -> Self:
         self._subscriber.set_targets({KEY: self._target})
@@ -63,7 +65,7 @@ class Look:
 
     def _read(self, frames: Sequence[bytes]) -> Gist:
         batch = decode_batch(frames)
-        self.tally.take(frames, batch, time.time())
+        self.tally.take(batch, time.time())
         # The judge knows one topic; any that was asked for counts as that one.
-        gist = gist_of(frames, batch)
+        gist = gist_of(batch)
         return replace(gist, topic=self._target.topic) if self._right_topic(gist.topic) else gist

@@ -10,7 +10,18 @@ import click
 
 from kvsync.model.errors import KvsyncError
 
-COMMANDS = ("quickstart", "enable", "disable", "render", "probe", "record", "decode", "run")
+COMMANDS = (
+    "quickstart",
+    "enable",
+    "disable",
+    "verify",
+    "top",
+    "render",
+    "probe",
+    "record",
+    "decode",
+    "run",
+)
 """Each is a module of this package with a command of the same name."""
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import signal
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
@@ -87,3 +89,17 @@ def run_async(work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run(work)
     except KeyboardInterrupt:
         raise click.Abort from None
+
+
+@contextmanager
+def stop_signals() -> Iterator[asyncio.Event]:
+    """An event that Ctrl-C and SIGTERM set; after it Ctrl-C interrupts as always."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)

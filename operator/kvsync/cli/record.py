@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import click
@@ -17,7 +14,7 @@ from kvsync.adapters.names import resolve
 from kvsync.adapters.outlet import Outlet
 from kvsync.adapters.recorder import Recorder
 from kvsync.cli.look import KEY, Look
-from kvsync.cli.options import Duration, SourceAddress, run_async
+from kvsync.cli.options import Duration, SourceAddress, run_async, stop_signals
 from kvsync.cli.output import NobodyReads, cannot_write
 from kvsync.core.judge import Policy
 from kvsync.core.recording import FRAMES_LIMIT, MESSAGE_LIMIT, write_line
@@ -77,7 +74,7 @@ async def _record(source: Address, until: _Until, topic: str) -> bool:
     recorder = Recorder(host, source.port, topic.encode())
     recording = _Recording(recorder, until)
     try:
-        with _stop_signals() as stop:
+        with stop_signals() as stop:
             target = Target(KEY, host, source.port, 0, topic, active_check=False)
             verdict = await recording.wait_for_first(target, stop)
             if verdict is None:
@@ -99,20 +96,6 @@ def _explain(verdict: Verdict) -> bool:
 
 def _say(text: str) -> None:
     click.echo(text, err=True)
-
-
-@contextmanager
-def _stop_signals() -> Iterator[asyncio.Event]:
-    """An event that Ctrl-C and SIGTERM set; after it Ctrl-C interrupts as always."""
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield stop
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
 
 
 class _Recording:
@@ -184,7 +167,7 @@ class _Recording:
 
     def _take(self) -> bool:
         for _ in range(AT_ONCE):
-            if self._messages == self._count:
+            if self._messages == self._count or self._outlet.backlog > BACKLOG:
                 return True
             frames = self._recorder.take()
             if frames is None:

@@ -42,11 +42,7 @@ def decide(observed: Observed, templates: Templates) -> Decision:
     """
     if observed.sync.deleting:
         return decide_undo(observed)
-    views = tuple(
-        assess(model, observed, _ask(model, observed, templates))
-        for model in observed.models
-        if model.selected
-    )
+    views = view_models(observed, templates)
     gateway = view_gateway(observed, views, templates)
     wave = next_wave(views, observed.spec.rollout.max_concurrent)
     status = summarize(Picture(observed, views, gateway, wave))
@@ -62,6 +58,19 @@ def decide(observed: Observed, templates: Templates) -> Decision:
         status=status,
         announcements=announce(observed.sync.status, status),
         look_again=_look_again(observed, views),
+    )
+
+
+def view_models(observed: Observed, templates: Templates) -> tuple[ModelView, ...]:
+    """Where each selected model stands.
+
+    Raises:
+        TemplateRenderError: a template is broken.
+    """
+    return tuple(
+        assess(model, observed, _ask(model, observed, templates))
+        for model in observed.models
+        if model.selected
     )
 
 

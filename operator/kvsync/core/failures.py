@@ -54,7 +54,13 @@ FAILURES: dict[Failure, Unreached] = {
     ),
     Failure.SILENT: Unreached(
         SourceReason.NOT_ZMQ,
-        "accepts connections and says nothing: another program, or a process that is frozen",
+        "accepts connections and says nothing: another program, a proxy without an engine behind it, or "
+        "a process that is frozen",
         "See what listens there, and whether the engine's process still runs.",
+    ),
+    Failure.OWN_LIMIT: Unreached(
+        SourceReason.CONNECTING,
+        "is not tried: the operator itself has no open files left, or no ports (its log says which)",
+        "Raise the operator's limit of open files.",
     ),
 }

@@ -46,7 +46,7 @@ def _unreached(case: Evidence) -> Verdict | None:
     if failure is None:
         return None
     found = FAILURES[failure]
-    if _is_early(case, failure):
+    if failure is Failure.OWN_LIMIT or _is_early(case, failure):
         return case.open(f"{case.address} {found.what}; trying again")
     return case.fault(found.reason, f"{case.address} {found.what}.", found.remedy)
 

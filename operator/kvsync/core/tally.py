@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
 
-from kvsync.core.layout import layout_of
 from kvsync.model.events import Batch, EventLayout, KVEvent, UnknownEvent
 
 _UNKNOWN_KINDS = 16
@@ -31,7 +29,7 @@ class Tally:
         self._base: Batch | None = None
         self._unknown: set[str] = set()
 
-    def take(self, frames: Sequence[bytes], batch: Batch, at: float) -> None:
+    def take(self, batch: Batch, at: float) -> None:
         """Add one message that came at ``at``, in seconds since the epoch."""
         bare = Batch(batch.topic, batch.sequence, batch.timestamp, (), batch.rank)
         restarted = self.last is not None and bare.sequence <= self.last.sequence
@@ -41,7 +39,7 @@ class Tally:
         self.batches += 1
         self.began_at = at if self.began_at is None else self.began_at
         self.lag = at - bare.timestamp
-        self.layout = layout_of(frames[-1]) or self.layout
+        self.layout = batch.layout or self.layout
         for event in batch.events:
             self.events[self._kind(event)] += 1
 

@@ -95,6 +95,7 @@ class Batch:
 
     ``sequence`` counts from 0 and starts again with the engine. ``rank`` is the data-parallel rank,
     None from releases before 0.9.1. ``topic`` has bytes that are not UTF-8 written as ``\\xNN``.
+    ``layout`` is that of the first event, None without one.
     """
 
     topic: str
@@ -102,6 +103,7 @@ class Batch:
     timestamp: float
     events: tuple[KVEvent, ...]
     rank: int | None = None
+    layout: EventLayout | None = None
 
 
 @dataclass(frozen=True, slots=True)

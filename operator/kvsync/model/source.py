@@ -91,6 +91,7 @@ class Failure(enum.StrEnum):
     LOST = "connection lost"
     FROZEN = "no answer to a heartbeat"
     SILENT = "accepts connections and says nothing"
+    OWN_LIMIT = "not tried, for want of something on the operator's own machine"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ TICK = 0.5
 """Seconds between looks for verdicts that time alone has changed, at a part of the sources each."""
 PARTS = 6
 """Looks after which every source was looked at."""
+PAUSE = 0.5
+"""Seconds between two calls for one object: thousands of sources that come up are a few passes."""
 
 
 class Watcher(Protocol):
@@ -57,6 +59,8 @@ class Probes:
         self._standing: dict[SourceKey, Verdict] = {}
         self._told: dict[SourceKey, tuple[object, ...]] = {}
         """What ``on_verdict`` was called for last."""
+        self._due: set[Key] = set()
+        self._told_at: dict[Key, float] = {}
         self._news: set[SourceKey] = set()
         self._stirred = asyncio.Event()
         self._round: list[SourceKey] = []
@@ -69,6 +73,7 @@ class Probes:
             self._wanted[key] = dict(targets)
         else:
             self._wanted.pop(key, None)
+            self._told_at.pop(key, None)
         union = {k: t for wanted in self._wanted.values() for k, t in wanted.items()}
         # What was held of a source does not outlive its pod, nor what was asked of it.
         for source in [k for k, t in self._targets.items() if union.get(k) != t]:
@@ -97,9 +102,8 @@ class Probes:
         news, self._news = self._news, set()
         self._stirred.clear()
         changed = {source for source in {*news, *self._part()} if self._has_changed(source)}
-        for key, wanted in list(self._wanted.items()):
-            if not changed.isdisjoint(wanted):
-                self._on_verdict(key)
+        self._due |= {k for k, wanted in self._wanted.items() if not changed.isdisjoint(wanted)}
+        self._tell()
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
@@ -108,6 +112,14 @@ class Probes:
                 await asyncio.wait_for(self._stirred.wait(), TICK)
             await asyncio.sleep(GATHER)
             self.look()
+
+    def _tell(self) -> None:
+        now = self._clock()
+        rested = {k for k in self._due if now - self._told_at.get(k, -PAUSE) >= PAUSE}
+        self._due = (self._due - rested) & self._wanted.keys()
+        for key in rested & self._wanted.keys():
+            self._told_at[key] = now
+            self._on_verdict(key)
 
     def _part(self) -> list[SourceKey]:
         """The next of the sources whose verdict time alone may have changed."""

@@ -47,7 +47,7 @@ class Engines(Protocol):
 
 
 class Watcher(Protocol):
-    """What watches sources on the wire (``adapters.subscriber``)."""
+    """What watches sources on the wire (``adapters.probe.pool``)."""
 
     def set_targets(self, targets: Mapping[SourceKey, Target]) -> None:
         """Watch exactly these."""

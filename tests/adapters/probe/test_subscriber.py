@@ -1,6 +1,7 @@
 """The subscriber against real sockets: each row of the matrix that can be made on loopback."""
 
 import asyncio
+import resource
 import socket
 import threading
 import time
@@ -10,6 +11,7 @@ from dataclasses import replace
 import pytest
 import zmq
 
+from adapters.probe.publishers import until
 from kvsync.adapters.probe.subscriber import Subscriber
 from kvsync.core.judge import Policy, judge
 from kvsync.model.source import Failure, SourceKey, SourceReason, Target, Verdict
@@ -216,4 +218,63 @@ async def test_targets_are_level_triggered() -> None:
         subscriber.set_targets({})
         assert subscriber.observation(KEY) is None
     finally:
+        await subscriber.close()
+
+
+async def test_since_when_it_listens_is_told_and_that_it_does_not_between_samples(
+    context: zmq.Context[zmq.Socket[bytes]],
+) -> None:
+    publisher = context.socket(zmq.PUB)
+    port = publisher.bind_to_random_port("tcp://127.0.0.1")
+    subscriber = Subscriber(READERS)
+    told: list[float | None] = []
+    stop = asyncio.Event()
+    frames = [b"", bytes(8), b"\x93\xcb" + bytes(8) + b"\x90\x00"]
+    try:
+        subscriber.set_targets({KEY: replace(target(port), interval=2.0)})
+        publishing = None
+        end = time.monotonic() + DEADLINE
+        while sum(at is not None for at in told) < 3:
+            assert time.monotonic() < end, told
+            await asyncio.sleep(0.02)
+            seen = subscriber.observation(KEY)
+            if seen is not None and seen.handshake_at and seen.subscribed_at not in told[-1:]:
+                told.append(seen.subscribed_at)
+            if told and publishing is None:
+                publishing = asyncio.create_task(publish(publisher, frames, stop))
+        assert publishing is not None
+        stop.set()
+        await publishing
+    finally:
+        await subscriber.close()
+    first, gap, second, other_gap, third = told
+    assert (gap, other_gap) == (None, None)
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert first < second < third
+
+
+async def test_want_of_open_files_is_no_fault_of_a_source(
+    context: zmq.Context[zmq.Socket[bytes]], caplog: pytest.LogCaptureFixture
+) -> None:
+    publisher = context.socket(zmq.PUB)
+    wanted = target(publisher.bind_to_random_port("tcp://127.0.0.1"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    subscriber = Subscriber(READERS)
+    held = [socket.socket() for _ in range(8)]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(s.fileno() for s in held), hard))
+        subscriber.set_targets({KEY: wanted})
+        await until(lambda: (o := subscriber.observation(KEY)) and o.failure is Failure.OWN_LIMIT)
+        verdict = judge(wanted, subscriber.observation(KEY), time.monotonic() + 100, POLICY)
+        assert (verdict.reason, verdict.settled) == (SourceReason.CONNECTING, False)
+        assert "open files" in verdict.message
+        assert "ulimit -n" in caplog.text
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        await until(lambda: (o := subscriber.observation(KEY)) and o.failure is None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for each in held:
+            each.close()
         await subscriber.close()

@@ -68,26 +68,32 @@ class Connection(asyncio.Protocol):
         if self._over:
             return
         self.heard += len(data)
+        # Not taken back where something is raised that ends this process: then it stands accused.
         self._reading(self._number)
         try:
-            for arrival in self.session.receive(data):
-                self._listener.arrived(arrival)
-                if self._over:
-                    return
+            self._receive(data)
         except PeerError as error:
             self._break_off(error)
-        else:
-            self.flush()
-        finally:
-            self._reading(0)
+        self._reading(0)
+
+    def _receive(self, data: bytes) -> None:
+        for arrival in self.session.receive(data):
+            self._listener.arrived(arrival)
+            if self._over:
+                return
+        self.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The peer is gone."""
         if self._over:
             return
         self.close()
-        # Who greets right and then goes may be an engine that ends.
-        self._listener.ended(Failure.LOST if self.session.greeted else Failure.NOT_ZMQ)
+        self._listener.ended(self._how_it_ended())
+
+    def _how_it_ended(self) -> Failure:
+        if self.session.greeted:  # an engine that ends, perhaps
+            return Failure.LOST
+        return Failure.NOT_ZMQ if self.heard else Failure.SILENT
 
     def flush(self) -> None:
         """Send what the session has to say."""

@@ -46,9 +46,10 @@ class Hearing:
         return self._sample is not None and not self._sample.messages
 
     def note(self, change: Callable[[Observation], Observation]) -> None:
-        """Note something beside the messages."""
-        self._before = change(self._before)
-        self._changed()
+        """Note something beside the messages; it is news where it changes anything."""
+        before, self._before = self._before, change(self._before)
+        if before != self._before:
+            self._changed()
 
     def begin(self, session: Session) -> None:
         """Listen on a connection that came up."""
@@ -103,10 +104,12 @@ class Hearing:
         """The connection is over."""
         self._session = None
         self._fold()
-        self._changed()
+        self.note(lambda seen: replace(seen, subscribed_at=None))
 
     def _subscribe(self, session: Session) -> None:
         session.subscribe()
+        now = self._desk.clock()
+        self.note(lambda seen: replace(seen, subscribed_at=now))
         self._late = self._late_octets = 0
         self._sample = Sample(self._desk.budget, self._topic)
 
@@ -118,7 +121,7 @@ class Hearing:
             self._sample = Sample(CLOSE, self._topic)
         elif self._session is not None:
             self._session.cancel()
-        self._changed()
+            self.note(lambda seen: replace(seen, subscribed_at=None))
 
     def _fold(self) -> None:
         """Write the sample down."""
@@ -126,9 +129,9 @@ class Hearing:
             self._sample_end.cancel()
             self._sample_end = None
         if self._sample is not None:
-            self._before = self._sample.onto(self._before, self._past)
-            self._past = self._sample.into(self._past)
-            self._sample = None
+            sample, self._sample = self._sample, None
+            self.note(lambda seen: sample.onto(seen, self._past))
+            self._past = sample.into(self._past)
         if self._is_close:
             self._is_close = False
             self._desk.end_close_look()

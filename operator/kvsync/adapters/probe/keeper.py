@@ -9,6 +9,7 @@ import os
 import random
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 from kvsync.adapters.probe import protocol
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 SILENCE = 10.0
 """Seconds without a sign of life after which a process counts as hung."""
+START = 60.0
+"""The same before its first one: on a busy machine a program takes its time to start."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 LASTING = 60.0
 """Seconds for which a process must have run for the next pause to be short again."""
@@ -34,6 +37,14 @@ class Owner(Protocol):
 
     def ended(self, numbers: Sequence[int], suspect: int) -> dict[int, float]:
         """It ended while it read ``suspect``. Returns which to hold back, for how many seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Why a process ended. ``accuses``: whether the source that it read then may have done it."""
+
+    why: str
+    accuses: bool
 
 
 class Keeper:
@@ -91,12 +102,12 @@ class Keeper:
         try:
             os.ftruncate(mark, protocol.MARK_OCTETS)
             with mmap.mmap(mark, protocol.MARK_OCTETS, prot=mmap.PROT_READ) as shared:
-                why = await self._attend(mark)
-                return why, int(protocol.MARK.unpack_from(shared)[0])
+                end = await self._attend(mark)
+                return end.why, end.accuses and int(protocol.MARK.unpack_from(shared)[0])
         finally:
             os.close(mark)
 
-    async def _attend(self, mark: int) -> str:
+    async def _attend(self, mark: int) -> _End:
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -107,19 +118,19 @@ class Keeper:
                 env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
             )
         except OSError as error:
-            return f"it could not be started: {error}"
+            return _End(f"it could not be started: {error}", accuses=False)
         self.pid = process.pid
         try:
-            why = await self._talk(process)
+            end = await self._talk(process)
         finally:
             self.pid = self._orders = None
             with suppress(ProcessLookupError):
                 process.kill()
             code = await process.wait()
-        return why or _words_for(code)
+        return end or _End(_words_for(code), accuses=True)
 
-    async def _talk(self, process: asyncio.subprocess.Process) -> str:
-        """Orders in, news out, until one of both ends. Returns why, where its exit code does not."""
+    async def _talk(self, process: asyncio.subprocess.Process) -> _End | None:
+        """Orders in, news out, until one of both ends. None: its exit code says why."""
         assert process.stdin is not None  # both are pipes
         assert process.stdout is not None
         self._orders = asyncio.Queue()
@@ -128,22 +139,24 @@ class Keeper:
         try:
             await self._hear(process.stdout)
         except ProtocolError as error:
-            return f"it said what it never says: {error}"
+            return _End(f"it said what it never says: {error}", accuses=False)
         except TimeoutError:
-            return f"it gave no sign of life for {SILENCE:.0f} s"
+            return _End("it gave no sign of life", accuses=True)
         except asyncio.IncompleteReadError:
             with suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), 1.0)
-            return ""
+            return None
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
 
     async def _hear(self, news: asyncio.StreamReader) -> NoReturn:
+        patience = START
         while True:
-            async with asyncio.timeout(SILENCE):
+            async with asyncio.timeout(patience):
                 head = await news.readexactly(protocol.WIDTH)
                 body = await news.readexactly(protocol.length_of(head))
+            patience = SILENCE
             kind, content = protocol.unpack(body)
             if kind == "seen":
                 self._owner.told(protocol.read_seen(content))

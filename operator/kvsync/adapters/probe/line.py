@@ -20,9 +20,9 @@ LASTING = 5.0
 AT_ONCE = 0.05
 FIRST, LONGEST = 0.25, 4.0
 """Seconds between tries: an engine loads for minutes; once it listens, it is to be seen at once."""
-FIRST_SLOW, LONGEST_SLOW = 1.0, 10.0
+FIRST_SLOW, LONGEST_SLOW = 1.0, 8.0
 """Of what is no publisher, and does not become one soon."""
-_SLOW = frozenset({Failure.NOT_ZMQ, Failure.WRONG_TYPE, Failure.AUTH, Failure.SILENT})
+_SLOW = frozenset({Failure.NOT_ZMQ, Failure.WRONG_TYPE, Failure.AUTH, Failure.OWN_LIMIT})
 LIMITS = Limits()
 
 
@@ -84,10 +84,11 @@ class Line:
 
     def beat(self) -> None:
         """Ask for a sign of life unless there was one since the last beat. Call it each window."""
-        if self._link is not None and self._up_at is not None:
-            if not self._alive and self._link.session.heartbeats:
-                self._ask_for_life(self._link)
-            self._alive = False
+        if self._link is None or self._up_at is None or self._patience is not None:
+            return
+        if not self._alive and self._link.session.heartbeats:
+            self._ask_for_life(self._link)
+        self._alive = False
 
     def flush(self) -> None:
         """Send what the session has to say."""
@@ -159,10 +160,9 @@ class Line:
             async with self._desk.dialling:
                 failure = await dial(self._address.host, self._address.port, link)
         except OwnLimitError as error:
-            if self._link is link:
-                self.rest()
-                self.dial_in(self._desk.jittered(LONGEST))
             self._desk.own_limit(str(error))
+            if self._link is link:
+                self.ended(Failure.OWN_LIMIT)
             return
         if self._link is not link:  # it ended before this task heard of its beginning
             link.close()

@@ -117,13 +117,11 @@ def _read_row(row: Any) -> tuple[int, Observation]:
     if not isinstance(row, tuple) or len(row) != len(_FIELDS) + 1:
         raise ProtocolError("news of another form")
     number, *values = row
+    pairs = zip(_FIELDS.items(), values, strict=True)
     try:
-        found = {
-            name: read(value) for (name, read), value in zip(_FIELDS.items(), values, strict=True)
-        }
+        return _count(number), Observation(**{name: read(v) for (name, read), v in pairs})
     except (ValueError, TypeError) as error:
         raise ProtocolError("news with a field of another type") from error
-    return _count(number), Observation(**found)
 
 
 def _count(value: object) -> int:

@@ -44,10 +44,12 @@ class Gist(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Readers:
-    """How frames are read. All but ``gist`` never raise."""
+    """How frames are read. ``whole`` and ``gist`` raise WireError, the others nothing."""
 
+    whole: Callable[[Sequence[bytes]], Gist]
+    """Reads all of a message, to know that it can be."""
     gist: Callable[[Sequence[bytes]], Gist]
-    """Raises WireError."""
+    """Reads only what is noted of it, which costs a fraction."""
     sequence: Callable[[Sequence[bytes | None]], int | None]
     """The sequence of a message that is not read further; None for what is no message."""
     ends_replay: Callable[[Sequence[bytes | None]], bool]

@@ -23,8 +23,9 @@ class Budget:
     messages: int = 8
     octets: int = 256 << 10
     seconds: float = 1.0
-    read: int = 3
-    """Messages that are read further than their sequence."""
+    read: int = 8
+    """Messages that are read further than their sequence: the first that can be as a whole, the
+    others for their gist."""
 
 
 NORMAL = Budget()
@@ -88,7 +89,8 @@ class Sample:
             self._follow(readers.sequence(frames))
             return
         try:
-            self._note(readers.gist(whole), wall)
+            read = readers.gist if self.read else readers.whole
+            self._note(read(whole), wall)
         except WireError as error:
             self.violated(str(error))
             self._follow(readers.sequence(frames))

@@ -89,7 +89,6 @@ class Source:
         self._hearing.note(
             lambda seen: replace(
                 seen,
-                # A frozen process still accepts connections; that is no news of it.
                 failure=_graver(seen.failure, failure),
                 failed_at=seen.failed_at or now,
             )
@@ -109,5 +108,7 @@ class Source:
 
 
 def _graver(before: Failure | None, now: Failure) -> Failure:
-    frozen = before is Failure.FROZEN and now is Failure.SILENT
-    return Failure.FROZEN if frozen else now
+    """A process that is frozen, and a proxy before one that is gone, still accept connections: that
+    one says nothing then is no news."""
+    known = before in (Failure.FROZEN, Failure.LOST) and now is Failure.SILENT
+    return before if known and before is not None else now

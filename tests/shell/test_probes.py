@@ -1,0 +1,145 @@
+"""What stands on each source, who is told of it, and how often."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from kvsync.model.source import (
+    Failure,
+    Observation,
+    SourceKey,
+    SourceReason,
+    Target,
+    Traffic,
+    Verdict,
+)
+from kvsync.shell.probes import PARTS, PAUSE, Probes
+
+ONE, OTHER = ("ns", "one"), ("ns", "other")
+UP = Observation(since=0.0, handshake_at=0.0, last_batch_at=0.0, last_sequence=1, messages=1)
+
+
+def target(name: str) -> Target:
+    return Target(SourceKey("ns", name, name), "10.0.0.1", 5557, 0, "", active_check=False)
+
+
+def wanted(*names: str) -> dict[SourceKey, Target]:
+    return {(each := target(name)).key: each for name in names}
+
+
+class Scene:
+    """Probes over a watcher, a clock and a listener that the test holds in hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.seen: dict[SourceKey, Observation] = {}
+        self.watched: Mapping[SourceKey, Target] = {}
+        self.told: list[tuple[str, str]] = []
+        self.metrics: dict[SourceKey, Traffic] = {}
+        self.probes = Probes(self, self.told.append, lambda: self.now, traffic=self.metrics.get)
+
+    def set_targets(self, targets: Mapping[SourceKey, Target]) -> None:
+        self.watched = targets
+
+    def observation(self, key: SourceKey) -> Observation | None:
+        return self.seen.get(key)
+
+    def see(self, name: str, observation: Observation) -> None:
+        key = target(name).key
+        self.seen[key] = observation
+        self.probes.heard(key)
+
+    def look(self) -> list[tuple[str, str]]:
+        """Who is told by one look, half a second later."""
+        self.now += PAUSE
+        self.told.clear()
+        self.probes.look()
+        return sorted(self.told)
+
+    def verdict(self, name: str) -> Verdict:
+        return self.probes.verdicts(ONE)[target(name).key]
+
+
+def fresh(scene: Scene) -> Observation:
+    return replace(UP, handshake_at=scene.now, last_batch_at=scene.now)
+
+
+def test_objects_are_told_of_their_own_sources_once() -> None:
+    scene = Scene()
+    scene.probes.assign(ONE, wanted("a", "b"))
+    scene.probes.assign(OTHER, wanted("b", "c"))
+    assert set(scene.watched) == set(wanted("a", "b", "c"))
+    for _ in range(PARTS):
+        scene.look()
+    scene.see("a", fresh(scene))
+    assert scene.look() == [ONE]
+    scene.see("b", fresh(scene))
+    assert scene.look() == [ONE, OTHER]
+    scene.see("b", fresh(scene))
+    assert scene.look() == [], "the same again is no news"
+
+
+def test_time_alone_is_noticed_within_a_round() -> None:
+    scene = Scene()
+    scene.probes.assign(ONE, wanted("a", "b", "c"))
+    scene.see("a", fresh(scene))
+    for _ in range(PARTS):
+        scene.look()
+    scene.now += 61
+    assert ONE in [key for _ in range(PARTS) for key in scene.look()]
+    assert scene.verdict("a").reason is SourceReason.IDLE
+
+
+def test_an_object_is_told_at_most_once_a_pause_and_misses_nothing() -> None:
+    scene = Scene()
+    names = [f"pod-{number}" for number in range(50)]
+    scene.probes.assign(ONE, wanted(*names))
+    for name in names:
+        scene.see(name, fresh(scene))
+        scene.now += 0.01
+        scene.probes.look()
+    assert len(scene.told) == 1
+    assert scene.look() == [ONE]
+
+
+def test_what_failed_stays_failed_while_it_is_tried_again() -> None:
+    scene = Scene()
+    scene.probes.assign(ONE, wanted("a"))
+    scene.see("a", Observation(since=0.0, failure=Failure.REFUSED, failed_at=0.0))
+    assert scene.verdict("a").reason is SourceReason.PORT_CLOSED
+    scene.see("a", Observation(since=scene.now, interrupted_at=scene.now))
+    assert (scene.verdict("a").reason, scene.verdict("a").settled) == (
+        SourceReason.PORT_CLOSED,
+        True,
+    )
+
+
+def test_nothing_is_held_of_a_pod_that_is_gone() -> None:
+    scene = Scene()
+    scene.probes.assign(ONE, wanted("a"))
+    scene.see("a", fresh(scene))
+    assert scene.verdict("a").verified
+    scene.probes.assign(ONE, {})
+    scene.seen.clear()
+    scene.probes.heard(target("a").key)
+    assert scene.look() == []
+    scene.probes.assign(ONE, wanted("a"))
+    assert not scene.verdict("a").verified
+
+
+def test_the_engines_own_metrics_are_heard() -> None:
+    scene = Scene()
+    scene.probes.assign(ONE, wanted("a"))
+    scene.see("a", replace(UP, last_batch_at=None))
+    scene.metrics[target("a").key] = Traffic(scene.now, prefix_caching=False)
+    assert scene.verdict("a").reason is SourceReason.PREFIX_CACHING_OFF
+
+
+def test_a_snapshot_has_every_source_once() -> None:
+    scene = Scene()
+    scene.probes.assign(ONE, wanted("a", "b"))
+    scene.probes.assign(OTHER, wanted("b"))
+    scene.see("a", fresh(scene))
+    found = {
+        each.key.pod: (seen, verdict.verified) for each, seen, verdict in scene.probes.snapshot()
+    }
+    assert found == {"a": (scene.seen[target("a").key], True), "b": (None, False)}
