@@ -100,7 +100,7 @@ def crashing(said: str = "boom", code: int = 1) -> list[Json]:
     ]
 
 
-def gateway_of(*, env: Sequence[Json] | None = None, image: str = "v0.6.0") -> Json:
+def gateway_of(*, env: Sequence[Json] | None = None, image: str = "v0.7.0") -> Json:
     """A gateway, rolled out."""
     fields = {} if env is None else {"env": list(env)}
     plugin = container("gateway-plugin", f"aibrix/gateway-plugins:{image}", **fields)

@@ -71,6 +71,16 @@ def test_how_events_are_written_is_not_forgotten_while_the_pod_lives() -> None:
     assert steady(PUBLISHING, changed).layout is EventLayout.MAP
 
 
+def test_of_blocks_of_several_sizes_the_first_stands_until_the_engine_restarts() -> None:
+    first = replace(PUBLISHING, block_size=16)
+    assert steady(PUBLISHING, first).block_size == 16
+    assert steady(first, replace(PUBLISHING, block_size=64)).block_size == 16
+    assert steady(first, CLOSED).block_size == 16
+    anew = replace(verdict(R.ENGINE_RESTARTED, verified=True), block_size=64)
+    assert steady(first, anew).block_size == 64
+    assert steady(first, replace(anew, block_size=None)).block_size == 16
+
+
 JUDGED = st.builds(
     lambda seen, traffic: judge(TARGET, seen, NOW, Policy(), traffic), OBSERVATIONS, TRAFFIC
 )

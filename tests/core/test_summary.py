@@ -53,7 +53,7 @@ def test_where_everything_is_done_every_condition_says_so() -> None:
     }
     assert status["summary"] == {"models": "1/1", "sources": "1/1"}
     assert status["sources"] == {"total": 1, "publishing": 0, "idle": 1, "failing": 0}
-    assert status["gateway"]["version"] == "0.6.0"
+    assert status["gateway"]["version"] == "0.7.0"
     assert status["observedGeneration"] == 3
     assert json.loads(json.dumps(status)) == status
 

@@ -54,6 +54,7 @@ class ModelView:
     verdicts: tuple[Verdict, ...] = ()
     expected_sources: int = 0
     block_size: int | None = None
+    """Tokens of a block that its engines store, as they say."""
     asked: bool = False
     """Whether an engine of it was asked for its block size, answered or not."""
     roll_back: bool = False
@@ -166,7 +167,12 @@ def _configured(
         bare_verdicts(part, model.pods, deployment, record, observed.now) for part in planned.parts
     )
     answers = model.answers or {}
-    sizes = (answers[pod.uid].block_size for pod in pods if pod.uid in answers)
+    sizes = (
+        (answers[pod.uid].block_size or 0) * block_factor(part)
+        for part, found in by_part
+        for pod in found
+        if pod.uid in answers
+    )
     view = ModelView(
         model.name,
         ModelState.VERIFYING,
@@ -206,9 +212,14 @@ def _targets(model: str, pods: tuple[Pod, ...], part: Part, observed: Observed) 
                 model=model,
                 http_port=part.engine.http_port,
                 served_model=part.engine.served_model,
-                block_factor=ENGINES[part.engine.type].block_factor(part.engine.words),
+                block_factor=block_factor(part),
                 canary=observed.spec.probe.canary and ranks == 1,
             )
+
+
+def block_factor(part: Part) -> int:
+    """How many times the block size of its engine's metrics a block has that it stores."""
+    return ENGINES[part.engine.type].block_factor(part.engine.words)
 
 
 def _not_yet(key: SourceKey) -> Verdict:

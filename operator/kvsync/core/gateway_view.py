@@ -111,9 +111,6 @@ def _configure(
             f"The models' block sizes differ ({listed}) and the gateway knows only one. Give them "
             "one --block-size, or leave some to another gateway.",
         )
-    size = next(iter(sizes.values()), None) or _block_size_in_use(deployment, spec.container)
-    engines = [view.plan.engine for view in views if view.plan and view.plan.engine]
-    ports = {engine.http_port for engine in engines}
     wanted = gateway_variables(
         templates,
         names=variable_names(spec.environment, gateway_version(deployment, spec.container)),
@@ -121,8 +118,8 @@ def _configure(
         tokenizer_endpoint=spec.tokenizer_endpoint
         or _endpoint_in_use(deployment, spec.container)
         or _endpoint(observed, views),
-        block_size=size,
-        http_port=ports.pop() if len(ports) == 1 else ENGINES[observed.spec.engine.type].http_port,
+        block_size=block_size_to_write(deployment, spec.container, views),
+        http_port=tokenizer_port_to_write(observed, views),
     )
     planned = plan_gateway(
         deployment, spec.container, wanted, mark_of(observed.sync), int(observed.now)
@@ -154,6 +151,23 @@ def _patching(deployment: Deployment, operations: tuple[dict[str, object], ...])
     )
     message = f"The gateway {where} gets its environment and restarts."
     return GatewayView("False", ConditionReason.GATEWAY_ROLLING_OUT, message, action)
+
+
+def block_size_to_write(
+    deployment: Deployment, container: str, views: Sequence[ModelView]
+) -> int | None:
+    """The engines' block size that the gateway is told; None where none is written."""
+    sizes = {view.block_size for view in views if view.block_size}
+    if len(sizes) > 1:
+        return None
+    return next(iter(sizes), None) or _block_size_in_use(deployment, container)
+
+
+def tokenizer_port_to_write(observed: Observed, views: Sequence[ModelView]) -> int:
+    """Where the gateway finds a pod's tokenizer: the engines' port, the kind's where they differ."""
+    engines = [view.plan.engine for view in views if view.plan and view.plan.engine]
+    ports = {engine.http_port for engine in engines}
+    return ports.pop() if len(ports) == 1 else ENGINES[observed.spec.engine.type].http_port
 
 
 def _block_size_in_use(deployment: Deployment, container: str) -> int | None:

@@ -111,12 +111,22 @@ class GatewayRelease:
     """Whether it reads ``AIBRIX_PREFIX_CACHE_KV_EVENT_SYNC_ENABLED`` (else the names of 0.4)."""
     layouts: frozenset[EventLayout]
     """The event layouts that it decodes from a released vLLM."""
+    shared_index: bool = False
+    """Whether its router asks the index that events fill."""
 
+    @property
+    def uses_events(self) -> bool:
+        """Whether it routes by any engine's events at all."""
+        return self.shared_index and bool(self.layouts)
+
+
+_ARRAYS = frozenset({EventLayout.ARRAY})
 
 GATEWAY_RELEASES = (
     GatewayRelease(Version(0, 0), new_names=False, layouts=frozenset()),
     GatewayRelease(Version(0, 5), new_names=True, layouts=frozenset()),
-    GatewayRelease(Version(0, 6), new_names=True, layouts=frozenset({EventLayout.ARRAY})),
+    GatewayRelease(Version(0, 6), new_names=True, layouts=_ARRAYS),
+    GatewayRelease(Version(0, 7), new_names=True, layouts=_ARRAYS, shared_index=True),
 )
 
 GATEWAY_PORT = 5557
@@ -135,6 +145,11 @@ def engine_release(engine: EngineType, version: Version) -> EngineRelease:
 def release_of(finding: EngineFinding) -> EngineRelease | None:
     """The row that holds for an engine that was found; None where its version is not known."""
     return engine_release(finding.type, finding.version) if finding.version else None
+
+
+def first_that_uses_events() -> Version:
+    """The first gateway release that routes by events."""
+    return next(row.since for row in GATEWAY_RELEASES if row.uses_events)
 
 
 def gateway_release(version: Version) -> GatewayRelease:

@@ -13,20 +13,26 @@ def steady(before: Verdict | None, now: Verdict) -> Verdict:
     A look that is not settled changes nothing of what was settled of the same source: what failed
     fails, settled; what was verified stays verified, but not settled: good enough to keep what is
     configured, no proof to trust it anew. How a source writes its events is not forgotten while its
-    pod lives.
+    pod lives; of models with blocks of several sizes the first one seen stands.
     """
     if before is None or before.key != now.key:
         return now
     now = replace(
         now,
         layout=now.layout or before.layout,
-        block_size=now.block_size or before.block_size,
+        block_size=_block_size(before, now),
     )
     if now.settled:
         return now
     if before.verified:
         return _held(before, now)
     return before if before.settled else now
+
+
+def _block_size(before: Verdict, now: Verdict) -> int | None:
+    if now.reason is SourceReason.ENGINE_RESTARTED:
+        return now.block_size or before.block_size
+    return before.block_size or now.block_size
 
 
 def _held(before: Verdict, now: Verdict) -> Verdict:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kvsync.core.assess import ModelState, ModelView, record_mark
-from kvsync.core.compatibility import Finding, compatibility
+from kvsync.core.compatibility import Compatibility, Finding, compatibility_by_model
 from kvsync.core.gateway import gateway_version
 from kvsync.core.gateway_view import GatewayView
 from kvsync.core.moment import timestamp
@@ -58,11 +58,14 @@ class Picture:
 def summarize(picture: Picture) -> dict[str, Any]:
     """The status to be reported. Times of conditions that did not change are kept."""
     observed, views = picture.observed, picture.views
-    findings = _findings(picture)
+    compatible = compatibility_by_model(observed, views)
+    findings = _findings(picture, compatible.finding)
     return {
         "observedGeneration": observed.sync.generation,
         "conditions": conditions(observed.sync, observed.now, findings),
-        "models": [_model_entry(view, observed) for view in _by_urgency(views)[:MAX_MODELS]],
+        "models": [
+            _model_entry(view, observed, compatible) for view in _by_urgency(views)[:MAX_MODELS]
+        ],
         "modelsTotal": len(views),
         "modelsReady": sum(view.state is ModelState.READY for view in views),
         "sources": _source_counts(views),
@@ -121,11 +124,10 @@ def conditions(
     ]
 
 
-def _findings(picture: Picture) -> dict[str, Finding]:
+def _findings(picture: Picture, compatible: Finding) -> dict[str, Finding]:
     observed, views, gateway = picture.observed, picture.views, picture.gateway
     configured, flowing = _models_configured(picture), _events_flowing(views)
     taken: Finding = (gateway.status, gateway.reason, gateway.message)
-    compatible = compatibility(observed, views)
     ready = _ready(observed, [configured, flowing, taken], compatible)
     return {
         "Ready": ready,
@@ -247,7 +249,7 @@ def _by_urgency(views: Sequence[ModelView]) -> list[ModelView]:
     return sorted(views, key=lambda view: (_ORDER.index(view.state), view.name))
 
 
-def _model_entry(view: ModelView, observed: Observed) -> dict[str, Any]:
+def _model_entry(view: ModelView, observed: Observed, compatible: Compatibility) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "name": view.name,
         "state": view.state.value,
@@ -255,6 +257,8 @@ def _model_entry(view: ModelView, observed: Observed) -> dict[str, Any]:
         "message": view.message[:MAX_MESSAGE],
         "sources": {"total": view.expected_sources, "verified": view.verified_sources},
     }
+    if view.name in compatible.models:
+        entry["gateway"] = str(compatible.models[view.name])
     if view.deployment is not None:
         rollout = view.deployment.rollout
         entry["replicas"] = {

@@ -227,6 +227,11 @@ class Pod:
         return self.body["metadata"].get("labels") or {}
 
     @property
+    def annotations(self) -> Mapping[str, str]:
+        """The pod's annotations, as far as they are kept: those that the gateway reads."""
+        return self.body["metadata"].get("annotations") or {}
+
+    @property
     def created(self) -> str:
         """When it was made, RFC 3339; empty where it does not say."""
         return str(self.body["metadata"].get("creationTimestamp") or "")

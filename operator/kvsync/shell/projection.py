@@ -18,6 +18,9 @@ _POD_METADATA = (
     "ownerReferences",
     "deletionTimestamp",
 )
+# What the gateway reads of a pod beside its labels (AIBrix ``pkg/constants``, ``tokenizer_pool.go``).
+_ANNOTATIONS = ("model.aibrix.ai/name", "model.aibrix.ai/engine")
+_ENGINE_VARIABLE = "INFERENCE_ENGINE"
 _CONTAINER = ("name", "image", "command", "args")
 _EVENT_WORD = "kv-events"
 _CONTAINER_STATUS = ("name", "restartCount", "state", "lastState")
@@ -43,8 +46,10 @@ def _project_manager(entry: Json) -> Json:
 def project_pod(body: Json) -> Json:
     """The parts of a pod that decide anything; volumes are not among them."""
     spec, status = body.get("spec") or {}, body.get("status") or {}
+    annotations = _only(body["metadata"].get("annotations") or {}, _ANNOTATIONS)
     return {
-        "metadata": _only(body["metadata"], _POD_METADATA),
+        "metadata": _only(body["metadata"], _POD_METADATA)
+        | ({"annotations": _bounded(annotations)} if annotations else {}),
         "spec": {"containers": [_project_container(c) for c in spec.get("containers") or ()]},
         "status": {
             **_only(status, ("phase", "podIP")),
@@ -61,10 +66,16 @@ def project_pod(body: Json) -> Json:
 
 
 def _project_container(body: Json) -> Json:
-    """Of the environment only what carries event arguments: it tells which template a pod is of."""
+    """Of the environment only what carries event arguments, for it tells which template a pod is of,
+    and what names the engine to the gateway; of ports only the numbers."""
     kept = _only(body, _CONTAINER)
-    env = [item for item in body.get("env") or () if _EVENT_WORD in str(item.get("value"))]
-    return {**kept, "env": env} if env else kept
+    env = [item for item in body.get("env") or () if _is_read(item)]
+    ports = [_only(port, ("containerPort",)) for port in body.get("ports") or ()]
+    return kept | ({"env": env} if env else {}) | ({"ports": ports} if ports else {})
+
+
+def _is_read(item: Json) -> bool:
+    return item.get("name") == _ENGINE_VARIABLE or _EVENT_WORD in str(item.get("value"))
 
 
 def _only(body: Json, names: tuple[str, ...]) -> dict[str, Any]:
