@@ -79,6 +79,10 @@ class Watching:
         verdicts = map(self.verdict, sources)
         return all(v.settled and v.verified and v.reason in wanted for v in verdicts)
 
+    def is_calm(self, seconds: float = 2.0) -> bool:
+        """Whether no verdict has changed for so long: what was true was told, too."""
+        return not self.changes or time.monotonic() - self.changes[-1].at >= seconds
+
     @property
     def worker(self) -> int:
         """The pid of the process that watches."""
