@@ -78,7 +78,9 @@ async def test_healthy_publishers_beside_all_of_them_do_not_suffer(hostile: Host
         healthy = fleet.targets(interval=2.0)
         async with Watching() as watching:
             watching.watch(healthy)
+            busy = dict(list(healthy.items())[:20])
             await until(lambda: watching.all_are(healthy, HEALTHY))
+            await until(lambda: watching.all_are(busy, frozenset({R.PUBLISHING})))
             alone, before = watching.resident(), len(watching.changes)
             watching.watch(hostile.targets(interval=1.0))
             most = await _most_resident(watching, UNDER_ATTACK)
