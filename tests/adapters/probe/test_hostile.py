@@ -12,7 +12,7 @@ import pytest
 from adapters.probe.publishers import until
 from kvsync.adapters.probe.subscriber import Subscriber
 from kvsync.core.judge import Policy, judge
-from kvsync.model.source import HEALTHY, SourceReason
+from kvsync.model.source import HEALTHY, SourceReason, Verdict
 from kvsync.shell.readers import READERS
 from testbed.fleet import Fleet
 from testbed.hostile import Hostile
@@ -78,14 +78,22 @@ async def test_healthy_publishers_beside_all_of_them_do_not_suffer(hostile: Host
         healthy = fleet.targets(interval=2.0)
         async with Watching() as watching:
             watching.watch(healthy)
-            await until(lambda: watching.all_are(healthy, HEALTHY) and watching.is_calm())
+            busy = dict(list(healthy.items())[:20])
+            await until(lambda: watching.all_are(healthy, HEALTHY))
+            await until(lambda: watching.all_are(busy, frozenset({R.PUBLISHING})))
             alone, before = watching.resident(), len(watching.changes)
+            stood = {key: _gist(watching.verdict(key)) for key in healthy}
             watching.watch(hostile.targets(interval=1.0))
             most = await _most_resident(watching, UNDER_ATTACK)
             assert watching.restarts == 0
             assert most - alone <= GROWTH
-            assert [c for c in watching.changes[before:] if c.source in healthy] == []
+            told = [c for c in watching.changes[before:] if c.source in healthy]
+            assert [c for c in told if _gist(c.verdict) != stood[c.source]] == []
             assert watching.all_are(healthy, HEALTHY)
+
+
+def _gist(verdict: Verdict) -> tuple[SourceReason, bool, bool]:
+    return verdict.reason, verdict.verified, verdict.settled
 
 
 async def _most_resident(watching: Watching, seconds: float) -> int:

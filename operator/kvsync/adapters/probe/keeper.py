@@ -29,6 +29,9 @@ LASTING = 60.0
 ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")
 """What a process inherits of our environment: nothing that leads to a cluster."""
 
+RETURNED = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
+"""Bytes (mallopt(3)): what one large message took is given back, not kept for the next one."""
+
 
 class Owner(Protocol):
     """Who is told what a process tells."""
@@ -116,7 +119,7 @@ class Keeper:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 pass_fds=(mark,),
-                env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+                env=RETURNED | {n: os.environ[n] for n in ENVIRONMENT if n in os.environ},
             )
         except OSError as error:
             return _End(f"it could not be started: {error}", accuses=False)
