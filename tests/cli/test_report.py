@@ -44,7 +44,8 @@ def test_what_is_healthy_is_short() -> None:
         "MODEL  POD      RANK  VERDICT     RATE   LAG",
         "model  model-0  0     Publishing  3.2/s  12ms",
         "model  model-1  0     Idle        -      -",
-        "GatewayCompatible: True (Compatible): AIBrix 0.6.0 decodes the engines' events.",
+        "GatewayCompatible: True (Compatible): AIBrix 0.7.0 reaches and decodes what the engines "
+        "publish. By the release alone, while no event was seen: model.",
         "The operator: Ready True (Synchronized): Every source publishes.",
         "",
         "2 of 2 sources healthy.",

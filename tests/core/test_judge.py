@@ -47,7 +47,7 @@ def connected(**seen: Any) -> Observation:
 
 def proven(**seen: Any) -> Observation:
     """The same, whose replay socket has just answered."""
-    return connected(replay_asked_at=NOW, replay_answered_at=NOW, **seen)
+    return connected(replay_answered_at=NOW, **seen)
 
 
 def busy(**seen: Any) -> Observation:

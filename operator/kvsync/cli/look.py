@@ -39,7 +39,7 @@ class Look:
         self._policy = policy
         self._right_topic = right_topic
         self._subscriber = Subscriber(
-            replace(READERS, whole=self._read, gist=self._read), budget=EVERYTHING
+            replace(READERS, whole=self._read, gist=self._read), budgets=(EVERYTHING,)
         )
 
     async def __aenter__(self) -> Self:

@@ -156,7 +156,6 @@ class Observation:
     subscribed_at: float | None = None
     """Since when the subscription stands without a break; None while there is none (a busy source
     between two samples). Silence counts only while it stands."""
-    replay_asked_at: float | None = None
     replay_answered_at: float | None = None
     interrupted_at: float | None = None
     """When the process that watches this source ended; None while it runs."""

@@ -17,8 +17,9 @@ Key = tuple[str, str]
 GATHER = 0.05
 """Seconds for which news of sources are gathered before they are judged."""
 TICK = 0.5
-"""Seconds between looks for verdicts that time alone has changed, at a part of the sources each."""
-PARTS = 6
+"""Seconds between looks for verdicts that time alone has changed: at each source that is not settled
+yet, and at a part of the others."""
+PARTS = 20
 """Looks after which every source was looked at."""
 PAUSE = 0.5
 """Seconds between two calls for one object: thousands of sources that come up are a few passes."""
@@ -61,6 +62,7 @@ class Probes:
         """What ``on_verdict`` was called for last."""
         self._due: set[Key] = set()
         self._told_at: dict[Key, float] = {}
+        self._unsettled: set[SourceKey] = set()
         self._news: set[SourceKey] = set()
         self._stirred = asyncio.Event()
         self._round: list[SourceKey] = []
@@ -79,6 +81,7 @@ class Probes:
         for source in [k for k, t in self._targets.items() if union.get(k) != t]:
             self._standing.pop(source, None)
             self._told.pop(source, None)
+            self._unsettled.discard(source)
         self._targets = union
         self._watcher.set_targets(union)
 
@@ -101,7 +104,8 @@ class Probes:
         """Judge what there is news of and a part of the rest; call ``on_verdict`` for what changed."""
         news, self._news = self._news, set()
         self._stirred.clear()
-        changed = {source for source in {*news, *self._part()} if self._has_changed(source)}
+        looked = {*news, *self._unsettled, *self._part()}
+        changed = {source for source in looked if self._has_changed(source)}
         self._due |= {k for k, wanted in self._wanted.items() if not changed.isdisjoint(wanted)}
         self._tell()
 
@@ -141,5 +145,9 @@ class Probes:
     def _judge(self, source: SourceKey) -> Verdict:
         seen, traffic = self._watcher.observation(source), self._traffic(source)
         now = judge(self._targets[source], seen, self._clock(), self._policy, traffic)
-        self._standing[source] = steady(self._standing.get(source), now)
-        return self._standing[source]
+        standing = self._standing[source] = steady(self._standing.get(source), now)
+        if standing.settled and now.settled:
+            self._unsettled.discard(source)
+        else:
+            self._unsettled.add(source)
+        return standing

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from kvsync.core.traffic import Look, weigh, weigh_canary
+from kvsync.core.traffic import CONVINCING, Look, weigh, weigh_canary
 from kvsync.model.source import Observation, SourceKey, Target, Traffic
 from kvsync.model.traffic import Completion, EngineCounters, EngineMetrics
 from kvsync.shell.canaries import Canaries
@@ -26,13 +26,15 @@ class Pace:
 
     window: float = 10.0
     """Between two looks at an engine whose publisher is silent."""
+    suspect: float = 5.0
+    """From the first silent window to the look that settles it."""
     publishing: float = 60.0
     """Between two looks at one that publishes."""
     settle: float = 2.0
     """After the counters were read, for events of what they count to arrive."""
-    tick: float = 0.2
+    tick: float = 0.5
     """Between two searches for engines whose turn it is."""
-    jitter: float = 0.2
+    jitter: float = 0.1
     """By which part of it a pause may be shorter or longer."""
 
 
@@ -197,6 +199,8 @@ class TrafficWatch:
         if canary is not None:
             known = weigh_canary(known, canary, look, self._pace.window)
         self._traffic[key] = known
+        if 0 < known.silent_windows < CONVINCING:
+            pod.due = min(pod.due, look.at + self._pace.suspect)
         if target.canary and earlier is not None:
             await self._canaries.send(target, earlier, look, look.after)
 

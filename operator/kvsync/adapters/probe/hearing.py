@@ -8,6 +8,7 @@ for us at its own end.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -36,6 +37,8 @@ class Hearing:
         self._sample: Sample | None = None
         self._sample_end: asyncio.TimerHandle | None = None
         self._is_close = False
+        self._subscribed_at = 0.0
+        self._budgets = itertools.cycle(desk.budgets)
         self._late = self._late_octets = 0
 
     @property
@@ -58,13 +61,17 @@ class Hearing:
         """Listen on a connection that came up."""
         self._session = session
         self._subscribe(session)
+        self.note(lambda seen: replace(seen, subscribed_at=self._subscribed_at))
 
     def window(self) -> None:
         """A window is over: listen again."""
         if self._session is not None and self._sample is None:
             self._subscribe(self._session)
-        elif self.is_idle and self._before.rate:
-            self.note(lambda seen: replace(seen, rate=0.0))
+        elif self.is_idle and (self._before.rate or self._before.subscribed_at is None):
+            # That a subscription stands is news only where nothing comes.
+            rate = None if self._before.rate is None else 0.0
+            at = self._subscribed_at
+            self.note(lambda seen: replace(seen, rate=rate, subscribed_at=at))
 
     def hear(self, arrival: Arrival) -> bool:
         """Take a message; False where they come although none is wanted, too many to bear."""
@@ -82,9 +89,7 @@ class Hearing:
             wall=self._desk.wall(),
         )
         if sample.messages == 1:
-            self._sample_end = asyncio.get_running_loop().call_later(
-                sample.budget.seconds, self._end_sample
-            )
+            self._sample_end = self._desk.later(sample.budget.seconds, self._end_sample)
             if not self._past.heard_since(now - STEADY):
                 self._changed()
         if sample.is_full(now):
@@ -94,7 +99,7 @@ class Hearing:
     def violated(self, text: str) -> None:
         """Note what is no message at all; the connection is over."""
         if self._sample is None:
-            self._sample = Sample(self._desk.budget, self._topic)
+            self._sample = Sample(next(self._budgets), self._topic)
         self._sample.violated(text)
         self.stop()
 
@@ -108,14 +113,13 @@ class Hearing:
         """The connection is over."""
         self._session = None
         self._fold()
-        self.note(lambda seen: replace(seen, subscribed_at=None))
+        self._unsubscribed()
 
     def _subscribe(self, session: Session) -> None:
         session.subscribe()
-        now = self._desk.clock()
-        self.note(lambda seen: replace(seen, subscribed_at=now))
+        self._subscribed_at = self._desk.clock()
         self._late = self._late_octets = 0
-        self._sample = Sample(self._desk.budget, self._topic)
+        self._sample = Sample(next(self._budgets), self._topic)
 
     def _end_sample(self) -> None:
         suspicious = self._sample is not None and self._sample.is_suspicious and not self._is_close
@@ -125,6 +129,10 @@ class Hearing:
             self._sample = Sample(CLOSE, self._topic)
         elif self._session is not None:
             self._session.cancel()
+            self._unsubscribed()
+
+    def _unsubscribed(self) -> None:
+        if self._before.subscribed_at is not None:
             self.note(lambda seen: replace(seen, subscribed_at=None))
 
     def _fold(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from kvsync.adapters.probe.connection import Connection, OwnLimitError, dial
@@ -13,9 +14,12 @@ from kvsync.model.address import Address
 from kvsync.model.source import Failure
 
 HANDSHAKE_PATIENCE = 2.0
-PONG_PATIENCE = 6.0
+"""Seconds for a greeting, and as many again for the rest of a handshake."""
+BY_ITSELF = 1.0
+"""Seconds in which one that publishes shows that it lives, before it is asked."""
+PONG_PATIENCE = 5.0
 """Seconds for the answer to a heartbeat, which a peer's I/O thread gives in about a millisecond."""
-LASTING = 5.0
+LASTING = 1.0
 """Seconds for which a connection must have stood for the next try to be quick again."""
 AT_ONCE = 0.05
 FIRST, LONGEST = 0.25, 4.0
@@ -80,10 +84,10 @@ class Line:
     def dial_in(self, seconds: float) -> None:
         """Connect after so many seconds."""
         self._cancel_again()
-        self._again = self._later(seconds, self._dial)
+        self._again = self._desk.later(seconds, self._dial)
 
     def beat(self) -> None:
-        """Ask for a sign of life. Call it each window.
+        """Expect a sign of life, and ask for one where nothing comes by itself. Call it each window.
 
         Also of one that was just heard: it may have frozen since, and is to be found out by the next.
         """
@@ -91,7 +95,7 @@ class Line:
         if link is None or self._up_at is None or self._patience is not None:
             return
         if link.session.heartbeats:
-            self._ask_for_life(link)
+            self._wait_for(BY_ITSELF, self._ask_for_life)
 
     def flush(self) -> None:
         """Send what the session has to say."""
@@ -121,7 +125,7 @@ class Line:
         self._cancel_patience()
         if arrival.kind is Kind.READY and self._link.session.heartbeats:
             # One that closes right behind its handshake, again and again, is not up.
-            self._ask_for_life(self._link)
+            self._ask_for_life()
             return
         if self._up_at is None:
             self._up_at = self._desk.clock()
@@ -174,11 +178,16 @@ class Line:
         elif failure is not None:
             self.ended(failure)
 
-    def _handshake_is_late(self) -> None:
-        heard = self._link is not None and self._link.heard
-        self.ended(Failure.NOT_ZMQ if heard else Failure.SILENT)
+    def _handshake_is_late(self, greeted: bool = False) -> None:
+        link = self._link
+        if link is not None and link.session.greeted and not greeted:
+            self._wait_for(HANDSHAKE_PATIENCE, partial(self._handshake_is_late, True))
+            return
+        self.ended(Failure.NOT_ZMQ if link is not None and link.heard else Failure.SILENT)
 
-    def _ask_for_life(self, link: Connection) -> None:
+    def _ask_for_life(self) -> None:
+        link = self._link
+        assert link is not None  # it is asked on it
         link.session.ping()
         link.flush()
         if self._link is link:  # it may have had enough of a peer that reads nothing
@@ -198,10 +207,7 @@ class Line:
             else:
                 accuse()
 
-        self._patience = self._later(seconds, is_over)
-
-    def _later(self, seconds: float, act: Callable[[], None]) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(seconds, act)
+        self._patience = self._desk.later(seconds, is_over)
 
     def _cancel_again(self) -> None:
         if self._again is not None:

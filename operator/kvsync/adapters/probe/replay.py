@@ -12,18 +12,15 @@ from kvsync.model.events import HARMLESS_REPLAY_REQUEST
 from kvsync.model.source import Failure, Target
 
 EACH_WINDOWS = 3
-"""A publisher that is heard is asked only each so many windows."""
+"""Windows from one question to the next: a heartbeat asks for a sign of life in each of them."""
 
 
 class Replay:
     """Asks on a connection that is kept, one question at a time."""
 
-    def __init__(
-        self, target: Target, desk: Desk, asked: Callable[[], None], answered: Callable[[], None]
-    ) -> None:
+    def __init__(self, target: Target, desk: Desk, answered: Callable[[], None]) -> None:
         self._wanted = target.active_check and target.replay_port > 0
         self._desk = desk
-        self._asked = asked
         self._answered = answered
         self._session: Session | None = None
         self._open = False
@@ -35,13 +32,12 @@ class Replay:
     def begin(self) -> None:
         """Ask at once: the publisher came up."""
         if self._wanted:
-            self._asked()
             if self._session is not None:
                 self._ask()
             elif self._line.rests:
                 self._line.dial_in(0)
 
-    def window(self, *, is_idle: bool) -> None:
+    def window(self) -> None:
         """A window of the publisher is over."""
         if not self._wanted:
             return
@@ -50,7 +46,7 @@ class Replay:
             self._line.dial_in(0)
             return
         self._windows += 1
-        if is_idle or self._windows >= EACH_WINDOWS:
+        if self._windows >= EACH_WINDOWS:
             self.begin()
 
     def stop(self) -> None:

@@ -24,11 +24,16 @@ class Budget:
     octets: int = 256 << 10
     seconds: float = 1.0
     read: int = 4
-    """Messages that are read further than their sequence: the first that can be as a whole, the
-    others for their gist."""
+    """Messages that are read further than their sequence: for their gist."""
+    whole: bool = True
+    """Whether the first of them is read as a whole instead."""
 
 
 NORMAL = Budget()
+LIGHT = Budget(messages=1, read=1, whole=False)
+"""Enough for a rate, a topic and a sign of life, at a third of the cost; it shows no gap."""
+EACH_SOURCE = (NORMAL, LIGHT)
+"""Of one window after the other."""
 CLOSE = Budget(messages=256, octets=4 << 20, seconds=5.0, read=256)
 """For a suspect."""
 
@@ -89,7 +94,7 @@ class Sample:
             self._follow(readers.sequence(frames))
             return
         try:
-            read = readers.gist if self.read else readers.whole
+            read = readers.whole if self.budget.whole and not self.read else readers.gist
             self._note(read(whole), wall)
         except WireError as error:
             self.violated(str(error))

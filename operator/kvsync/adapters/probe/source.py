@@ -26,7 +26,7 @@ class Source:
         self._hearing = Hearing(target.topic, desk, changed)
         address = Address(target.host, target.port)
         self._line = Line(target.key.rank, address, b"SUB", PUBLISHERS, desk, self)
-        self._replay = Replay(target, desk, self._replay_asked, self._replay_answered)
+        self._replay = Replay(target, desk, self._replay_answered)
         self._window: asyncio.TimerHandle | None = None
 
     @property
@@ -50,14 +50,14 @@ class Source:
 
     def _next_window(self) -> None:
         length = self._desk.jittered(self.target.interval)
-        self._window = asyncio.get_running_loop().call_later(length, self._end_window)
+        self._window = self._desk.later(length, self._end_window)
 
     def _end_window(self) -> None:
         self._next_window()
         if self._line.rests:
             self._line.dial_in(0)
             return
-        self._replay.window(is_idle=self._hearing.is_idle)
+        self._replay.window()
         self._hearing.window()
         self._line.beat()
         self._line.flush()
@@ -106,10 +106,6 @@ class Source:
             )
         )
         self._hearing.violated(text)
-
-    def _replay_asked(self) -> None:
-        now = self._desk.clock()
-        self._hearing.note(lambda seen: replace(seen, replay_asked_at=now))
 
     def _replay_answered(self) -> None:
         now = self._desk.clock()

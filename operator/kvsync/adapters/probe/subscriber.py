@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import resource
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from kvsync.adapters.probe.desk import Desk
 from kvsync.adapters.probe.reading import Readers
-from kvsync.adapters.probe.sample import NORMAL, Budget
+from kvsync.adapters.probe.sample import EACH_SOURCE, Budget
 from kvsync.adapters.probe.source import Source
 from kvsync.model.source import Observation, SourceKey, Target
 
@@ -33,10 +33,10 @@ class Subscriber:
         readers: Readers,
         changed: Callable[[SourceKey], None] = lambda key: None,
         reading: Callable[[int], None] = lambda number: None,
-        budget: Budget = NORMAL,
+        budgets: Sequence[Budget] = EACH_SOURCE,
     ) -> None:
         self._changed = changed
-        self._desk = Desk(readers, self._own_limit, reading, budget)
+        self._desk = Desk(readers, self._own_limit, reading, budgets)
         self._sources: dict[SourceKey, Source] = {}
         self._warned: set[str] = set()
 
