@@ -10,31 +10,25 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from kvsync.adapters.engine_http.client import EngineHTTP
 from kvsync.adapters.kube.access import Access
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.events import EventRecorder
 from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS, PODS
 from kvsync.adapters.kube.watch import Watch
 from kvsync.adapters.metrics import Metrics
-from kvsync.adapters.probe.pool import Pool
 from kvsync.adapters.templates import read_templates
 from kvsync.model.errors import ApiError, NotFound, Unavailable
-from kvsync.model.source import SourceKey
 from kvsync.model.storm import storm_model, storm_of
 from kvsync.shell.handlers import watch_objects
-from kvsync.shell.interviews import Interviews
 from kvsync.shell.metering import Metering
 from kvsync.shell.monitoring import Monitoring
-from kvsync.shell.probe_worker import command
-from kvsync.shell.probes import Probes
 from kvsync.shell.projection import project_pod, project_workload
 from kvsync.shell.queue import WorkQueue
 from kvsync.shell.reconcile import Reconciler, is_race
 from kvsync.shell.settings import Settings
+from kvsync.shell.sources import Sources
 from kvsync.shell.storms import StormWatch
 from kvsync.shell.strangers import Strangers
-from kvsync.shell.traffic import TrafficWatch
 from kvsync.shell.world import World
 from kvsync.shell.writer import ClusterWriter
 
@@ -98,20 +92,12 @@ class Operator:
             self._storms.pods.store,
         )
         self._recorder = EventRecorder(kube)
-        self._pool = Pool(
-            command(settings.probe_memory << 20), settings.probe_workers, self._source_heard
-        )
-        self._engines = EngineHTTP()
-        self._traffic = TrafficWatch(self._pool, self._engines, time.monotonic)
-        self._probes = Probes(
-            self._traffic, self._queue.add, time.monotonic, traffic=self._traffic.traffic
-        )
-        self._interviews = Interviews(self._engines, self._queue.add)
+        self._sources = Sources(settings, self._queue.add)
         self._strangers = Strangers(kube, self._queue.add, time.monotonic)
         self._reconciler = Reconciler(
             self._world,
-            self._probes,
-            self._interviews,
+            self._sources.probes,
+            self._sources.interviews,
             self._strangers,
             ClusterWriter(kube, self._recorder, self._world),
             read_templates(settings.templates),
@@ -120,9 +106,9 @@ class Operator:
         self._watching = False
         self._monitoring = Monitoring(
             metrics,
-            Metering(self._probes.snapshot, self._world.objects, time.monotonic),
+            Metering(self._sources.probes.snapshot, self._world.objects, time.monotonic),
             queued=lambda: len(self._queue),
-            workers=self._pool.workers,
+            workers=self._sources.workers,
             unready=self._unready,
             clock=time.monotonic,
         )
@@ -153,8 +139,7 @@ class Operator:
                 asyncio.create_task(self._work(), name=f"worker {number}")
                 for number in range(self._settings.workers)
             ]
-            followers.append(asyncio.create_task(self._probes.run(), name="probes"))
-            followers.append(asyncio.create_task(self._traffic.run(), name="traffic"))
+            followers += self._sources.start()
             followers.append(asyncio.create_task(self._resync(), name="resync"))
             followers.append(asyncio.create_task(self._monitoring.run(), name="metering"))
             self._monitoring.watch_over(followers)
@@ -206,15 +191,9 @@ class Operator:
 
     async def _close(self) -> None:
         await self._monitoring.close()
-        await self._interviews.close()
         await self._strangers.close()
-        await self._traffic.close()
-        await self._pool.close()
+        await self._sources.close()
         await self._recorder.close()
-        await self._engines.close()
-
-    def _source_heard(self, source: SourceKey) -> None:
-        self._probes.heard(source)
 
     def _object_changed(self, key: Key, body: Json | None) -> None:
         if body is None:
@@ -240,7 +219,7 @@ class Operator:
 
     def _pod_changed(self, key: Key, old: Json | None, new: Json | None) -> None:
         if new is None and old is not None:
-            self._interviews.forget(old["metadata"]["uid"])
+            self._sources.interviews.forget(old["metadata"]["uid"])
         model = self._world.pod_changed(key, new)
         if model:
             self._concern(key[0], model)

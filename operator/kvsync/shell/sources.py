@@ -1,0 +1,51 @@
+"""Everything that watches sources and asks engines: made, run and ended together."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from kvsync.adapters.engine_http.client import EngineHTTP
+from kvsync.adapters.probe.pool import Pool
+from kvsync.model.metering import Worker
+from kvsync.model.source import SourceKey
+from kvsync.shell.interviews import Interviews
+from kvsync.shell.probe_worker import command
+from kvsync.shell.probes import Probes
+from kvsync.shell.settings import Settings
+from kvsync.shell.traffic import TrafficWatch
+
+Key = tuple[str, str]
+
+
+class Sources:
+    """``on_news`` is called with the key of an object of whose sources or engines there is news."""
+
+    def __init__(self, settings: Settings, on_news: Callable[[Key], None]) -> None:
+        self._pool = Pool(command(settings.probe_memory << 20), settings.probe_workers, self._heard)
+        self._engines = EngineHTTP()
+        self._traffic = TrafficWatch(self._pool, self._engines, time.monotonic)
+        self.probes = Probes(self._traffic, on_news, time.monotonic, traffic=self._traffic.traffic)
+        self.interviews = Interviews(self._engines, on_news)
+
+    def start(self) -> list[asyncio.Task[None]]:
+        """Begin to watch; the tasks are to run as long as the operator does."""
+        return [
+            asyncio.create_task(self.probes.run(), name="probes"),
+            asyncio.create_task(self._traffic.run(), name="traffic"),
+        ]
+
+    def workers(self) -> list[Worker]:
+        """The processes that watch, for metrics."""
+        return self._pool.workers()
+
+    async def close(self) -> None:
+        """Ask and watch no more; the tasks are over by then."""
+        await self.interviews.close()
+        await self._traffic.close()
+        await self._pool.close()
+        await self._engines.close()
+
+    def _heard(self, source: SourceKey) -> None:
+        self.probes.heard(source)
