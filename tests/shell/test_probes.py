@@ -49,7 +49,7 @@ class Scene:
         self.probes.heard(key)
 
     def look(self) -> list[tuple[str, str]]:
-        """Who is told by one look, half a second later."""
+        """Who is told by one look, a pause later."""
         self.now += PAUSE
         self.told.clear()
         self.probes.look()

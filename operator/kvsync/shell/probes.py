@@ -21,7 +21,7 @@ TICK = 0.5
 yet, and at a part of the others."""
 PARTS = 20
 """Looks after which every source was looked at."""
-PAUSE = 0.5
+PAUSE = 0.2
 """Seconds between two calls for one object: thousands of sources that come up are a few passes."""
 
 
@@ -113,7 +113,7 @@ class Probes:
         """Look again and again, until cancelled."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stirred.wait(), TICK)
+                await asyncio.wait_for(self._stirred.wait(), PAUSE if self._due else TICK)
             await asyncio.sleep(GATHER)
             self.look()
 
