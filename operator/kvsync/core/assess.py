@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 
 from kvsync.core.bare_pods import bare_verdicts
-from kvsync.core.engines import ENGINES
 from kvsync.core.plan import plan, unsupported_kind
-from kvsync.core.planned import Ask, ModelPlan, Outcome, Part
+from kvsync.core.planned import Ask, ModelPlan, Outcome
 from kvsync.core.ports import publishing_ranks
 from kvsync.core.recognise import newest_record
+from kvsync.core.targets import block_factor, carriers, not_yet, targets_of, trusted
 from kvsync.core.trouble import Trouble, pending_words, trouble_of
 from kvsync.model.finding import Refusal
 from kvsync.model.observed import Observed, ObservedModel
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import REJECTED_ANNOTATION, Record, load_rejection
-from kvsync.model.source import SourceKey, SourceReason, Target, Verdict
+from kvsync.model.source import SourceReason, Target, Verdict
 from kvsync.model.spec import OnFailure
 from kvsync.model.workload import Deployment, Pod
 
@@ -152,17 +151,17 @@ def _trouble(planned: ModelPlan, pods: tuple[Pod, ...]) -> Trouble | None:
 def _configured(
     model: ObservedModel, deployment: Deployment, planned: ModelPlan, observed: Observed
 ) -> ModelView:
-    by_part = [(part, _pods_of(part, model)) for part in planned.parts]
+    by_part = [(part, carriers(part, model.pods)) for part in planned.parts]
     pods = tuple(pod for _, found in by_part for pod in found)
     targets = tuple(
-        target for part, found in by_part for target in _targets(model.name, found, part, observed)
+        target
+        for part, found in by_part
+        for target in targets_of(model.name, found, part, observed.spec.probe)
     )
-    verdicts = tuple(
-        observed.verdicts.get(target.key) or _not_yet(target.key) for target in targets
-    )
+    verdicts = tuple(observed.verdicts.get(target.key) or not_yet(target.key) for target in targets)
     record = newest_record(deployment)
     if was_verified(model.name, record, observed):
-        verdicts = tuple(map(_trusted, verdicts))
+        verdicts = tuple(map(trusted, verdicts))
     bare = (
         bare_verdicts(part, model.pods, deployment, record, observed.now) for part in planned.parts
     )
@@ -188,53 +187,6 @@ def _configured(
         asked=any(pod.uid in answers for pod in pods),
     )
     return _progress(view, pods, observed)
-
-
-def _pods_of(part: Part, model: ObservedModel) -> tuple[Pod, ...]:
-    """The pods of an engine that carry what we wrote."""
-    living = (pod for pod in model.pods if not pod.deleting and part.covers(pod))
-    return tuple(pod for pod in living if part.is_carried_by(pod))
-
-
-def _targets(model: str, pods: tuple[Pod, ...], part: Part, observed: Observed) -> Iterator[Target]:
-    ranks = publishing_ranks(part.engine)
-    for pod in sorted(pods, key=lambda pod: pod.name):
-        for rank in range(ranks) if pod.running else ():
-            yield Target(
-                key=SourceKey(pod.namespace, pod.name, pod.uid, rank),
-                host=pod.ip,
-                # vLLM adds the rank to both ports (offset_endpoint_port in kv_events.py).
-                port=part.events.port + rank,
-                replay_port=part.events.replay_port + rank,
-                topic=part.events.topic,
-                active_check=observed.spec.probe.active_check,
-                interval=observed.spec.probe.interval,
-                model=model,
-                http_port=part.engine.http_port,
-                served_model=part.engine.served_model,
-                block_factor=block_factor(part),
-                canary=observed.spec.probe.canary and ranks == 1,
-            )
-
-
-def block_factor(part: Part) -> int:
-    """How many times the block size of its engine's metrics a block has that it stores."""
-    return ENGINES[part.engine.type].block_factor(part.engine.words)
-
-
-def _not_yet(key: SourceKey) -> Verdict:
-    return Verdict(
-        key, SourceReason.CONNECTING, verified=False, settled=False, message="being probed"
-    )
-
-
-def _trusted(verdict: Verdict) -> Verdict:
-    """A source of a verified model stands until something speaks against it: a probe that has only
-    begun, as after a restart of the operator, is no news."""
-    if verdict.settled:
-        return verdict
-    begun = verdict.reason is SourceReason.CONNECTING
-    return replace(verdict, reason=SourceReason.IDLE if begun else verdict.reason, verified=True)
 
 
 def _progress(view: ModelView, pods: tuple[Pod, ...], observed: Observed) -> ModelView:

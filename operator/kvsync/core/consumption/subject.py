@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from kvsync.core.assess import ModelView, block_factor
+from kvsync.core.assess import ModelView
 from kvsync.core.desired import ENGINE_LABEL
 from kvsync.core.planned import Part
 from kvsync.core.ports import publishing_ranks
 from kvsync.core.releases import GATEWAY_PORT, GATEWAY_REPLAY_PORT, release_of
+from kvsync.core.targets import block_factor
 from kvsync.model.events import EventLayout
 from kvsync.model.observed import Observed, ObservedModel
 from kvsync.model.source import SourceReason, Target, Verdict
