@@ -157,6 +157,9 @@ async def silent() -> None:
             stack.callback(engine.end)
         async with Watching() as watching:
             await ready(watching, engines, replay=False)
+            await wait_in_loop(
+                lambda: all(watching.is_asked(e.key) for e in engines), DEADLINE, what="first looks"
+            )
             stop = asyncio.Event()
             wanted = frozenset({SourceReason.SILENT_DESPITE_TRAFFIC})
             prompting: list[asyncio.Task[None]] = []

@@ -79,6 +79,10 @@ class Watching:
         verdicts = map(self.verdict, sources)
         return all(v.settled and v.verified and v.reason in wanted for v in verdicts)
 
+    def is_asked(self, source: SourceKey) -> bool:
+        """Whether its engine has told what it counts."""
+        return self._traffic.traffic(source) is not None
+
     def is_calm(self, seconds: float = 2.0) -> bool:
         """Whether no verdict has changed for so long: what was true was told, too."""
         return not self.changes or time.monotonic() - self.changes[-1].at >= seconds

@@ -26,6 +26,8 @@ class Pace:
 
     window: float = 10.0
     """Between two looks at an engine whose publisher is silent."""
+    first: float = 2.0
+    """Within which the first look at an engine begins."""
     suspect: float = 5.0
     """From the first silent window to the look that settles it."""
     publishing: float = 60.0
@@ -133,7 +135,8 @@ class TrafficWatch:
             return
         if known is not None:
             self._stop(known)
-        self._pods[uid] = _Pod(targets, self._clock() + self._rng.random() * self._pace.window)
+        soon = self._rng.random() * min(self._pace.first, self._pace.window)
+        self._pods[uid] = _Pod(targets, self._clock() + soon)
 
     def _forget(self, uid: str) -> None:
         self._stop(self._pods.pop(uid))
