@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from kvsync.adapters.probe.keeper import Keeper
+from kvsync.adapters.probe.news import is_news
 from kvsync.adapters.probe.strikes import Strikes
 from kvsync.model.metering import Worker
 from kvsync.model.source import Observation, SourceKey, Target
@@ -22,7 +23,7 @@ class Pool:
     """Watches sources in processes of their own; like ``Subscriber`` from outside.
 
     ``command`` starts one, given the descriptor of its mark as the last argument. ``changed`` is
-    called with a source's key whenever there is news of it.
+    called with a source's key whenever there is news of it (:mod:`~kvsync.adapters.probe.news`).
     """
 
     def __init__(
@@ -97,8 +98,9 @@ class Pool:
         for number, observation in observations.items():
             key = self._keys.get(number)
             if key is not None:
-                self._seen[key] = observation
-                self._changed(key)
+                before, self._seen[key] = self._seen.get(key), observation
+                if is_news(before, observation):
+                    self._changed(key)
 
     def ended(self, numbers: Sequence[int], suspect: int) -> dict[int, float]:
         """Note that a process ended that watched these, while it read ``suspect`` (0: none).
