@@ -63,8 +63,14 @@ class Stage:
     def __init__(self) -> None:
         self.now = 0.0
         self.wire, self.engines = Wire(), Engines()
+        self.news: list[SourceKey] = []
         self.watch = TrafficWatch(
-            self.wire, self.engines, lambda: self.now, pace=PACE, rng=random.Random(1)
+            self.wire,
+            self.engines,
+            lambda: self.now,
+            changed=self.news.append,
+            pace=PACE,
+            rng=random.Random(1),
         )
 
     def set(self, *targets: Target) -> None:
@@ -141,6 +147,19 @@ async def test_looks_begin_one_after_the_other_however_many_are_due() -> None:
         for _ in range(30):
             await asyncio.sleep(0)
         assert 20 <= len(stage.engines.asked) <= 30
+
+
+async def test_what_speaks_for_or_against_a_source_is_told_once() -> None:
+    async with Stage() as stage:
+        one = target("pod")
+        stage.set(one)
+        stage.engines.answer = counted(1)
+        await stage.pass_time(5)
+        assert stage.news == [one.key], "its prefix cache is on"
+        for prompts in range(2, 6):
+            stage.engines.answer = counted(prompts)
+            await stage.pass_time(10)
+        assert stage.news == [one.key] * 2, "and now it is convicted"
 
 
 async def test_suspects_go_first_where_more_are_due_than_can_be_looked_at() -> None:

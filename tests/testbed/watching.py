@@ -38,7 +38,7 @@ class Watching:
     def __init__(self) -> None:
         self.pool = Pool(command(MEMORY), 1, self._heard)
         self._engines = EngineHTTP()
-        self._traffic = TrafficWatch(self.pool, self._engines, time.monotonic)
+        self._traffic = TrafficWatch(self.pool, self._engines, time.monotonic, changed=self._heard)
         self.probes = Probes(
             self._traffic, self._changed, time.monotonic, traffic=self._traffic.traffic
         )

@@ -25,7 +25,7 @@ class Sources:
     def __init__(self, settings: Settings, on_news: Callable[[Key], None]) -> None:
         self._pool = Pool(command(settings.probe_memory << 20), settings.probe_workers, self._heard)
         self._engines = EngineHTTP()
-        self._traffic = TrafficWatch(self._pool, self._engines, time.monotonic)
+        self._traffic = TrafficWatch(self._pool, self._engines, time.monotonic, changed=self._heard)
         self.probes = Probes(self._traffic, on_news, time.monotonic, traffic=self._traffic.traffic)
         self.interviews = Interviews(self._engines, on_news)
 

@@ -73,7 +73,8 @@ class _Pod:
 
 class TrafficWatch:
     """Stands before the watcher of the wire: the same targets, and beside what is seen of each what
-    its engine says (:meth:`traffic`)."""
+    its engine says (:meth:`traffic`). ``changed`` is called with a source's key when that speaks for
+    or against it."""
 
     def __init__(
         self,
@@ -81,12 +82,14 @@ class TrafficWatch:
         engines: Engines,
         clock: Callable[[], float],
         *,
+        changed: Callable[[SourceKey], None] = lambda key: None,
         pace: Pace | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self._watcher = watcher
         self._engines = engines
         self._clock = clock
+        self._changed = changed
         self._pace = pace or Pace()
         self._rng = rng or random.Random()  # noqa: S311 - jitter, no secret
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -201,11 +204,20 @@ class TrafficWatch:
         canary = self._canaries.of(key.uid, earlier, look)
         if canary is not None:
             known = weigh_canary(known, canary, look, self._pace.window)
-        self._traffic[key] = known
+        before, self._traffic[key] = self._traffic.get(key), known
+        if _speaks(before) != _speaks(known):
+            self._changed(key)
         if 0 < known.silent_windows < CONVINCING:
             pod.due = min(pod.due, look.at + self._pace.suspect)
         if target.canary and earlier is not None:
             await self._canaries.send(target, earlier, look, look.after)
+
+
+def _speaks(known: Traffic | None) -> tuple[bool, bool | None]:
+    """What of it a verdict hangs on."""
+    if known is None:
+        return False, None
+    return known.silent_windows >= CONVINCING, known.prefix_caching
 
 
 def _look_of(
