@@ -95,7 +95,7 @@ def test_an_object_is_told_at_most_once_a_pause_and_misses_nothing() -> None:
     scene.probes.assign(ONE, wanted(*names))
     for name in names:
         scene.see(name, fresh(scene))
-        scene.now += 0.01
+        scene.now += PAUSE / 50
         scene.probes.look()
     assert len(scene.told) == 1
     assert scene.look() == [ONE]
