@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable
 from typing import Protocol
 
-from kvsync.adapters.probe.desk import LATE
+from kvsync.adapters.probe.desk import LATE, Desk
 from kvsync.adapters.zmtp.errors import PeerError, Wrong
 from kvsync.adapters.zmtp.session import Arrival, Session
 from kvsync.model.source import Failure
@@ -41,19 +40,17 @@ class Listener(Protocol):
         """After its handshake the peer sent what no ZeroMQ socket sends; the connection is closed."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """Feeds a session from a socket. Tells its listener of nothing any more once it is closed.
 
-    ``reading`` is called with ``number`` before bytes are read, and with 0 behind.
+    The desk's ``reading`` is called with ``number`` before bytes are read, and with 0 behind.
     """
 
-    def __init__(
-        self, session: Session, listener: Listener, reading: Callable[[int], None], number: int
-    ) -> None:
+    def __init__(self, session: Session, listener: Listener, desk: Desk, number: int) -> None:
         self.session = session
         self.heard = 0
         """Bytes that came in."""
-        self._reading = reading
+        self._desk = desk
         self._number = number
         self._listener = listener
         self._transport: asyncio.Transport | None = None
@@ -67,18 +64,23 @@ class Connection(asyncio.Protocol):
             transport.abort()
         self.flush()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Where what comes is put: one place for all, for it is taken in at once."""
+        return self._desk.incoming
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take in what came."""
         if self._over:
             return
-        self.heard += len(data)
+        data = bytes(memoryview(self._desk.incoming)[:nbytes])
+        self.heard += nbytes
         # Not taken back where something is raised that ends this process: then it stands accused.
-        self._reading(self._number)
+        self._desk.reading(self._number)
         try:
             self._receive(data)
         except PeerError as error:
             self._break_off(error)
-        self._reading(0)
+        self._desk.reading(0)
 
     def _receive(self, data: bytes) -> None:
         for arrival in self.session.receive(data):

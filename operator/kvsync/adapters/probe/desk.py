@@ -23,6 +23,8 @@ LATE = 0.3
 """Seconds by which a timer of ours may come late before it accuses nobody: the peer's answer may lie
 unread."""
 CLOSE_LOOKS_AT_ONCE = 4
+READ_OCTETS = 16 << 10
+"""Bytes that are read of one connection before it is the next one's turn."""
 HELD_OCTETS = 24 << 20
 """Bytes of unfinished messages of all publishers together, beside 16 KiB of each."""
 
@@ -41,6 +43,8 @@ class Desk:
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
     rng: random.Random = field(default_factory=random.Random)
+    incoming: bytearray = field(default_factory=lambda: bytearray(READ_OCTETS))
+    """Where a connection's bytes are read into."""
     allowance: Allowance = field(default_factory=lambda: Allowance(HELD_OCTETS))
     dialling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(DIALS_AT_ONCE))
     close_looks: int = 0

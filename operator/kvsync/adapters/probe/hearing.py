@@ -18,7 +18,8 @@ from kvsync.adapters.zmtp.session import Arrival, Session
 from kvsync.model.source import Observation
 
 LATE_MESSAGES, LATE_OCTETS = 64, 1 << 20
-"""What may still come after we unsubscribed: more is a flood, and is cut off."""
+"""What may still come after we unsubscribed: more is a flood, and is cut off. Less would cut off honest
+ones whose messages lay unread here for a while."""
 
 STEADY = 30.0
 """Seconds: one that was heard so lately is news when its sample is over, not with its first message."""

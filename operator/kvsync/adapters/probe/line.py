@@ -157,7 +157,7 @@ class Line:
     def _dial(self) -> None:
         self._again = None
         session = Session(self._own_type, self._peer_types, LIMITS, self._desk.allowance)
-        self._link = Connection(session, self, self._desk.reading, self._number)
+        self._link = Connection(session, self, self._desk, self._number)
         self._dialling = asyncio.get_running_loop().create_task(self._connect(self._link))
 
     async def _connect(self, link: Connection) -> None:

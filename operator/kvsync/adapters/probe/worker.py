@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import mmap
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -15,12 +17,16 @@ from kvsync.adapters.probe import confine, protocol
 from kvsync.adapters.probe.protocol import key_of
 from kvsync.adapters.probe.reading import Readers
 from kvsync.adapters.probe.subscriber import STARTS_A_SECOND, Subscriber
-from kvsync.model.source import SourceKey, Target
+from kvsync.model.source import Observation, SourceKey, Target
 
 log = logging.getLogger(__name__)
 
 ALIVE = 1.0
 """Seconds between signs of life."""
+PIPE_SIZE = 1 << 20
+"""Bytes that the pipe itself holds: a turn of the loop fills it once."""
+PIPE_OCTETS = 4 << 20
+"""Bytes of news that may wait for the operator."""
 GATHER = 0.02
 """Seconds for which news are gathered."""
 
@@ -35,6 +41,8 @@ def run_worker(readers: Readers, memory: int, mark: int | None) -> None:
     confine.raise_open_files()
     confine.limit_memory(memory)
     pipe = os.dup(1)
+    with suppress(OSError):  # a process may not have more than so many large ones
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
     os.dup2(2, 1)  # a stray print must not look like news
     asyncio.run(_work(readers, pipe, _marker(mark)))
 
@@ -69,6 +77,7 @@ async def _pipes(pipe: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]
     transport, flow = await loop.connect_write_pipe(
         asyncio.streams.FlowControlMixin, os.fdopen(pipe, "wb", buffering=0)
     )
+    transport.set_write_buffer_limits(high=PIPE_OCTETS)
     return told, asyncio.StreamWriter(transport, flow, None, loop)
 
 
@@ -128,14 +137,18 @@ class _Worker:
         while True:
             await self._stirred.wait()
             await asyncio.sleep(GATHER)
-            keys = list(islice(self._news, protocol.AT_ONCE))
-            for key in keys:
-                del self._news[key]
-            found = {key.rank: self._subscriber.observation(key) for key in keys}
-            self._tell.write(protocol.seen({n: o for n, o in found.items() if o is not None}))
-            await self._tell.drain()
-            if not self._news:
-                self._stirred.clear()
+            self._stirred.clear()
+            # All at once: with thousands of busy sources, one turn of the loop takes its time.
+            while self._news:
+                self._tell.write(protocol.seen(self._take_news()))
+                await self._tell.drain()
+
+    def _take_news(self) -> dict[int, Observation]:
+        keys = list(islice(self._news, protocol.AT_ONCE))
+        for key in keys:
+            del self._news[key]
+        found = {key.rank: self._subscriber.observation(key) for key in keys}
+        return {number: seen for number, seen in found.items() if seen is not None}
 
     async def close(self) -> None:
         """End all connections."""
