@@ -188,8 +188,8 @@ async def test_the_ranks_of_a_pod_are_asked_once_and_weighed_apart() -> None:
             busy, idle = EngineCounters(1000 * prompts, 0, None, prompts), EngineCounters(0, 0)
             stage.engines.answer = EngineMetrics({0: busy, 1: idle}, busy, 16, True)
             await stage.pass_time(10)
-        # One more than windows: a suspect is settled sooner.
-        assert 4 <= len(stage.engines.asked) <= 6
+        # A suspect is looked at once more in between; two ranks apart would be ten.
+        assert 4 <= len(stage.engines.asked) <= 7
         known = [stage.watch.traffic(one.key) for one in (first, second)]
         assert [one.silent_windows >= 2 for one in known if one] == [True, False]
 

@@ -28,7 +28,7 @@ class Pace:
     """Between two looks at an engine whose publisher is silent."""
     first: float = 2.0
     """Within which the first look at an engine begins."""
-    suspect: float = 5.0
+    suspect: float = 4.0
     """From the first silent window to the look that settles it."""
     publishing: float = 60.0
     """Between two looks at one that publishes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from kvsync.adapters.probe.desk import Desk
@@ -13,6 +14,9 @@ from kvsync.model.source import Failure, Target
 
 EACH_WINDOWS = 3
 """Windows from one question to the next: a heartbeat asks for a sign of life in each of them."""
+PATIENCE = 2.5
+"""Seconds for an answer before it is asked once more on a new connection: an engine that has just begun
+to listen may not have taken the first question."""
 
 
 class Replay:
@@ -26,6 +30,9 @@ class Replay:
         self._open = False
         """Whether a question waits for its answer."""
         self._windows = 0
+        self._again = False
+        """Whether it was asked once more."""
+        self._patience: asyncio.TimerHandle | None = None
         address = Address(target.host, target.replay_port)
         self._line = Line(target.key.rank, address, b"DEALER", frozenset({b"ROUTER"}), desk, self)
 
@@ -41,6 +48,7 @@ class Replay:
         """A window of the publisher is over."""
         if not self._wanted:
             return
+        self._again = False
         if self._open:  # none is sent behind one that was not answered
             self._hang_up()
             self._line.dial_in(0)
@@ -51,10 +59,12 @@ class Replay:
 
     def stop(self) -> None:
         """Ask no more: the publisher is down."""
+        self._again = False
         self._hang_up()
 
     def close(self) -> None:
         """End it."""
+        self._settle()
         self._line.close()
 
     # What the line brings (line.User)
@@ -67,14 +77,14 @@ class Replay:
     def heard(self, arrival: Arrival) -> None:
         """An answer; anything but the end marker is passed over."""
         if self._desk.readers.ends_replay(arrival.frames):
-            self._open = False
+            self._settle()
             self._windows = 0
             self._answered()
 
     def is_down(self, failure: Failure) -> None:
         """It is tried again by the line."""
         self._session = None
-        self._open = False
+        self._settle()
 
     def violated(self, text: str) -> None:
         """It is tried again after a window."""
@@ -86,8 +96,22 @@ class Replay:
             self._open = True
             self._session.send(HARMLESS_REPLAY_REQUEST)
             self._line.flush()
+            if not self._again:
+                self._patience = self._desk.later(PATIENCE, self._ask_again)
+
+    def _ask_again(self) -> None:
+        self._again = True
+        self._hang_up()
+        self._line.dial_in(0)
 
     def _hang_up(self) -> None:
         self._line.rest()
         self._session = None
+        self._settle()
+
+    def _settle(self) -> None:
+        """No question is open any more."""
         self._open = False
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
