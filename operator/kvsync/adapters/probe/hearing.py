@@ -68,6 +68,8 @@ class Hearing:
         """A window is over: listen again."""
         if self._session is not None and self._sample is None:
             self._subscribe(self._session)
+        elif self.is_idle and self._is_close:
+            self._end_sample()  # a suspect that fell silent keeps no place from others
         elif self.is_idle and (self._before.rate or self._before.subscribed_at is None):
             # That a subscription stands is news only where nothing comes.
             rate = None if self._before.rate is None else 0.0
