@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +190,8 @@ def test_a_killed_engine_is_told_with_its_last_words(
     def kill() -> None:
         while not end.wait(0.1):
             for process in engines(name):
-                os.kill(process, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it may have ended since it was listed
+                    os.kill(process, signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
     killer.start()
