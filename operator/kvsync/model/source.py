@@ -134,8 +134,6 @@ class Observation:
     """How events are written, of the last batch that had one."""
     block_size: int | None = None
     """Tokens a block, as the last stored block said."""
-    rank: int | None = None
-    """The data-parallel rank that the last batch named."""
     restarts: int = 0
     """How often the sequence began anew."""
     restarted_at: float | None = None

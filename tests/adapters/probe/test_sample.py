@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.probe.publishers import batch
-from kvsync.adapters.probe.sample import CLOSE, Budget, Past, Sample
+from kvsync.adapters.probe.sample import CLOSE, Budget, Sample
 from kvsync.model.source import EventCounts, Observation
 from kvsync.shell.readers import READERS
 
@@ -28,9 +28,9 @@ def sample(
 
 def seen(*samples: Sample) -> Observation:
     """What is seen after these, one after the other."""
-    observation, past = Observation(since=0.0), Past()
+    observation, gaps = Observation(since=0.0), 0
     for each in samples:
-        observation, past = each.onto(observation, past), each.into(past)
+        observation, gaps = each.onto(observation, gaps), each.gaps_after(gaps)
     return observation
 
 
@@ -123,13 +123,13 @@ def test_another_topic_is_noted_until_the_right_one_comes() -> None:
 
 @given(st.lists(st.lists(st.integers(0, 2**64 - 1), max_size=6), max_size=12))
 def test_counts_never_fall_and_bounds_hold(runs: list[list[int]]) -> None:
-    observation, past = Observation(since=0.0), Past()
+    observation, gaps = Observation(since=0.0), 0
     for number, sequences in enumerate(runs):
         each = sample(sequences, at=number * 10.0)
-        after = each.onto(observation, past)
+        after = each.onto(observation, gaps)
         assert after.messages == observation.messages + len(sequences)
         assert after.missing >= observation.missing
         assert after.restarts >= observation.restarts
         assert 0 <= after.recent_gaps <= 8
         assert after.rate is None or after.rate >= 0
-        observation, past = after, each.into(past)
+        observation, gaps = after, each.gaps_after(gaps)

@@ -13,16 +13,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kvsync.adapters.probe.desk import Desk
-from kvsync.adapters.probe.sample import CLOSE, Past, Sample
+from kvsync.adapters.probe.news import ends_lull
+from kvsync.adapters.probe.sample import CLOSE, Sample
 from kvsync.adapters.zmtp.session import Arrival, Session
 from kvsync.model.source import Observation
 
 LATE_MESSAGES, LATE_OCTETS = 64, 1 << 20
 """What may still come after we unsubscribed: more is a flood, and is cut off. Less would cut off honest
 ones whose messages lay unread here for a while."""
-
-STEADY = 30.0
-"""Seconds: one that was heard so lately is news when its sample is over, not with its first message."""
 
 
 class Hearing:
@@ -33,7 +31,7 @@ class Hearing:
         self._desk = desk
         self._changed = changed
         self._before = Observation(since=desk.clock())
-        self._past = Past()
+        self._gaps = 0
         self._session: Session | None = None
         self._sample: Sample | None = None
         self._sample_end: asyncio.TimerHandle | None = None
@@ -45,7 +43,7 @@ class Hearing:
     @property
     def seen(self) -> Observation:
         """What was seen so far, with a sample that is not full yet."""
-        return self._sample.onto(self._before, self._past) if self._sample else self._before
+        return self._sample.onto(self._before, self._gaps) if self._sample else self._before
 
     @property
     def is_idle(self) -> bool:
@@ -93,7 +91,7 @@ class Hearing:
         )
         if sample.messages == 1:
             self._sample_end = self._desk.later(sample.budget.seconds, self._end_sample)
-            if not self._past.heard_since(now - STEADY):
+            if ends_lull(self._before, now):  # else it is soon enough when the sample is over
                 self._changed()
         if sample.is_full(now):
             self._end_sample()
@@ -145,8 +143,8 @@ class Hearing:
             self._sample_end = None
         if self._sample is not None:
             sample, self._sample = self._sample, None
-            self.note(lambda seen: sample.onto(seen, self._past))
-            self._past = sample.into(self._past)
+            self.note(lambda seen: sample.onto(seen, self._gaps))
+            self._gaps = sample.gaps_after(self._gaps)
         if self._is_close:
             self._is_close = False
             self._desk.end_close_look()

@@ -11,7 +11,7 @@ LULL = 30.0
 
 _COUNTED = frozenset(
     {
-        *("messages", "octets", "events", "missing", "undecoded", "rank"),
+        *("messages", "octets", "events", "missing", "undecoded"),
         *("last_batch_at", "last_sequence", "rate", "lag"),
         *("replay_answered_at", "subscribed_at"),
     }
@@ -29,4 +29,10 @@ def is_news(before: Observation | None, after: Observation) -> bool:
         return True
     if before.replay_answered_at is None or before.last_batch_at is None:
         return True
-    return after.last_batch_at is not None and after.last_batch_at - before.last_batch_at > LULL
+    return after.last_batch_at is not None and ends_lull(before, after.last_batch_at)
+
+
+def ends_lull(before: Observation, batch_at: float) -> bool:
+    """Whether a batch that came then is the first one, or the first for a while."""
+    last = before.last_batch_at
+    return last is None or batch_at - last > LULL

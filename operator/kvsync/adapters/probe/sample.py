@@ -11,7 +11,6 @@ from kvsync.model.source import EventCounts, Observation
 
 _TEXT_LIMIT = 200
 
-
 _MOST_MISSING = 1 << 32
 """Counted at one gap, whatever a stranger's sequence jumps to."""
 
@@ -59,7 +58,6 @@ class Sample:
     lag: float | None = None
     layout: EventLayout | None = None
     block_size: int | None = None
-    rank: int | None = None
     events: EventCounts = field(default_factory=EventCounts)
 
     def is_full(self, now: float) -> bool:
@@ -111,7 +109,6 @@ class Sample:
         self._follow(gist.sequence)
         self.wrong_topic = None if gist.topic == self.topic else gist.topic[:128]
         self.lag = wall - gist.timestamp
-        self.rank = gist.rank
         self.layout = gist.layout or self.layout
         self.block_size = gist.block_size or self.block_size
         self.events = _sum(self.events, gist.events)
@@ -128,8 +125,11 @@ class Sample:
             self.missing += min(sequence - self.last - 1, _MOST_MISSING)
         self.last = sequence
 
-    def onto(self, before: Observation, past: Past) -> Observation:
-        """What was seen, with this sample, whether or not it is full yet."""
+    def onto(self, before: Observation, gaps: int) -> Observation:
+        """What was seen, with this sample, whether or not it is full yet.
+
+        ``gaps`` tells which of the recent samples had gaps: one bit a sample, the newest lowest.
+        """
         if not self.messages and not self.unread:
             return before
         restarts = self.restarts + self._began_anew(before)
@@ -140,28 +140,26 @@ class Sample:
             events=_sum(before.events, self.events),
             last_batch_at=before.last_batch_at if self.last is None else self.last_at,
             last_sequence=before.last_sequence if self.last is None else self.last,
-            rate=before.rate if (rate := self._rate(past.mark)) is None else rate,
+            rate=before.rate if (rate := self._rate(before)) is None else rate,
             lag=before.lag if self.lag is None else self.lag,
             layout=self.layout or before.layout,
             block_size=self.block_size or before.block_size,
-            rank=self.rank if self.read else before.rank,
             restarts=before.restarts + restarts,
             restarted_at=self.last_at if restarts else before.restarted_at,
             missing=before.missing + self.missing,
             gap_streak=self._gap_streak(before),
-            recent_gaps=self.into(past).gaps.bit_count(),
+            recent_gaps=self.gaps_after(gaps).bit_count(),
             undecodable=self.trouble if self.unread or self.read else before.undecodable,
             undecoded=before.undecoded + self.unread,
             undecodable_streak=self._trouble_streak(before),
             wrong_topic=self.wrong_topic if self.read else before.wrong_topic,
         )
 
-    def into(self, past: Past) -> Past:
-        """What the next sample is to know."""
-        gaps = past.gaps
-        if self.missing or self.messages > 1:  # one message shows no gap
-            gaps = (gaps << 1 | bool(self.missing)) & _RECENT
-        return Past(past.mark if self.last is None else Mark(self.last, self.last_at), gaps)
+    def gaps_after(self, gaps: int) -> int:
+        """The ``gaps`` that the next sample is to know."""
+        if not self.missing and self.messages < 2:  # one message shows no gap
+            return gaps
+        return (gaps << 1 | bool(self.missing)) & _RECENT
 
     def _began_anew(self, before: Observation) -> bool:
         first, last = self.first, before.last_sequence
@@ -177,43 +175,26 @@ class Sample:
             return 0
         return before.undecodable_streak + (1 if self.unread else 0)
 
-    def _rate(self, mark: Mark | None) -> float | None:
+    def _rate(self, before: Observation) -> float | None:
         if self.last is None or self.first is None:
             return None
-        if mark is not None and mark.sequence <= self.first and self.last_at - mark.at >= _SHORTEST:
-            return (self.last - mark.sequence) / (self.last_at - mark.at)
-        if self.last_at - self.first_at >= _SHORTEST:
-            return (self.last - self.first) / (self.last_at - self.first_at)
-        return None
+        within = _rate_of(self.last - self.first, self.last_at - self.first_at)
+        sequence, at = before.last_sequence, before.last_batch_at
+        if sequence is None or at is None or sequence > self.first:
+            return within
+        between = _rate_of(self.last - sequence, self.last_at - at)
+        return within if between is None else between
+
+
+def _rate_of(batches: int, seconds: float) -> float | None:
+    return batches / seconds if seconds >= _SHORTEST else None
 
 
 _SHORTEST = 0.05
 """Seconds that make a rate: less measures the network."""
 
-
 _RECENT = (1 << 8) - 1
 """Samples that are recent: eight."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A sequence and when it was seen."""
-
-    sequence: int
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What is known of the samples before: where the last one ended, and which recent ones had gaps."""
-
-    mark: Mark | None = None
-    gaps: int = 0
-    """One bit a sample, the newest lowest."""
-
-    def heard_since(self, moment: float) -> bool:
-        """Whether a sequence was seen later than that."""
-        return self.mark is not None and self.mark.at > moment
 
 
 def _sum(one: EventCounts, other: EventCounts) -> EventCounts:
