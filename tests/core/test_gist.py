@@ -6,11 +6,10 @@ import msgpack
 import pytest
 
 from core.golden_messages import CAPTURE, GOLDEN, Row, batches, published
-from fuzz.oracles import gist_of
-from kvsync.core.gist import Gist, read_gist
+from kvsync.core.gist import gist_of, read_gist
 from kvsync.core.wire import WireLimits, decode_batch
 from kvsync.model.events import EventLayout, WireError
-from kvsync.model.source import EventCounts
+from kvsync.model.source import EventCounts, Gist
 
 
 def message(batch: Any) -> list[bytes]:

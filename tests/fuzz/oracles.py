@@ -13,19 +13,15 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from kvsync.core.event_json import batch_json
-from kvsync.core.gist import Gist, read_gist
+from kvsync.core.gist import gist_of, read_gist
 from kvsync.core.recording import LineError, decode_line_or_error, read_line, write_line
 from kvsync.core.wire import Keep, decode_batch, parse_replay
 from kvsync.model.events import (
-    AllBlocksCleared,
     Batch,
-    BlockRemoved,
     BlockStored,
     KVEvent,
-    UnknownEvent,
     WireError,
 )
-from kvsync.model.source import EventCounts
 
 ALL = Keep(token_ids=True, extra_keys=True)
 SOON = 0.3
@@ -106,22 +102,6 @@ def in_time() -> Iterator[None]:
 def check_rendered(batch: Batch) -> None:
     """Any batch has a form in plain JSON."""
     json.dumps(batch_json(batch), allow_nan=False)
-
-
-def gist_of(batch: Batch) -> Gist:
-    """What the gist of a message has to be, by its full decoding."""
-    kinds = [type(event) for event in batch.events]
-    counted = (BlockStored, BlockRemoved, AllBlocksCleared, UnknownEvent)
-    sizes = [event.block_size for event in batch.events if isinstance(event, BlockStored)]
-    return Gist(
-        batch.topic,
-        batch.sequence,
-        batch.timestamp,
-        batch.rank,
-        EventCounts(*(kinds.count(kind) for kind in counted)),
-        batch.layout,
-        sizes[-1] if sizes else None,
-    )
 
 
 def without_private_fields(batch: Batch) -> Batch:

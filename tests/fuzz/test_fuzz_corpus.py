@@ -10,8 +10,7 @@ import pytest
 
 from fuzz import oracles
 from fuzz.targets import CORPUS, TARGETS, frames, joined, message
-from kvsync.core.gist import Gist
-from kvsync.model.source import EventCounts
+from kvsync.model.source import EventCounts, Gist
 
 BY_TARGET = pytest.mark.parametrize("name", TARGETS)
 MUTANTS = 3_000

@@ -10,11 +10,11 @@ from typing import Self
 
 from kvsync.adapters.probe.sample import Budget
 from kvsync.adapters.probe.subscriber import Subscriber
-from kvsync.core.gist import Gist, gist_of
+from kvsync.core.gist import gist_of
 from kvsync.core.judge import Policy, judge
 from kvsync.core.tally import Tally
 from kvsync.core.wire import decode_batch
-from kvsync.model.source import Observation, SourceKey, Target, Verdict
+from kvsync.model.source import Gist, Observation, SourceKey, Target, Verdict
 from kvsync.shell.readers import READERS
 
 KEY = SourceKey("", "", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kvsync.core import envelope
 from kvsync.core.wire import parse_replay
 from kvsync.model.events import WireError
 
@@ -14,7 +15,10 @@ def sequence_of(frames: Sequence[bytes | None]) -> int | None:
     Source: vllm/distributed/kv_events.py (topic, 8 bytes of sequence, payload).
     """
     sequence = frames[1] if len(frames) == 3 else None
-    return int.from_bytes(sequence, "big") if sequence is not None and len(sequence) == 8 else None
+    try:
+        return None if sequence is None else envelope.sequence_of(sequence)
+    except WireError:
+        return None
 
 
 def ends_replay(frames: Sequence[bytes | None]) -> bool:

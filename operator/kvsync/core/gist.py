@@ -9,7 +9,6 @@ required ones are there, and whether a field stands twice. Decode a message now 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from kvsync.core.envelope import read_envelope
 from kvsync.core.event_fields import FIELDS, STORED
@@ -23,26 +22,10 @@ from kvsync.model.events import (
     EventLayout,
     UnknownEvent,
 )
-from kvsync.model.source import EventCounts
+from kvsync.model.source import EventCounts, Gist
 
 _LIMITS = WireLimits()
 _BLOCK_SIZE = STORED.index("block_size")
-
-
-@dataclass(frozen=True, slots=True)
-class Gist:
-    """What one message says of its publisher. See ``Batch`` for the fields they share.
-
-    ``block_size`` is in tokens, of the last stored block; None without one.
-    """
-
-    topic: str
-    sequence: int
-    timestamp: float
-    rank: int | None
-    events: EventCounts
-    layout: EventLayout | None
-    block_size: int | None
 
 
 def read_gist(frames: Sequence[bytes], *, limits: WireLimits = _LIMITS) -> Gist:

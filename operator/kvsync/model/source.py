@@ -105,6 +105,22 @@ class EventCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Gist:
+    """What one message says of its publisher. See ``Batch`` for the fields they share.
+
+    ``block_size`` is in tokens, of the last stored block; None without one.
+    """
+
+    topic: str
+    sequence: int
+    timestamp: float
+    rank: int | None
+    events: EventCounts
+    layout: EventLayout | None
+    block_size: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What was seen of one source so far.
 

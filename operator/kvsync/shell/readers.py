@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from kvsync.adapters.probe.reading import Readers
 from kvsync.core.following import ends_replay, sequence_of
-from kvsync.core.gist import Gist, gist_of, read_gist
+from kvsync.core.gist import gist_of, read_gist
 from kvsync.core.wire import decode_batch
+from kvsync.model.source import Gist
 
 
 def read_whole(frames: Sequence[bytes]) -> Gist:

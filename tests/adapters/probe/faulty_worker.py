@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kvsync.adapters.probe.worker import run_worker
-from kvsync.core.gist import Gist, read_gist
+from kvsync.core.gist import read_gist
+from kvsync.model.source import Gist
 from kvsync.shell.readers import READERS
 
 MEMORY = 96 << 20

@@ -4,42 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-from kvsync.model.events import EventLayout
-from kvsync.model.source import EventCounts
-
-
-class Gist(Protocol):
-    """What is noted of one message (``core.gist``)."""
-
-    @property
-    def topic(self) -> str:
-        """As in ``model.events.Batch``."""
-
-    @property
-    def sequence(self) -> int:
-        """As in ``model.events.Batch``."""
-
-    @property
-    def timestamp(self) -> float:
-        """As in ``model.events.Batch``."""
-
-    @property
-    def rank(self) -> int | None:
-        """As in ``model.events.Batch``."""
-
-    @property
-    def events(self) -> EventCounts:
-        """How many of each type."""
-
-    @property
-    def layout(self) -> EventLayout | None:
-        """Of its first event; None without one."""
-
-    @property
-    def block_size(self) -> int | None:
-        """Of its last stored block; None without one."""
+from kvsync.model.source import Gist
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from kvsync.adapters.probe.reading import Gist, Readers
+from kvsync.adapters.probe.reading import Readers
 from kvsync.model.events import EventLayout, WireError
-from kvsync.model.source import EventCounts, Observation
+from kvsync.model.source import EventCounts, Gist, Observation
 
 _TEXT_LIMIT = 200
 
