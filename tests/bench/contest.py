@@ -1,14 +1,13 @@
 """A contestant from outside: started, asked, and its processes measured."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 from kvsync.model.source import Target
+from testbed.partner import Partner
 from testbed.watching import cpu_seconds, resident
 
 
@@ -26,12 +25,7 @@ class Contestant:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", f"bench.contestants.{name}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._partner = Partner(f"bench.contestants.{name}")
         self._answer()
 
     def __enter__(self) -> Self:
@@ -47,38 +41,27 @@ class Contestant:
 
     def end(self) -> None:
         """End it, and what it started."""
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait()
+        self._partner.end()
 
     def listen(self, targets: Iterable[Target]) -> None:
         """Have it listen to these."""
-        self._say(json.dumps([[t.host, t.port, t.replay_port] for t in targets]))
+        self._partner.say(json.dumps([[t.host, t.port, t.replay_port] for t in targets]))
 
     def ask(self) -> dict[str, Any]:
         """What it heard so far."""
-        self._say("?")
+        self._partner.say("?")
         return self._answer()
 
     def use(self) -> Use:
         """What it used so far."""
         said = self.ask()
-        pids = [self._process.pid, *filter(None, [said.get("worker")])]
+        pids = [self._partner.pid, *filter(None, [said.get("worker")])]
         return Use(
             tuple(resident(pid) for pid in pids),
             tuple(cpu_seconds(pid) for pid in pids),
             said["messages"],
         )
 
-    def _say(self, line: str) -> None:
-        assert self._process.stdin is not None  # a pipe
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
-
     def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None  # a pipe
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self.name} ended; see its error above")
-        answer: dict[str, Any] = json.loads(line)
+        answer: dict[str, Any] = json.loads(self._partner.hear())
         return answer

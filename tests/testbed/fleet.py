@@ -5,10 +5,8 @@ requests at the addresses of all of them.
 """
 
 import os
-import subprocess
 import sys
 import time
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -19,8 +17,8 @@ from testbed.engine.launch import free_ports
 from testbed.engine.layouts import layout_for
 from testbed.engine.versions import Version
 from testbed.engine.wire import BlockHash, BlockStored, encode_batch, replay_end, sequence_frame
+from testbed.partner import Partner
 
-TESTS = Path(__file__).resolve().parents[1]
 EACH_PROCESS = 500
 TICK = 0.01
 """Seconds between looks at what is due."""
@@ -42,25 +40,16 @@ class Fleet:
         self._net = 64 + os.getpid() % 128
         self._port, self._replay_port = free_ports(2)
         self._sizes = [min(each_process, count - first) for first in range(0, count, each_process)]
-        self._processes: list[subprocess.Popen[str]] = []
+        self._partners: list[Partner] = []
 
     def __enter__(self) -> Self:
         first = 0
         for size in self._sizes:
-            words = map(str, (self._net, first, size, self._port, self._replay_port))
-            self._processes.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "testbed.fleet", *words],
-                    cwd=TESTS,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
-            )
+            words = (self._net, first, size, self._port, self._replay_port)
+            self._partners.append(Partner("testbed.fleet", *words))
             first += size
-        for process in self._processes:
-            assert process.stdout is not None  # a pipe
-            if process.stdout.readline() != "up\n":
+        for partner in self._partners:
+            if partner.hear() != "up":
                 raise RuntimeError("a process of publishers did not come up; see its error above")
         return self
 
@@ -70,19 +59,16 @@ class Fleet:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for process in self._processes:
-            process.kill()
-            process.wait()
+        for partner in self._partners:
+            partner.end()
 
     def publish(self, rate: float, publishers: int | None = None) -> None:
         """Have so many of them (all, if None) publish so many batches a second each, from now on."""
         left = self.count if publishers is None else publishers
-        for number, (process, size) in enumerate(zip(self._processes, self._sizes, strict=True)):
+        for number, (partner, size) in enumerate(zip(self._partners, self._sizes, strict=True)):
             share = min(size, -(-left // (len(self._sizes) - number)))
             left -= share
-            assert process.stdin is not None  # a pipe
-            process.stdin.write(f"{share} {rate}\n")
-            process.stdin.flush()
+            partner.say(f"{share} {rate}")
 
     def targets(self, interval: float = 10.0, *, replay: bool = True) -> dict[SourceKey, Target]:
         """What a probe is told of them."""

@@ -7,22 +7,20 @@ where they listen as JSON, and ends with its stdin.
 import json
 import os
 import socket
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import zmq
 
 from kvsync.model.source import SourceKey, Target
+from testbed.partner import Partner
 
-TESTS = Path(__file__).resolve().parents[1]
 MORE, LONG, COMMAND = 1, 2, 4
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\x00") + bytes(32)
 PAUSE = 0.2
@@ -175,20 +173,10 @@ class Hostile:
     """All of them in processes of their own; a context manager that ends them."""
 
     def __enter__(self) -> Self:
-        self._processes = [
-            subprocess.Popen(
-                [sys.executable, "-m", "testbed.hostile", kind],
-                cwd=TESTS,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            for kind in ("acts", PUB_FLOOD)
-        ]
+        self._partners = [Partner("testbed.hostile", kind) for kind in ("acts", PUB_FLOOD)]
         self.ports: dict[str, int] = {}
-        for process in self._processes:
-            assert process.stdout is not None  # a pipe
-            self.ports |= json.loads(process.stdout.readline())
+        for partner in self._partners:
+            self.ports |= json.loads(partner.hear())
         return self
 
     def __exit__(
@@ -197,9 +185,8 @@ class Hostile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for process in self._processes:
-            process.kill()
-            process.wait()
+        for partner in self._partners:
+            partner.end()
 
     def targets(self, *names: str, interval: float = 10.0) -> dict[SourceKey, Target]:
         """What a probe is told of these, all if none is named."""
