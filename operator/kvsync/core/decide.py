@@ -8,6 +8,7 @@ from kvsync.core.actions import (
     change_action,
     finalizer_action,
     handback_action,
+    mark_of,
     release_action,
     rollback_action,
     undo_action,
@@ -27,6 +28,7 @@ from kvsync.model.decision import Action, Decision, Question
 from kvsync.model.observed import FINALIZER, KVEventSync, Observed, ObservedModel
 from kvsync.model.source import SourceKey, Target
 from kvsync.model.spec import EngineType
+from kvsync.model.standing import Standing
 from kvsync.model.storm import role_of
 from kvsync.model.workload import Deployment, Pod
 
@@ -58,6 +60,11 @@ def decide(observed: Observed, templates: Templates) -> Decision:
         status=status,
         announcements=announce(observed.sync.status, status),
         look_again=_look_again(observed, views),
+        standing=Standing(
+            mark_of(observed.sync),
+            in_flight=(*wave.current, *wave.start),
+            waiting=bool(wave.waiting),
+        ),
     )
 
 
@@ -171,8 +178,8 @@ def guessed_port(model: ObservedModel, engine: EngineType) -> int:
 
 
 def _look_again(observed: Observed, views: Sequence[ModelView]) -> float | None:
-    """Seconds until the next moment of a model on its way that changes something by time alone: its
-    pods count as they are, its deadline is over."""
+    """Seconds until the next moment that changes something by time alone: the pods of a model on its
+    way count as they are, its deadline is over, an object is not waited for any more."""
     deadline = observed.spec.rollout.progress_deadline
     waits = {
         ModelState.ROLLING_OUT: (deadline,),
@@ -185,4 +192,6 @@ def _look_again(observed: Observed, views: Sequence[ModelView]) -> float | None:
         for wait in waits.get(view.state, ())
     ]
     ahead = [wait for wait in ends if wait >= 0]
+    if observed.unheard:
+        ahead.append(_SLACK)
     return min(ahead) + _SLACK if ahead else None

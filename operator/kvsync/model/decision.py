@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kvsync.model.source import SourceKey, Target
+from kvsync.model.standing import Standing
 from kvsync.model.storm import StormService, storm_model
 from kvsync.model.workload import Deployment
 
@@ -81,3 +82,5 @@ class Decision:
     status: Mapping[str, Any] | None = None
     announcements: tuple[Announcement, ...] = ()
     look_again: float | None = None
+    standing: Standing | None = None
+    """What the object is to the others; None: nothing any more."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kvsync.model.record import Owner
 from kvsync.model.source import SourceKey, Verdict
 from kvsync.model.spec import KVEventSyncSpec
+from kvsync.model.standing import Standing
 from kvsync.model.workload import JSON, Deployment, Pod
 
 FINALIZER = "kvsync.aibrix.ai/undo"
@@ -111,3 +112,7 @@ class Observed:
     now: float
     living: frozenset[str] | None = None
     """Uids of the objects of this namespace; None where they are not known."""
+    others: tuple[Standing, ...] = ()
+    """The other objects that the operator serves, as their last pass left them."""
+    unheard: tuple[str, ...] = ()
+    """Objects, as ``namespace/name``, that no pass has looked at since the operator started."""

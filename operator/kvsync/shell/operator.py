@@ -27,6 +27,7 @@ from kvsync.shell.queue import WorkQueue
 from kvsync.shell.reconcile import Reconciler, is_race
 from kvsync.shell.settings import Settings
 from kvsync.shell.sources import Sources
+from kvsync.shell.standings import Standings
 from kvsync.shell.storms import StormWatch
 from kvsync.shell.strangers import Strangers
 from kvsync.shell.world import World
@@ -94,11 +95,13 @@ class Operator:
         self._recorder = EventRecorder(kube)
         self._sources = Sources(settings, self._queue.add)
         self._strangers = Strangers(kube, self._queue.add, time.monotonic)
+        self._standings = Standings(self._queue.add, time.monotonic)
         self._reconciler = Reconciler(
             self._world,
             self._sources.probes,
             self._sources.interviews,
             self._strangers,
+            self._standings,
             ClusterWriter(kube, self._recorder, self._world),
             read_templates(settings.templates),
             time.time,
@@ -170,6 +173,8 @@ class Operator:
                 for namespace in self._settings.namespaces or (None,):
                     for body in await self._kube.list(KVEVENTSYNCS, namespace):
                         self._world.note_listed(body)
+                        metadata = body["metadata"]
+                        self._standings.expect((metadata["namespace"], metadata["name"]))
             except NotFound:  # the kind itself: then there is no object of it
                 return
             except ApiError as error:
@@ -198,6 +203,7 @@ class Operator:
     def _object_changed(self, key: Key, body: Json | None) -> None:
         if body is None:
             self._world.sync_gone(key)
+            self._standings.forget(key)
             # Others may share its gateway or its models.
             for other in self._world.syncs:
                 self._queue.add(other)
@@ -259,6 +265,7 @@ class Operator:
                 log.info("%s/%s: the API server did not answer; nothing is lost", *key)
         except Exception:  # one object's bug must not stop the others
             self._monitoring.note_error()
+            self._standings.note_failed(key, "/".join(key))
             delay = self._queue.retry(key)
             log.exception("%s/%s: a pass failed; again in %.1f s", *key, delay)
         else:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kvsync.core.actions import mark_of
 from kvsync.core.decide import decide
 from kvsync.core.render import TemplateRenderError, Templates
 from kvsync.core.summary import invalid, refused
@@ -14,8 +15,10 @@ from kvsync.model.decision import Action, Announcement, Decision
 from kvsync.model.errors import ApiError, Invalid, NotFound
 from kvsync.model.observed import KVEventSync, Observed
 from kvsync.model.spec import KVEventSyncSpec, ModelSelection, SpecError
+from kvsync.model.standing import Standing
 from kvsync.shell.interviews import Interviews
 from kvsync.shell.probes import Probes
+from kvsync.shell.standings import Standings
 from kvsync.shell.strangers import Strangers
 from kvsync.shell.world import Heard, World
 
@@ -57,6 +60,7 @@ class Reconciler:
         probes: Probes,
         interviews: Interviews,
         strangers: Strangers,
+        standings: Standings,
         writer: Writer,
         templates: Templates,
         clock: Callable[[], float],
@@ -65,6 +69,7 @@ class Reconciler:
         self._probes = probes
         self._interviews = interviews
         self._strangers = strangers
+        self._standings = standings
         self._writer = writer
         self._templates = templates
         self._clock = clock
@@ -80,8 +85,10 @@ class Reconciler:
         sync = self._world.sync(key)
         if sync is None:
             self._probes.assign(key, {})
+            self._standings.forget(key)
             return Outcome(acted=False, look_again=None)
         decision = self._decide(sync)
+        self._standings.note(key, decision.standing or Standing(mark_of(sync)))
         self._probes.assign(key, decision.targets)
         self._interviews.ask(key, decision.questions)
         self._strangers.ask(key, decision.missing)
@@ -93,7 +100,13 @@ class Reconciler:
 
     def _observe(self, sync: KVEventSync, spec: KVEventSyncSpec) -> Observed:
         verdicts = self._probes.verdicts((sync.namespace, sync.name))
-        heard = Heard(self._interviews.answers, verdicts, self._strangers.kinds)
+        heard = Heard(
+            self._interviews.answers,
+            verdicts,
+            self._strangers.kinds,
+            self._standings.others((sync.namespace, sync.name)),
+            self._standings.unheard((sync.namespace, sync.name)),
+        )
         return self._world.observe(sync, spec, heard, self._clock())
 
     def _decide(self, sync: KVEventSync) -> Decision:

@@ -19,6 +19,7 @@ from kvsync.model.observed import (
 )
 from kvsync.model.source import SourceKey, Verdict
 from kvsync.model.spec import KVEventSyncSpec
+from kvsync.model.standing import Standing
 from kvsync.model.storm import StormService, model_of, storm_of
 from kvsync.model.workload import Deployment, Pod
 from kvsync.shell.settings import Settings
@@ -32,11 +33,14 @@ _NONE: Objects = {}
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What was found out by asking: engines by pod uid, sources, names that are no workload."""
+    """What was found out by asking: engines by pod uid, sources, names that are no workload; and what
+    the passes over the other objects found (``shell.standings``)."""
 
     answers: Mapping[str, EngineAnswers]
     verdicts: Mapping[SourceKey, Verdict]
     kinds: Mapping[Key, str]
+    others: tuple[Standing, ...] = ()
+    unheard: tuple[str, ...] = ()
 
 
 class World:
@@ -172,6 +176,8 @@ class World:
             ),
             strays=tuple(self._strays(sync, spec)),
             verdicts=heard.verdicts,
+            others=heard.others,
+            unheard=heard.unheard,
             now=now,
             living=self._living(sync.namespace),
         )

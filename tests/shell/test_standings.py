@@ -1,0 +1,93 @@
+"""Standings: who is looked at again when one object's standing changes."""
+
+from kvsync.model.spec import GatewaySpec
+from kvsync.model.standing import GatewayWish, Standing
+from kvsync.shell.standings import PATIENCE, Key, Standings
+
+A, B, C = ("default", "a"), ("default", "b"), ("default", "c")
+
+
+class Stage:
+    """Standings with a clock in hand, and who was enqueued."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.told: list[Key] = []
+        self.standings = Standings(self.told.append, lambda: self.now)
+
+    def note(self, key: Key, **standing: object) -> list[Key]:
+        """Note one, and say who is looked at because of it."""
+        self.told.clear()
+        self.standings.note(key, Standing("/".join(key), **standing))  # type: ignore[arg-type]
+        return sorted(self.told)
+
+
+def wish(namespace: str = "aibrix-system", *, ready: bool = False) -> GatewayWish:
+    return GatewayWish(GatewaySpec(namespace=namespace), ready=ready)
+
+
+def test_a_changed_wish_concerns_those_who_share_the_gateway() -> None:
+    stage = Stage()
+    stage.note(A, wish=wish())
+    assert stage.note(B, wish=wish()) == [A]
+    assert stage.note(C, wish=wish("elsewhere")) == []
+    assert stage.note(B, wish=wish(ready=True)) == [A]
+    assert stage.note(B, wish=wish(ready=True)) == [], "nothing new"
+    assert stage.note(B) == [A], "a wish that is given up is news too"
+
+
+def test_who_moves_to_another_gateway_concerns_both() -> None:
+    stage = Stage()
+    stage.note(A, wish=wish())
+    stage.note(B, wish=wish("elsewhere"))
+    stage.note(C, wish=wish())
+    assert stage.note(C, wish=wish("elsewhere")) == [A, B]
+
+
+def test_a_model_that_is_done_concerns_those_who_wait() -> None:
+    stage = Stage()
+    stage.note(A, in_flight=("x", "y"))
+    stage.note(B, waiting=True)
+    stage.note(C)
+    assert stage.note(A, in_flight=("x",)) == [B]
+    assert stage.note(A, in_flight=("x", "y")) == [], "one more frees nothing"
+
+
+def test_an_object_that_goes_frees_what_it_held() -> None:
+    stage = Stage()
+    stage.note(A, in_flight=("x",), wish=wish())
+    stage.note(B, waiting=True)
+    stage.note(C, wish=wish())
+    stage.told.clear()
+    stage.standings.forget(A)
+    assert sorted(stage.told) == [B, C]
+    assert [each.sync for each in stage.standings.others(C)] == ["default/b"]
+
+
+def test_after_a_start_each_object_is_looked_at_before_the_others_count_it() -> None:
+    stage = Stage()
+    for key in (A, B, C):
+        stage.standings.expect(key)
+    assert stage.standings.unheard(A) == ("default/b", "default/c")
+    stage.note(A)
+    stage.standings.note_failed(B, "default/b")
+    assert stage.standings.unheard(A) == ("default/c",)
+    assert stage.note(C) == [A, B], "now that all are known"
+    assert stage.standings.unheard(A) == ()
+
+
+def test_one_that_was_deleted_while_the_operator_started_holds_nobody_for_ever() -> None:
+    stage = Stage()
+    stage.standings.expect(A)
+    stage.note(B)
+    stage.now = PATIENCE - 1
+    assert stage.standings.unheard(B) == ("default/a",)
+    stage.now = PATIENCE
+    assert stage.standings.unheard(B) == ()
+
+
+def test_a_pass_that_fails_later_keeps_what_was_known() -> None:
+    stage = Stage()
+    stage.note(A, in_flight=("x",))
+    stage.standings.note_failed(A, "default/a")
+    assert stage.standings.others(B)[0].in_flight == ("x",)
