@@ -180,7 +180,7 @@ def test_a_pause_names_what_it_holds_back() -> None:
     assert condition(status, "ModelsConfigured") == ("False", "Paused")
     assert condition(status, "Reconciling") == ("False", "Idle")
     ready = next(c for c in status["conditions"] if c["type"] == "Ready")
-    assert "To be changed and restarted: model." in ready["message"]
+    assert "To be changed and restarted: model; status.plan tells more." in ready["message"]
 
 
 def test_the_wave_is_told() -> None:

@@ -149,6 +149,9 @@ def test_paused_writes_nothing_and_names_the_plan(scene: Scene, operator: Operat
     assert "m" in paused["message"]
     (entry,) = (scene.sync("kv") or {})["status"]["models"]
     assert entry["plan"]["restarts"] == 1
+    plan = (scene.sync("kv") or {})["status"]["plan"]
+    assert (plan["models"], plan["rollouts"], plan["pods"]) == (1, 1, 1)
+    assert "The gateway restarts once every source is verified." in plan["message"]
     assert any("add to args: --kv-events-config=" in change for change in entry["plan"]["changes"])
     assert any("hybrid KV cache manager" in note for note in entry["notes"])
     assert "args" not in scene.container("m")

@@ -51,9 +51,7 @@ def decide(observed: Observed, templates: Templates) -> Decision:
     strays = (release_action(observed.sync, stray) for stray in observed.strays)
     actions = (*_model_actions(observed, views, wave), gateway.action, *strays)
     return Decision(
-        actions=()
-        if observed.spec.paused
-        else _held(observed.sync, tuple(a for a in actions if a)),
+        actions=() if observed.held_by else _held(observed.sync, tuple(a for a in actions if a)),
         targets=_targets(views),
         questions=_questions(observed, views),
         missing=tuple(m.name for m in observed.models if m.deployment is None),
@@ -62,7 +60,7 @@ def decide(observed: Observed, templates: Templates) -> Decision:
         look_again=_look_again(observed, views),
         standing=Standing(
             mark_of(observed.sync),
-            in_flight=(*wave.current, *wave.start),
+            in_flight=(*wave.current, *(() if observed.held_by else wave.start)),
             waiting=bool(wave.waiting),
         ),
     )

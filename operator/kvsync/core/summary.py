@@ -8,6 +8,7 @@ from typing import Any
 
 from kvsync.core.assess import ModelState, ModelView, record_mark
 from kvsync.core.compatibility import Compatibility, Finding, compatibility_by_model
+from kvsync.core.forecast import cost_of_change, forecast
 from kvsync.core.gateway import gateway_version
 from kvsync.core.gateway_view import GatewayView
 from kvsync.core.moment import timestamp
@@ -71,6 +72,7 @@ def summarize(picture: Picture) -> dict[str, Any]:
         "sources": _source_counts(views),
         "gateway": _gateway_entry(picture),
         "wave": _wave_entry(picture.wave),
+        **_whole_plan(picture),
         "summary": {
             "models": f"{sum(v.state is ModelState.READY for v in views)}/{len(views)}",
             "sources": f"{sum(v.verified_sources for v in views)}/"
@@ -143,8 +145,8 @@ def _findings(picture: Picture, compatible: Finding) -> dict[str, Finding]:
 def _ready(observed: Observed, parts: Sequence[Finding], compatible: Finding) -> Finding:
     broken = next((part for part in parts if part[0] != "True"), None)
     if broken is not None:
-        if observed.spec.paused:
-            return ("False", ConditionReason.PAUSED, f"Paused. {broken[2]}")
+        if observed.held_by and broken[1] != ConditionReason.PAUSED:
+            return ("False", ConditionReason.PAUSED, f"Paused ({observed.held_by}). {broken[2]}")
         return ("False", broken[1], broken[2])
     if compatible[0] == "False":
         message = (
@@ -159,7 +161,7 @@ def _ready(observed: Observed, parts: Sequence[Finding], compatible: Finding) ->
 
 
 def _models_configured(picture: Picture) -> Finding:
-    views, spec = picture.views, picture.observed.spec
+    views, held_by = picture.views, picture.observed.held_by
     if not views:
         return (
             "False",
@@ -174,21 +176,27 @@ def _models_configured(picture: Picture) -> Finding:
     unfinished = [
         v for v in _by_urgency(views) if v.state in (ModelState.ROLLING_OUT, ModelState.PENDING)
     ]
-    if unfinished and spec.paused:
-        return ("False", ConditionReason.PAUSED, _paused_message(unfinished))
+    if unfinished and held_by:
+        return ("False", ConditionReason.PAUSED, _paused_message(unfinished, held_by))
     if unfinished:
         return _of_model(unfinished)
     return ("True", ConditionReason.CONFIGURED, f"{len(views)} of {len(views)} models configured.")
 
 
-def _paused_message(unfinished: Sequence[ModelView]) -> str:
+def _paused_message(unfinished: Sequence[ModelView], held_by: str) -> str:
     changes = [view.name for view in unfinished if view.state is ModelState.PENDING]
     if not changes:
         return "Paused while models roll out."
     return (
-        f"Paused; nothing is written. To be changed and restarted: {', '.join(changes[:10])}. "
-        "Set spec.paused to false to go on."
+        f"Paused ({held_by}); nothing is written. To be changed and restarted: {', '.join(changes[:10])}; "
+        f"status.plan tells more. {_way_on(held_by)}"
     )
+
+
+def _way_on(held_by: str) -> str:
+    if held_by == "spec.paused":
+        return "Set spec.paused to false to go on."
+    return f"Remove the annotation {held_by} to go on."
 
 
 def _events_flowing(views: Sequence[ModelView]) -> Finding:
@@ -228,7 +236,7 @@ def _of_model(views: Sequence[ModelView]) -> Finding:
 def _reconciling(picture: Picture, ready: Finding) -> Finding:
     moving = picture.wave.current or picture.wave.start
     restarting = picture.gateway.reason is ConditionReason.GATEWAY_ROLLING_OUT
-    if not picture.observed.spec.paused and (moving or restarting):
+    if not picture.observed.held_by and (moving or restarting):
         return ("True", ConditionReason.PROGRESSING, ready[2])
     return ("False", ConditionReason.IDLE, "Nothing is being changed.")
 
@@ -287,9 +295,10 @@ def _plan_entry(view: ModelView, observed: Observed) -> dict[str, Any]:
     entry: dict[str, Any] = {}
     if planned.notes:
         entry["notes"] = [str(note)[:MAX_MESSAGE] for note in planned.notes][:MAX_LINES]
-    if observed.spec.paused and view.state is ModelState.PENDING:
+    if observed.held_by and view.state is ModelState.PENDING:
         changes = [str(change)[:MAX_MESSAGE] for change in planned.changes][:MAX_LINES]
-        entry["plan"] = {"changes": changes, "restarts": planned.restarts}
+        model = next(each for each in observed.models if each.name == view.name)
+        entry["plan"] = {"changes": changes, **cost_of_change(model, view).entry()}
     return entry
 
 
@@ -325,6 +334,15 @@ def _gateway_entry(picture: Picture) -> dict[str, Any]:
     if version is not None:
         entry["version"] = str(version)
     return entry
+
+
+def _whole_plan(picture: Picture) -> dict[str, Any]:
+    """What would be done to everything, while nothing may be."""
+    if not picture.observed.held_by:
+        return {}
+    waiting = picture.gateway.reason is ConditionReason.WAITING_FOR_EVENTS
+    restarts = waiting or picture.gateway.action is not None
+    return {"plan": forecast(picture.observed, picture.views, restarts_gateway=restarts)}
 
 
 def _wave_entry(wave: Wave) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from kvsync.model.workload import JSON, Deployment, Pod
 
 FINALIZER = "kvsync.aibrix.ai/undo"
 RETRY_ANNOTATION = "kvsync.aibrix.ai/retry"
+PAUSED_ANNOTATION = "kvsync.aibrix.ai/paused"
+PLAN_ONLY_ANNOTATION = "kvsync.aibrix.ai/plan-only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,16 @@ class KVEventSync:
     @property
     def retry(self) -> str:
         """A new value asks to try again what was rolled back."""
-        return str((self.body["metadata"].get("annotations") or {}).get(RETRY_ANNOTATION, ""))
+        return self._annotation(RETRY_ANNOTATION)
+
+    @property
+    def held_by(self) -> str:
+        """The annotation that holds it: nothing is written while one of them is "true"."""
+        held = (PAUSED_ANNOTATION, PLAN_ONLY_ANNOTATION)
+        return next((key for key in held if self._annotation(key).lower() == "true"), "")
+
+    def _annotation(self, key: str) -> str:
+        return str((self.body["metadata"].get("annotations") or {}).get(key, ""))
 
     @property
     def status(self) -> JSON:
@@ -116,3 +127,8 @@ class Observed:
     """The other objects that the operator serves, as their last pass left them."""
     unheard: tuple[str, ...] = ()
     """Objects, as ``namespace/name``, that no pass has looked at since the operator started."""
+
+    @property
+    def held_by(self) -> str:
+        """What keeps everything from being written: a field or an annotation; empty where nothing does."""
+        return "spec.paused" if self.spec.paused else self.sync.held_by

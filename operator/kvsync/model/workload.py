@@ -237,6 +237,11 @@ class Pod:
         return str(self.body["metadata"].get("creationTimestamp") or "")
 
     @property
+    def ready_since(self) -> str:
+        """When its condition Ready changed last, RFC 3339; empty where that is not known."""
+        return str(self._ready.get("lastTransitionTime") or "")
+
+    @property
     def revision(self) -> str:
         """The hash of the template that it was made of; empty where it carries none.
 
@@ -273,10 +278,12 @@ class Pod:
     @property
     def ready(self) -> bool:
         """Whether the kubelet finds it ready to serve."""
+        return self.running and self._ready.get("status") == "True"
+
+    @property
+    def _ready(self) -> JSON:
         conditions = (self.body.get("status") or {}).get("conditions") or ()
-        return self.running and any(
-            c.get("type") == "Ready" and c.get("status") == "True" for c in conditions
-        )
+        return next((c for c in conditions if c.get("type") == "Ready"), {})
 
     @property
     def deployment(self) -> str:

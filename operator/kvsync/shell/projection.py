@@ -54,7 +54,7 @@ def project_pod(body: Json) -> Json:
         "status": {
             **_only(status, ("phase", "podIP")),
             "conditions": [
-                _only(c, ("type", "status", "reason", "message"))
+                _only(c, ("type", "status", "reason", "message", "lastTransitionTime"))
                 for c in status.get("conditions") or ()
                 if c.get("type") in ("Ready", "PodScheduled")
             ],
