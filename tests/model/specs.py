@@ -154,11 +154,11 @@ REFUSED: list[Refused] = [
         '"VLLM"',
     ),
     Refused(
-        "label policy to come",
-        _with(engine={"labels": "WhenVerified"}),
+        "label policy misspelt",
+        _with(engine={"labels": "whenVerified"}),
         "spec.engine.labels",
-        "choose Template",
-        '"Template"',
+        "choose Template or WhenVerified",
+        '"WhenVerified"',
     ),
     Refused(
         "dialect misspelt",

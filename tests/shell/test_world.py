@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from kvsync.core.desired import EVENTS_LABEL
+from kvsync.core.pod_labels import MARK
+from kvsync.model.decision import Kind
 from kvsync.model.observed import KVEventSync
 from kvsync.model.spec import KVEventSyncSpec
 from kvsync.shell.settings import Settings
@@ -276,3 +279,41 @@ def test_who_lives_is_who_was_listed_or_told_of_and_is_not_gone() -> None:
     seen.sync_gone(("default", "a"))
     seen.sync_gone(("default", "c"))
     assert observe(seen, sync()).living == set()
+
+
+def labelled_pod(uid: str = "uid-kv") -> Json:
+    found = pod("m-abc-1", "m-abc", "abc")
+    found["metadata"]["labels"] |= {MARK: uid, EVENTS_LABEL: "true"}
+    return found
+
+
+def with_pod(body: Json) -> World:
+    key = ("default", body["metadata"]["name"])
+    seen = World(Settings(), {("default", "m"): deployment("m")}, {key: body})
+    seen.pod_changed(key, body)
+    return seen
+
+
+def test_labels_that_we_wrote_are_seen_before_the_watch_tells() -> None:
+    plain, written = pod("m-abc-1", "m-abc", "abc"), labelled_pod()
+    seen = with_pod(plain)
+    seen.note_written(Kind.POD, written)
+    assert seen.pods("default", "m")[0].labels[EVENTS_LABEL] == "true"
+    seen.pod_changed(("default", "m-abc-1"), plain)
+    assert EVENTS_LABEL not in seen.pods("default", "m")[0].labels, "the watch knows better"
+
+
+def test_labels_of_a_pod_that_is_gone_are_not_those_of_the_next() -> None:
+    written, plain = labelled_pod(), pod("m-abc-1", "m-abc", "abc")
+    written["metadata"]["uid"] = "uid-of-the-one-before"
+    seen = with_pod(plain)
+    seen.note_written(Kind.POD, written)
+    assert EVENTS_LABEL not in seen.pods("default", "m")[0].labels
+
+
+def test_a_model_whose_pods_we_labelled_is_looked_at_until_they_are_free() -> None:
+    body = sync(models={"names": ["other"]})
+    seen = with_pod(labelled_pod())
+    assert [m.name for m in observe(seen, body).models] == ["m", "other"]
+    seen.pod_changed(("default", "m-abc-1"), labelled_pod("uid-of-another"))
+    assert [m.name for m in observe(seen, body).models] == ["other"]

@@ -20,6 +20,7 @@ from kvsync.core.bare_pods import SETTLING
 from kvsync.core.engines import ENGINES
 from kvsync.core.gateway_view import view_gateway
 from kvsync.core.planned import Ask
+from kvsync.core.pod_labels import label_actions
 from kvsync.core.render import Templates
 from kvsync.core.summary import Picture, summarize
 from kvsync.core.undo import decide_undo
@@ -136,7 +137,7 @@ def _model_actions(
         if (action := handback_action(deployment)) is not None
     ]
     changes = [change_action(view) for view in views if view.name in wave.start]
-    return (*rollbacks, *orphans, *released, *changes)
+    return (*rollbacks, *orphans, *released, *label_actions(observed, views), *changes)
 
 
 def _targets(views: Sequence[ModelView]) -> dict[SourceKey, Target]:

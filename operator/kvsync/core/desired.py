@@ -24,7 +24,7 @@ from kvsync.model.record import (
     ValueChange,
     dump_record,
 )
-from kvsync.model.spec import EventsSpec
+from kvsync.model.spec import EngineLabels, EventsSpec
 from kvsync.model.workload import Container, Deployment
 
 EVENTS_LABEL = "model.aibrix.ai/kv-events-enabled"
@@ -65,7 +65,11 @@ class Desired:
 
 
 def desire(
-    base: Deployment, detected: Detected, events: EventsSpec, placement: Placement
+    base: Deployment,
+    detected: Detected,
+    events: EventsSpec,
+    placement: Placement,
+    when: EngineLabels,
 ) -> Desired:
     """The pieces for one workload.
 
@@ -74,7 +78,9 @@ def desire(
         detected: what was found out about its engine.
         events: the event settings, with the ports that this engine uses.
         placement: how its command line is changed.
+        when: when its pods get the label by which the gateway finds them.
     """
+    in_template = when is EngineLabels.TEMPLATE and is_heard(events)
     own = placement.words is None and placement.text is None
     return Desired(
         container=detected.container.name,
@@ -82,7 +88,7 @@ def desire(
         text=placement.text.change if placement.text else None,
         # Declared ports inform, they open nothing: no reason to restart a model that has its own.
         ports=() if own else _ports(base, detected.container, events),
-        labels=our_labels(base, detected.finding, events),
+        labels=our_labels(base, detected.finding, announced=in_template),
     )
 
 
@@ -113,11 +119,11 @@ def _free_name(base: Deployment, name: str) -> str:
     return next(candidate for candidate in candidates if candidate not in taken)
 
 
-def our_labels(base: Deployment, engine: EngineFinding, events: EventsSpec) -> dict[str, str]:
-    """The labels that its pods lack."""
+def our_labels(base: Deployment, engine: EngineFinding, *, announced: bool) -> dict[str, str]:
+    """The labels that its pods lack; ``announced``: also the one by which the gateway finds them."""
     present = base.template_labels
     annotations = (base.template.get("metadata") or {}).get("annotations") or {}
-    labels = {EVENTS_LABEL: "true"} if is_heard(events) else {}
+    labels = {EVENTS_LABEL: "true"} if announced else {}
     if MODEL_LABEL not in present and MODEL_LABEL not in annotations:
         name = model_name(base, engine)
         labels |= {MODEL_LABEL: name} if name else {}

@@ -185,7 +185,7 @@ def fixed_ports_of_flags(case: Case) -> Refusal | None:
 def selector_conflict(case: Case) -> Refusal | None:
     """A template that its selector does not match any more would orphan all of its pods."""
     selector, labels = case.base.selector, case.base.template_labels
-    added = our_labels(case.base, case.engine, case.events)
+    added = our_labels(case.base, case.engine, announced=is_heard(case.events))
     if selector is None or not selector.matches(labels) or selector.matches({**labels, **added}):
         return None
     listed = ", ".join(f"{key}={value}" for key, value in added.items())

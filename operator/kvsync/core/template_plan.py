@@ -66,7 +66,7 @@ def plan_template(deployment: Deployment, ask: Ask) -> ModelPlan:
     placement = check(case) or place(detected, arguments)
     if isinstance(placement, Refusal):
         return ModelPlan(Outcome.REFUSED, refusal=placement)
-    desired = desire(base, detected, events, placement)
+    desired = desire(base, detected, events, placement, ask.spec.engine.labels)
     if placement.topic is not None:
         events = replace(events, topic=placement.topic)
     planned = ModelPlan(

@@ -13,6 +13,7 @@ from kvsync.core.actions import (
     undo_action,
 )
 from kvsync.core.moment import seconds
+from kvsync.core.pod_labels import unlabel_actions
 from kvsync.core.summary import conditions
 from kvsync.model.decision import Action, Decision
 from kvsync.model.observed import FINALIZER, KVEventSync, Observed
@@ -55,6 +56,10 @@ def decide_undo(observed: Observed) -> Decision:
 
 
 def _undo_models(observed: Observed, owned: Sequence[Deployment], elapsed: float) -> Decision:
+    pods = (pod for model in observed.models for pod in model.pods)
+    labels = unlabel_actions(observed.sync, pods)
+    if labels:
+        return _step(observed, labels, "Pods lose the gateway's label.")
     # Models that roll already come first: taking them back takes no further model out of service.
     ordered = sorted(owned, key=lambda d: (d.rollout.complete, d.model))
     undos = {d.model: action for d in ordered if (action := undo_action(d)) is not None}

@@ -18,6 +18,7 @@ class Kind(enum.StrEnum):
 
     DEPLOYMENT = "Deployment"
     STORM_SERVICE = "StormService"
+    POD = "Pod"
     SYNC = "KVEventSync"
 
 

@@ -83,6 +83,9 @@ class EngineLabels(enum.StrEnum):
     """When a pod gets the label that makes the gateway subscribe to it."""
 
     TEMPLATE = "Template"
+    """It stands in the pod template: every pod has it from its start."""
+    WHEN_VERIFIED = "WhenVerified"
+    """The operator puts it on each pod whose source is verified, and takes it off when that fails."""
 
 
 class RelayMode(enum.StrEnum):

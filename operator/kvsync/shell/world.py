@@ -9,6 +9,7 @@ from typing import Any
 from kvsync.core.actions import mark_of, owned_by
 from kvsync.core.gateway import owners_of
 from kvsync.core.handback import plan_handback
+from kvsync.core.pod_labels import MARK
 from kvsync.model.decision import Kind
 from kvsync.model.observed import (
     EngineAnswers,
@@ -65,6 +66,8 @@ class World:
         self._written: dict[tuple[str, Key], Json] = {}
         self._pods_of: dict[Key, set[Key]] = {}
         self._maker_of: dict[Key, str] = {}
+        self._relabelled: dict[Key, Json] = {}
+        self._labelled_by: dict[Key, str] = {}
         self.syncs: dict[Key, Json] = {}
         self._listed: dict[Key, str] = {}
 
@@ -76,10 +79,15 @@ class World:
     def note_written(self, kind: str, body: Json) -> None:
         """Remember an object as the API server returned it from our own write."""
         metadata = body["metadata"]
+        if kind == Kind.POD:
+            self._relabelled[metadata["namespace"], metadata["name"]] = metadata
+            return
         self._written[kind, (metadata["namespace"], metadata["name"])] = body
 
     def pod_changed(self, key: Key, pod: Json | None) -> str:
         """Keep the index of pods by model. Returns the model's name, or an empty string."""
+        self._relabelled.pop(key, None)
+        self._note_mark(key, pod)
         # One that left the watch of one kind may still be in the other's.
         pod = pod or next((store[key] for store in self._pods if key in store), None)
         before, name = self._maker_of.pop(key, ""), model_of(Pod(pod)) if pod else ""
@@ -88,6 +96,13 @@ class World:
             self._maker_of[key] = name
             self._pods_of.setdefault((key[0], name), set()).add(key)
         return name or before
+
+    def _note_mark(self, key: Key, pod: Json | None) -> None:
+        mark = (pod["metadata"].get("labels") or {}).get(MARK) if pod else None
+        if mark:
+            self._labelled_by[key] = str(mark)
+        else:
+            self._labelled_by.pop(key, None)
 
     def workload_gone(self, namespace: str, model: str) -> None:
         """Forget what belongs to a deleted Deployment or StormService."""
@@ -145,9 +160,21 @@ class World:
     def pods(self, namespace: str, model: str) -> tuple[Pod, ...]:
         """The pods of a model, by name."""
         keys = sorted(self._pods_of.get((namespace, model), ()))
-        bodies = (store[key] for key in keys for store in self._pods if key in store)
+        bodies = (
+            self._as_labelled(key, store[key])
+            for key in keys
+            for store in self._pods
+            if key in store
+        )
         # A pod with the labels of both kinds stands in both stores.
         return tuple({body["metadata"]["name"]: Pod(body) for body in bodies}.values())
+
+    def _as_labelled(self, key: Key, body: Json) -> Json:
+        """The pod with the labels that we wrote last, until its watch tells of it again."""
+        metadata = self._relabelled.get(key)
+        if metadata is None or metadata["uid"] != body["metadata"]["uid"]:
+            return body
+        return {**body, "metadata": {**body["metadata"], "labels": metadata.get("labels") or {}}}
 
     def concerned(self, namespace: str, model: str) -> Iterator[Key]:
         """The objects that a change of a workload or its pods concerns: as a model or as a gateway."""
@@ -194,7 +221,16 @@ class World:
         self, sync: KVEventSync, spec: KVEventSyncSpec, heard: Heard
     ) -> Iterator[ObservedModel]:
         answers = heard.answers
-        meant = [each for each in self._workloads(sync.namespace) if _is_meant(each, sync, spec)]
+        labelled = {
+            self._maker_of.get(key, "")
+            for key, uid in self._labelled_by.items()
+            if key[0] == sync.namespace and uid == sync.owner.uid
+        }
+        meant = [
+            each
+            for each in self._workloads(sync.namespace)
+            if _is_meant(each, sync, spec) or each.model in labelled
+        ]
         models: dict[str, Deployment | None] = {each.model: each for each in meant}
         known = {each.name for each in meant}
         models |= {name: None for name in spec.models.names if name not in known}

@@ -7,7 +7,7 @@ from typing import Any
 
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.events import EventRecorder, ObjectReference
-from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS, STORMSERVICES
+from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS, PODS, STORMSERVICES
 from kvsync.core.patch import expect
 from kvsync.model.decision import Action, Announcement, Kind, kind_of
 from kvsync.model.observed import KVEventSync
@@ -16,6 +16,7 @@ from kvsync.shell.world import World
 _RESOURCES = {
     Kind.DEPLOYMENT: DEPLOYMENTS,
     Kind.STORM_SERVICE: STORMSERVICES,
+    Kind.POD: PODS,
     Kind.SYNC: KVEVENTSYNCS,
 }
 

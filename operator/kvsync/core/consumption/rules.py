@@ -129,7 +129,7 @@ def _label(case: Case) -> Issue | None:
     """What is not where the gateway looks is not labelled on purpose, and has reasons of its own."""
     pod = case.subject.pod
     text = pod.labels.get(EVENTS_LABEL) if pod else "true"
-    if text == "true" or not case.subject.is_looked_for:
+    if text == "true" or not case.subject.is_looked_for or case.subject.awaits_its_label:
         return None
     return Issue(
         ConditionReason.EVENTS_LABEL_MISSING,

@@ -14,6 +14,7 @@ from kvsync.core.targets import block_factor
 from kvsync.model.events import EventLayout
 from kvsync.model.observed import Observed, ObservedModel
 from kvsync.model.source import SourceReason, Target, Verdict
+from kvsync.model.spec import EngineLabels
 from kvsync.model.storm import role_of
 from kvsync.model.workload import Container, Pod
 
@@ -37,6 +38,8 @@ class Subject:
     verdict: Verdict | None = None
     told_block_size: int | None = None
     """Tokens a block as its engine says, or another one of its model."""
+    labelled_late: bool = False
+    """Whether its pod gets the gateway's label only once its source is verified."""
 
     @property
     def place(self) -> tuple[str, str, int]:
@@ -68,6 +71,11 @@ class Subject:
         return not self.has_ranks and self.ports == (GATEWAY_PORT, GATEWAY_REPLAY_PORT)
 
     @property
+    def awaits_its_label(self) -> bool:
+        """Whether its pod gets its label when its source is verified, and it is not."""
+        return self.labelled_late and not (self.verdict is not None and self.verdict.verified)
+
+    @property
     def has_ranks(self) -> bool:
         """Whether it is one of several data-parallel ranks of its pod."""
         return self.rank > 0 or self.ranks > 1
@@ -90,6 +98,7 @@ def subjects_of(view: ModelView, observed: Observed) -> Iterator[Subject]:
     parts = view.plan.parts if view.plan else ()
     live = list(_live(view, model, parts)) if model else []
     tokenized = _is_tokenized(view, live)
+    late = observed.spec.engine.labels is EngineLabels.WHEN_VERIFIED
     answers = (model.answers if model else None) or {}
     for part in parts:
         ranks, factor = publishing_ranks(part.engine), block_factor(part)
@@ -103,7 +112,9 @@ def subjects_of(view: ModelView, observed: Observed) -> Iterator[Subject]:
         for _, pod, target, verdict in sources:
             own = answers[pod.uid].block_size if pod.uid in answers else None
             told = own * factor if own else view.block_size
-            yield Subject(view.name, part, ranks, layout, tokenized, pod, target, verdict, told)
+            yield Subject(
+                view.name, part, ranks, layout, tokenized, pod, target, verdict, told, late
+            )
 
 
 _Live = tuple[Part, Pod, Target | None, Verdict]
