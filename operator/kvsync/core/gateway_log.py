@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from dataclasses import dataclass, field, replace
 
 from kvsync.core.moment import seconds
 from kvsync.model.gateway_log import GatewayReading, Start, Subscription
@@ -64,7 +63,7 @@ class GatewayLog:
     """Whether any line was read."""
     klog: bool = False
     """Whether any of them has the form in which AIBrix writes: the silence of others says nothing."""
-    pods: Mapping[str, _Heard] = MappingProxyType({})
+    pods: Mapping[str, _Heard] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +134,7 @@ class _Reader:
             whole=self.whole,
             begun=self.begun,
             klog=self.klog,
-            pods=MappingProxyType(self.pods),
+            pods=self.pods,
         )
 
     def take(self, at: float, line: str) -> None:

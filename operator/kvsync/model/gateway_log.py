@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 
 class Start(enum.StrEnum):
@@ -43,9 +42,6 @@ class Unread(enum.StrEnum):
     UNREADABLE = "Unreadable"
 
 
-NO_PODS: Mapping[str, Subscription] = MappingProxyType({})
-
-
 @dataclass(frozen=True, slots=True)
 class GatewayReading:
     """What the log of one start of a gateway's container says, as far as it was read."""
@@ -60,7 +56,7 @@ class GatewayReading:
     nothing of KV event sync."""
     whole: bool = True
     """Whether every line since the start was seen."""
-    pods: Mapping[str, Subscription] = field(default_factory=lambda: NO_PODS)
+    pods: Mapping[str, Subscription] = field(default_factory=dict)
     """By ``namespace/name``."""
     unread: Unread | None = None
 
