@@ -164,7 +164,7 @@ def _open(message: str) -> Finding:
 def _not_initialized(observed: Observed, deployment: Deployment, one: _Instance) -> Finding:
     words = one.reading.words if one.reading else ""
     remedy = remedy_for_words(observed.spec.gateway, deployment, one.pod.name, words)
-    message = f"The gateway consumes no events. Its pod {one.pod.name} says: {words} {remedy}"
+    message = f'The gateway consumes no events. Its pod {one.pod.name} says "{words}". {remedy}'
     return ("False", ConditionReason.GATEWAY_NOT_INITIALIZED, message)
 
 
