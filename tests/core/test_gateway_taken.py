@@ -4,6 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.gateways import PREFIX, THEIRS, told
 from core.objects import TEMPLATES, Json, spec_of
@@ -216,8 +218,8 @@ def test_a_restart_of_the_operator_changes_nothing_of_the_status() -> None:
     one, verdict = working()
     gateway = rolled_out(gateway_turned_on())
     picture = observe(one, verdicts=[verdict], gateway=gateway, sync=sync_of(status=before))
-    unread = {"pods": picture.gateway.pods, "readings": {}}
-    after = decide(replace(picture, gateway=replace(picture.gateway, **unread)), TEMPLATES).status
+    unread = replace(picture.gateway, readings={})
+    after = decide(replace(picture, gateway=unread), TEMPLATES).status
     assert after == before
 
 
@@ -229,6 +231,29 @@ def test_what_an_earlier_start_said_is_no_news() -> None:
     stale = replace(picture.gateway, readings={uid: WELL})
     found = decide(replace(picture, gateway=stale), TEMPLATES).status
     assert condition(found, "GatewayConfigured") == ("Unknown", "GatewayUnconfirmed")
+
+
+READINGS = st.builds(
+    GatewayReading,
+    start=st.sampled_from(Start),
+    words=st.just("why"),
+    whole=st.booleans(),
+    pods=st.dictionaries(st.just(POD), st.sampled_from(Subscription)),
+    unread=st.none() | st.sampled_from(Unread),
+) | st.just(SILENT)
+
+
+@given(st.lists(READINGS, min_size=1, max_size=4))
+def test_only_what_every_pod_said_itself_is_believed(logs: list[GatewayReading]) -> None:
+    status = status_of(*logs)
+    said = condition(status, "GatewayConfigured")[0]
+    assert (said == "True") == all(log.start is Start.INITIALIZED for log in logs)
+    told = any(log.start is Start.FAILED or log.silent for log in logs)
+    assert (said == "False") == told
+    assert condition(status, "Ready")[0] == said
+    counts = status["gateway"].get("sources")
+    if counts and counts["taken"]:
+        assert all(log.pods[POD] is Subscription.TAKEN for log in logs)
 
 
 def test_sources_are_not_counted_where_lines_are_missing() -> None:

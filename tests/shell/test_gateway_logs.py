@@ -243,8 +243,7 @@ async def test_a_long_log_is_read_over_several_looks_and_is_not_silent_before_it
     stage.now = 70.0
     await stage.pass_(0.5)
     assert len(stage.reads) == PIECES
-    assert stage.reading.start is Start.UNSAID
-    assert not stage.reading.silent
+    assert (stage.reading.start, stage.reading.silent) == (Start.UNSAID, False)
     assert len(await stage.pass_(8)) > 3
     assert stage.reading.start is Start.INITIALIZED
 

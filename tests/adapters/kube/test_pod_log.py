@@ -125,7 +125,8 @@ def test_whenever_it_is_read_no_line_comes_twice_and_none_is_missing_unless_told
     times: list[int], moments: list[int], limit: int
 ) -> None:
     whole = [(at, f"line {number}") for number, at in enumerate(times)]
-    log, seen, lost, last = Log(), [], False, 0
+    log, lost, last = Log(), False, 0
+    seen: list[str] = []
     for moment in (*sorted(moments), len(whole)):
         log.lines = whole[:moment]
         lines, gap, last = asyncio.run(read_all(log, limit, last))
