@@ -12,7 +12,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.objects import EVENTS_LABEL, OWNER, TEMPLATES, Json, container, deployment
-from core.scenes import applied, crashing, flag_is_on, gateway_of, is_configured
+from core.scenes import (
+    applied,
+    crashing,
+    flag_is_on,
+    gateway_of,
+    is_configured,
+    seen_gateway,
+)
 from kvsync.core.decide import decide
 from kvsync.core.moment import timestamp
 from kvsync.core.patch import PatchConflictError
@@ -21,7 +28,6 @@ from kvsync.model.observed import (
     EngineAnswers,
     KVEventSync,
     Observed,
-    ObservedGateway,
     ObservedModel,
 )
 from kvsync.model.source import SourceKey, SourceReason, Target, Verdict
@@ -111,7 +117,7 @@ class Cluster:
             sync=KVEventSync(self.sync),
             spec=self.spec,
             models=tuple(self._observed(name) for name in self.fates),
-            gateway=ObservedGateway(Deployment(self.objects[GATEWAY]), permitted=True),
+            gateway=seen_gateway(self.objects[GATEWAY]),
             strays=(),
             verdicts=dict(self.memory.verdicts),
             now=self.now,

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from core.objects import EVENTS_LABEL, OWNER, TEMPLATES, Json, ask, container, deployment, spec_of
@@ -10,6 +11,7 @@ from kvsync.core.patch import apply
 from kvsync.core.plan import plan
 from kvsync.core.planned import Outcome
 from kvsync.model.decision import Action, Decision
+from kvsync.model.gateway_log import GatewayReading, Start
 from kvsync.model.observed import (
     FINALIZER,
     RETRY_ANNOTATION,
@@ -109,6 +111,29 @@ def gateway_of(*, env: Sequence[Json] | None = None, image: str = "v0.7.0") -> J
     return rolled_out(body)
 
 
+def gateway_pod(number: int = 0, restarts: int = 0, container: str = "gateway-plugin") -> Pod:
+    """A ready pod of the gateway, whose container runs since one second after the epoch."""
+    body = gateway_of()
+    running = {"name": container, "restartCount": restarts}
+    running["state"] = {"running": {"startedAt": "1970-01-01T00:00:01Z"}}
+    return pod_of(body, f"{body['metadata']['name']}-{number}", containerStatuses=[running])
+
+
+def seen_gateway(
+    gateway: Json | None, logs: Sequence[GatewayReading] | None = None
+) -> ObservedGateway:
+    """A gateway as observed, with the pods that it shall have and what their logs say."""
+    if gateway is None:
+        return ObservedGateway(None, permitted=True)
+    found = Deployment(gateway)
+    if logs is None:
+        logs = [GatewayReading(start=Start.INITIALIZED)] * found.replicas
+    name = found.containers[0].name
+    pods = tuple(gateway_pod(n, log.restarts, name) for n, log in enumerate(logs))
+    readings = {pod.uid: log for pod, log in zip(pods, logs, strict=True)}
+    return ObservedGateway(found, permitted=True, pods=pods, readings=readings)
+
+
 def gateway_turned_on(before: Json | None = None) -> Json:
     """A gateway as one working model's first pass leaves it, not rolled out yet."""
     one, verdict = working()
@@ -165,13 +190,15 @@ def observe(
     permitted: bool = True,
     strays: Sequence[Json] = (),
     now: float = NOW,
+    logs: Sequence[GatewayReading] | None = None,
 ) -> Observed:
-    """The whole picture; without a gateway unless one is given."""
+    """The whole picture; without a gateway unless one is given, all of whose pods initialised unless
+    ``logs`` say something else, one a pod."""
     return Observed(
         sync=sync or sync_of(),
         spec=spec or spec_of(),
         models=models,
-        gateway=ObservedGateway(Deployment(gateway) if gateway else None, permitted),
+        gateway=replace(seen_gateway(gateway, logs), permitted=permitted),
         strays=tuple(map(Deployment, strays)),
         verdicts={verdict.key: verdict for verdict in verdicts},
         now=now,

@@ -23,6 +23,7 @@ from core.scenes import (
 )
 from kvsync.core.moment import seconds, timestamp
 from kvsync.core.summary import MAX_MESSAGE, MAX_MODELS, invalid, refused
+from kvsync.model.gateway_log import GatewayReading, Start, Subscription
 from kvsync.model.source import SourceReason
 
 
@@ -36,7 +37,9 @@ def synchronized(**picture: Any) -> Json:
     """The status where everything is done."""
     one, verdict = working()
     gateway = gateway_turned_on()
-    return status_of(one, verdicts=[verdict], gateway=gateway, **picture)
+    taken = {"default/model-0": Subscription.TAKEN}
+    logs = [GatewayReading(start=Start.INITIALIZED, pods=taken)]
+    return status_of(one, verdicts=[verdict], gateway=gateway, logs=logs, **picture)
 
 
 def test_where_everything_is_done_every_condition_says_so() -> None:
@@ -51,7 +54,7 @@ def test_where_everything_is_done_every_condition_says_so() -> None:
         "GatewayConfigured": ("True", "Configured"),
         "GatewayCompatible": ("True", "Compatible"),
     }
-    assert status["summary"] == {"models": "1/1", "sources": "1/1"}
+    assert status["summary"] == {"models": "1/1", "sources": "1/1", "taken": "1/1"}
     assert status["sources"] == {"total": 1, "publishing": 0, "idle": 1, "failing": 0}
     assert status["gateway"]["version"] == "0.7.0"
     assert status["observedGeneration"] == 3

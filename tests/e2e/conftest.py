@@ -26,8 +26,9 @@ def installed(bed: Bed) -> Bed:  # noqa: F811 - pytest's way
     without_pod = "\n---\n".join(
         d for d in documents.split("\n---\n") if "kind: Deployment" not in d
     )
-    bed.api.create_all(without_pod)
+    # The gateway comes first: a Role of the operator stands in its namespace.
     bed.api.create_all(ROOT / "tests" / "testbed" / "manifests" / "gateway.yaml")
+    bed.api.create_all(without_pod)
     return bed
 
 

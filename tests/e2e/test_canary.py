@@ -24,7 +24,11 @@ def test_a_canary_verifies_an_engine_without_traffic_and_finds_one_that_is_mute(
     scene.create(sync("kv-healthy", scene.namespace, "healthy", probe=CANARY, gateway=gateway))
     scene.create(sync("kv-mute", scene.namespace, "mute", probe=CANARY, gateway=gateway))
 
-    scene.wait_ready("kv-healthy", WITHIN)
+    scene.wait(
+        "the healthy engine is proven",
+        lambda: scene.condition("kv-healthy", "EventsFlowing").get("reason") == "Flowing",
+        WITHIN,
+    )
     scene.wait(
         "the mute engine is found",
         lambda: scene.condition("kv-mute", "EventsFlowing").get("reason") == "SilentDespiteTraffic",

@@ -33,6 +33,13 @@ def test_maps_on_the_wire_are_believed_against_a_tag_of_a_release_that_sends_arr
     ready = scene.condition("kv")
     assert (ready["status"], ready["reason"]) == ("True", "GatewayIncompatible")
     assert gateway_words(scene) == {"liar": "EventLayout", "honest": "Compatible"}
+    scene.wait(
+        "the gateway's log tells that it can use one of the two",
+        lambda: (scene.sync("kv") or {})["status"]["summary"].get("taken") == "1/2",
+    )
+    taken = scene.condition("kv", "GatewayConfigured")
+    assert taken["status"] == "True"
+    assert f"Not taken: {scene.namespace}/liar-" in taken["message"]
 
 
 def test_a_label_that_is_taken_off_a_live_pod_is_missed_and_found_again(

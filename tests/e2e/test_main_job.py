@@ -40,7 +40,7 @@ def test_config_json_from_plain_to_ready_and_exactly_back(
     assert env["AIBRIX_PREFIX_CACHE_TOKENIZER_TYPE"] == "remote"
     assert env["AIBRIX_PREFIX_CACHE_BLOCK_SIZE"] == "64", "four times the engine's block size of 16"
     status = (scene.sync("kv") or {})["status"]
-    assert status["summary"] == {"models": "1/1", "sources": "2/2"}
+    assert status["summary"] == {"models": "1/1", "sources": "2/2", "taken": "2/2"}
     assert status["models"][0]["versionSource"] == "ImageTag"
 
     scene.delete_sync("kv")

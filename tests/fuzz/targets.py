@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fuzz import oracles
 from fuzz.connection import check_connection
+from fuzz.gateway_log import check_log
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -58,4 +59,5 @@ TARGETS = {
     "parse_replay": Target(lambda data: oracles.check_replay(frames(data)), "replay"),
     "recording": Target(oracles.check_line, "line"),
     "connection": Target(check_connection, "stream"),
+    "gateway_log": Target(check_log, "gateway_log"),
 }

@@ -5,6 +5,7 @@ from typing import Any
 from kvsync.core.desired import EVENTS_LABEL
 from kvsync.core.pod_labels import MARK
 from kvsync.model.decision import Kind
+from kvsync.model.gateway_log import GatewayReading, Start
 from kvsync.model.observed import KVEventSync
 from kvsync.model.spec import KVEventSyncSpec
 from kvsync.shell.settings import Settings
@@ -317,3 +318,26 @@ def test_a_model_whose_pods_we_labelled_is_looked_at_until_they_are_free() -> No
     assert [m.name for m in observe(seen, body).models] == ["m", "other"]
     seen.pod_changed(("default", "m-abc-1"), labelled_pod("uid-of-another"))
     assert [m.name for m in observe(seen, body).models] == ["other"]
+
+
+def test_a_gateway_is_seen_with_its_pods_and_what_the_named_container_logs() -> None:
+    gateway = deployment("g", "aibrix")
+    pods = {("aibrix", name): pod(name, "g-1", "1") for name in ("g-1-a", "g-1-b")}
+    for each in pods.values():
+        each["metadata"]["namespace"] = "aibrix"
+    body = sync(gateway={"namespace": "aibrix", "deployment": "g", "container": "plugin"})
+    said = GatewayReading(start=Start.INITIALIZED)
+    logs = {("uid-g-1-a", "plugin"): said, ("uid-g-1-b", "envoy"): GatewayReading()}
+    for gateways, names, readings in (
+        (("aibrix/*",), ["g-1-a", "g-1-b"], {"uid-g-1-a": said}),
+        (("aibrix/another",), [], {}),
+    ):
+        settings = Settings(gateways=gateways)
+        seen = World(settings, {("aibrix", "g"): gateway}, pods)
+        for key, each in pods.items():
+            seen.pod_changed(key, each)
+        spec = KVEventSyncSpec.from_manifest(body["spec"])
+        found = seen.observe(KVEventSync(body), spec, Heard({}, {}, {}, logs=logs), now=0.0).gateway
+        assert found.permitted == bool(names)
+        assert [each.name for each in found.pods] == names
+        assert found.readings == readings

@@ -149,7 +149,9 @@ class Demo:
             real_engine.bring(bed, engine.real)
 
     def install(self) -> None:
-        """CRD and operator, by the files a user would apply."""
+        """The gateway, as AIBrix installs it; CRD and operator, by the files a user would apply."""
+        self._story.say("applying the AIBrix gateway (v0.7.0, KV sync off)")
+        self._api.create_all(ROOT / "tests" / "testbed" / "manifests" / "gateway.yaml")
         self._story.say("installing the CRD and the operator (docs/samples/install/operator.yaml)")
         self._api.apply(ROOT / "crds" / "kveventsync.yaml")
         self._wait("CRD established", self._crd_served)
@@ -163,12 +165,8 @@ class Demo:
         )
 
     def deploy(self) -> tuple[Object, Object]:
-        """A gateway as AIBrix installs it and a plain model; both templates as they are."""
-        self._story.say(
-            "applying the AIBrix gateway (v0.7.0, KV sync off) and a plain vLLM model,"
-            f" {self._pods_text}"
-        )
-        self._api.create_all(ROOT / "tests" / "testbed" / "manifests" / "gateway.yaml")
+        """A plain model; its template and the gateway's as they are."""
+        self._story.say(f"applying a plain vLLM model, {self._pods_text}")
         self._api.create_all(model_manifest(self._engine), NAMESPACE)
         for name, namespace in (GATEWAY, (MODEL, NAMESPACE), ("kvsync-operator", "kvsync-system")):
             self._wait(f"{name} available", partial(self._available, name, namespace))

@@ -69,6 +69,16 @@ LEVELS = ("debug", "info", "warning", "error")
     help="Memory that each of these processes may use.  [env: KVSYNC_PROBE_MEMORY]",
 )
 @click.option(
+    "--gateway-silence",
+    type=click.FloatRange(1, 3600),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    envvar="KVSYNC_GATEWAY_SILENCE",
+    help="How long after its start a Ready gateway's log may say nothing of KV events before that "
+    "counts as not consuming any.  [env: KVSYNC_GATEWAY_SILENCE]",
+)
+@click.option(
     "--metrics-address",
     type=ListenAddress(),
     default="0.0.0.0:8080",
@@ -96,6 +106,7 @@ def run(
     workers: int,
     probe_workers: int,
     probe_memory: int,
+    gateway_silence: float,
     metrics_address: Address | None,
     log_level: str,
 ) -> None:
@@ -117,6 +128,7 @@ def run(
         workers=workers,
         probe_workers=probe_workers,
         probe_memory=probe_memory,
+        gateway_silence=gateway_silence,
         metrics_address=metrics_address,
     )
     try:

@@ -18,6 +18,7 @@ from kvsync.core.arguments import int_of
 from kvsync.core.assess import ModelState, ModelView, assess, proven_at
 from kvsync.core.bare_pods import SETTLING
 from kvsync.core.engines import ENGINES
+from kvsync.core.gateway_taken import gateway_watch
 from kvsync.core.gateway_view import view_gateway
 from kvsync.core.planned import Ask
 from kvsync.core.pod_labels import label_actions
@@ -56,6 +57,7 @@ def decide(observed: Observed, templates: Templates) -> Decision:
         targets=_targets(views),
         questions=_questions(observed, views),
         missing=tuple(m.name for m in observed.models if m.deployment is None),
+        gateway=gateway_watch(observed, views),
         status=status,
         announcements=announce(observed.sync.status, status),
         look_again=_look_again(observed, views),

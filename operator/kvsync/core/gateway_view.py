@@ -15,6 +15,7 @@ from kvsync.core.gateway import (
     plan_gateway,
     variable_names,
 )
+from kvsync.core.gateway_taken import gateway_taken
 from kvsync.core.render import Templates, gateway_variables
 from kvsync.model.decision import Action, Kind
 from kvsync.model.observed import Observed
@@ -48,7 +49,7 @@ def view_gateway(
     """
     spec, deployment = observed.spec.gateway, observed.gateway.deployment
     if not spec.manage:
-        return _not_managed(observed)
+        return _not_managed(observed, views)
     where = f"{spec.namespace}/{spec.deployment}"
     if not observed.gateway.permitted:
         return GatewayView(
@@ -71,14 +72,16 @@ def view_gateway(
     return _configure(observed, deployment, views, templates)
 
 
-def _not_managed(observed: Observed) -> GatewayView:
+def _not_managed(observed: Observed, views: Sequence[ModelView]) -> GatewayView:
     message = "spec.gateway.manage is false: the gateway's variables are yours to set."
     deployment = observed.gateway.deployment
     if deployment is None or not observed.gateway.permitted:
         return GatewayView("True", ConditionReason.NOT_MANAGED, message)
-    return GatewayView(
-        "True", ConditionReason.NOT_MANAGED, message, release_action(observed.sync, deployment)
-    )
+    release = release_action(observed.sync, deployment)
+    status, reason, said = gateway_taken(observed, deployment, views)
+    if status == "True":
+        return GatewayView(status, ConditionReason.NOT_MANAGED, f"{message} {said}", release)
+    return GatewayView(status, reason, said, release)
 
 
 def _waiting_for(views: Sequence[ModelView]) -> str:
@@ -132,8 +135,7 @@ def _configure(
     if not deployment.rollout.complete:
         message = f"The gateway restarts: {deployment.rollout}."
         return GatewayView("False", ConditionReason.GATEWAY_ROLLING_OUT, message)
-    message = f"Deployment {deployment.namespace}/{deployment.name} reads KV events."
-    return GatewayView("True", ConditionReason.CONFIGURED, message)
+    return GatewayView(*gateway_taken(observed, deployment, views))
 
 
 def _patching(deployment: Deployment, operations: tuple[dict[str, object], ...]) -> GatewayView:

@@ -129,6 +129,9 @@ GATEWAY_RELEASES = (
     GatewayRelease(Version(0, 7), new_names=True, layouts=_ARRAYS, shared_index=True),
 )
 
+_LOG_KNOWN = (Version(0, 6), Version(0, 8))
+"""From which release on, and before which, it is known what a gateway's log says of KV events."""
+
 GATEWAY_PORT = 5557
 """Where the gateway subscribes on every pod; not configurable (AIBrix ``zmq_client.go``)."""
 
@@ -150,6 +153,12 @@ def release_of(finding: EngineFinding) -> EngineRelease | None:
 def first_that_uses_events() -> Version:
     """The first gateway release that routes by events."""
     return next(row.since for row in GATEWAY_RELEASES if row.uses_events)
+
+
+def log_is_known(version: Version) -> bool:
+    """Whether it is known of a gateway's release what its log would say, so that silence says something."""
+    since, before = _LOG_KNOWN
+    return since <= version < before
 
 
 def gateway_release(version: Version) -> GatewayRelease:

@@ -10,6 +10,7 @@ from kvsync.core.assess import ModelState, ModelView, record_mark
 from kvsync.core.compatibility import Compatibility, Finding, compatibility_by_model
 from kvsync.core.forecast import cost_of_change, forecast
 from kvsync.core.gateway import gateway_version
+from kvsync.core.gateway_taken import taken_entry
 from kvsync.core.gateway_view import GatewayView
 from kvsync.core.moment import timestamp
 from kvsync.core.wave import Wave
@@ -40,10 +41,22 @@ _GATEWAY_NEEDS_A_PERSON = frozenset(
         ConditionReason.GATEWAY_NOT_FOUND,
         ConditionReason.GATEWAY_CONTAINER_NOT_FOUND,
         ConditionReason.GATEWAY_VARIABLE_REFERENCED,
+        ConditionReason.GATEWAY_NOT_INITIALIZED,
         ConditionReason.RECORD_UNREADABLE,
         ConditionReason.CONFLICT,
     }
 )
+
+
+_GATEWAY_TOLD = frozenset(
+    {
+        ConditionReason.CONFIGURED,
+        ConditionReason.NOT_MANAGED,
+        ConditionReason.GATEWAY_NOT_INITIALIZED,
+        ConditionReason.GATEWAY_UNCONFIRMED,
+    }
+)
+"""Where the gateway has what it needs, by us or by its owner, so that its log is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +73,7 @@ def summarize(picture: Picture) -> dict[str, Any]:
     """The status to be reported. Times of conditions that did not change are kept."""
     observed, views = picture.observed, picture.views
     compatible = compatibility_by_model(observed, views)
+    gateway = _gateway_entry(picture)
     findings = _findings(picture, compatible.finding)
     return {
         "observedGeneration": observed.sync.generation,
@@ -70,13 +84,14 @@ def summarize(picture: Picture) -> dict[str, Any]:
         "modelsTotal": len(views),
         "modelsReady": sum(view.state is ModelState.READY for view in views),
         "sources": _source_counts(views),
-        "gateway": _gateway_entry(picture),
+        "gateway": gateway,
         "wave": _wave_entry(picture.wave),
         **_whole_plan(picture),
         "summary": {
             "models": f"{sum(v.state is ModelState.READY for v in views)}/{len(views)}",
             "sources": f"{sum(v.verified_sources for v in views)}/"
             f"{sum(v.expected_sources for v in views)}",
+            **_taken_column(gateway),
         },
     }
 
@@ -145,6 +160,8 @@ def _findings(picture: Picture, compatible: Finding) -> dict[str, Finding]:
 def _ready(observed: Observed, parts: Sequence[Finding], compatible: Finding) -> Finding:
     broken = next((part for part in parts if part[0] != "True"), None)
     if broken is not None:
+        if broken[1] is ConditionReason.GATEWAY_UNCONFIRMED:
+            return broken
         if observed.held_by and broken[1] != ConditionReason.PAUSED:
             return ("False", ConditionReason.PAUSED, f"Paused ({observed.held_by}). {broken[2]}")
         return ("False", broken[1], broken[2])
@@ -156,7 +173,7 @@ def _ready(observed: Observed, parts: Sequence[Finding], compatible: Finding) ->
     return (
         "True",
         ConditionReason.SYNCHRONIZED,
-        "Every source publishes and the gateway is told to consume.",
+        "Every source publishes and the gateway consumes events.",
     )
 
 
@@ -333,6 +350,8 @@ def _gateway_entry(picture: Picture) -> dict[str, Any]:
     version = gateway_version(deployment, spec.container) if deployment else None
     if version is not None:
         entry["version"] = str(version)
+    if picture.gateway.reason in _GATEWAY_TOLD:
+        entry |= taken_entry(picture.observed, picture.views)
     return entry
 
 
@@ -343,6 +362,11 @@ def _whole_plan(picture: Picture) -> dict[str, Any]:
     waiting = picture.gateway.reason is ConditionReason.WAITING_FOR_EVENTS
     restarts = waiting or picture.gateway.action is not None
     return {"plan": forecast(picture.observed, picture.views, restarts_gateway=restarts)}
+
+
+def _taken_column(gateway: Mapping[str, Any]) -> dict[str, str]:
+    sources = gateway.get("sources")
+    return {"taken": f"{sources['taken']}/{sources['total']}"} if sources else {}
 
 
 def _wave_entry(wave: Wave) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kvsync.model.gateway_log import GatewayWatch
 from kvsync.model.source import SourceKey, Target
 from kvsync.model.standing import Standing
 from kvsync.model.storm import StormService, storm_model
@@ -80,6 +81,8 @@ class Decision:
     questions: tuple[Question, ...] = ()
     missing: tuple[str, ...] = ()
     """Names of models for which there is no workload."""
+    gateway: GatewayWatch | None = None
+    """The gateway whose logs shall be read."""
     status: Mapping[str, Any] | None = None
     announcements: tuple[Announcement, ...] = ()
     look_again: float | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from kvsync.model.gateway_log import GatewayReading
 from kvsync.model.record import Owner
 from kvsync.model.source import SourceKey, Verdict
 from kvsync.model.spec import KVEventSyncSpec
@@ -107,6 +108,9 @@ class ObservedGateway:
 
     deployment: Deployment | None
     permitted: bool
+    pods: tuple[Pod, ...] = ()
+    readings: Mapping[str, GatewayReading] = field(default_factory=dict)
+    """What the logs of its pods say, by pod uid."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,8 @@ class ConditionReason(enum.StrEnum):
     GATEWAY_NOT_PERMITTED = "GatewayNotPermitted"
     GATEWAY_CONTAINER_NOT_FOUND = "GatewayContainerNotFound"
     GATEWAY_VARIABLE_REFERENCED = "GatewayVariableReferenced"
+    GATEWAY_NOT_INITIALIZED = "GatewayNotInitialized"
+    GATEWAY_UNCONFIRMED = "GatewayUnconfirmed"
     GATEWAY_ROLLING_OUT = "GatewayRollingOut"
     WAITING_FOR_EVENTS = "WaitingForEvents"
     RECORD_UNREADABLE = "RecordUnreadable"

@@ -19,6 +19,7 @@ from kvsync.adapters.metrics import Metrics
 from kvsync.adapters.templates import read_templates
 from kvsync.model.errors import ApiError, NotFound, Unavailable
 from kvsync.model.storm import storm_model, storm_of
+from kvsync.shell.gateway_logs import GatewayLogs
 from kvsync.shell.handlers import watch_objects
 from kvsync.shell.metering import Metering
 from kvsync.shell.monitoring import Monitoring
@@ -96,12 +97,20 @@ class Operator:
         self._sources = Sources(settings, self._queue.add)
         self._strangers = Strangers(kube, self._queue.add, time.monotonic)
         self._standings = Standings(self._queue.add, time.monotonic)
+        self._gateway_logs = GatewayLogs(
+            kube,
+            self._world.pods,
+            self._queue.add,
+            time.monotonic,
+            time.time,
+            silence=settings.gateway_silence,
+        )
         self._reconciler = Reconciler(
             self._world,
-            self._sources.probes,
-            self._sources.interviews,
+            self._sources,
             self._strangers,
             self._standings,
+            self._gateway_logs,
             ClusterWriter(kube, self._recorder, self._world),
             read_templates(settings.templates),
             time.time,
@@ -143,6 +152,7 @@ class Operator:
                 for number in range(self._settings.workers)
             ]
             followers += self._sources.start()
+            followers.append(asyncio.create_task(self._gateway_logs.run(), name="gateway logs"))
             followers.append(asyncio.create_task(self._resync(), name="resync"))
             followers.append(asyncio.create_task(self._monitoring.run(), name="metering"))
             self._monitoring.watch_over(followers)
@@ -197,6 +207,7 @@ class Operator:
     async def _close(self) -> None:
         await self._monitoring.close()
         await self._strangers.close()
+        await self._gateway_logs.close()
         await self._sources.close()
         await self._recorder.close()
 

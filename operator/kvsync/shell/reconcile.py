@@ -16,8 +16,8 @@ from kvsync.model.errors import ApiError, Invalid, NotFound
 from kvsync.model.observed import KVEventSync, Observed
 from kvsync.model.spec import KVEventSyncSpec, ModelSelection, SpecError
 from kvsync.model.standing import Standing
-from kvsync.shell.interviews import Interviews
-from kvsync.shell.probes import Probes
+from kvsync.shell.gateway_logs import GatewayLogs
+from kvsync.shell.sources import Sources
 from kvsync.shell.standings import Standings
 from kvsync.shell.strangers import Strangers
 from kvsync.shell.world import Heard, World
@@ -57,19 +57,20 @@ class Reconciler:
     def __init__(
         self,
         world: World,
-        probes: Probes,
-        interviews: Interviews,
+        sources: Sources,
         strangers: Strangers,
         standings: Standings,
+        gateway_logs: GatewayLogs,
         writer: Writer,
         templates: Templates,
         clock: Callable[[], float],
     ) -> None:
         self._world = world
-        self._probes = probes
-        self._interviews = interviews
+        self._probes = sources.probes
+        self._interviews = sources.interviews
         self._strangers = strangers
         self._standings = standings
+        self._gateway_logs = gateway_logs
         self._writer = writer
         self._templates = templates
         self._clock = clock
@@ -86,12 +87,14 @@ class Reconciler:
         if sync is None:
             self._probes.assign(key, {})
             self._standings.forget(key)
+            self._gateway_logs.want(key, None)
             return Outcome(acted=False, look_again=None)
         decision = self._decide(sync)
         self._standings.note(key, decision.standing or Standing(mark_of(sync)))
         self._probes.assign(key, decision.targets)
         self._interviews.ask(key, decision.questions)
         self._strangers.ask(key, decision.missing)
+        self._gateway_logs.want(key, decision.gateway)
         if decision.actions:
             await self._carry_out(sync, decision)
             return Outcome(acted=True, look_again=None)
@@ -106,6 +109,7 @@ class Reconciler:
             self._strangers.kinds,
             self._standings.others((sync.namespace, sync.name)),
             self._standings.unheard((sync.namespace, sync.name)),
+            self._gateway_logs.readings,
         )
         return self._world.observe(sync, spec, heard, self._clock())
 

@@ -28,6 +28,8 @@ class Settings:
     """Processes that watch the engines."""
     probe_memory: int = 256
     """MiB of memory that each of them may use."""
+    gateway_silence: float = 60.0
+    """Seconds after its start in which a Ready gateway may say nothing of KV event sync."""
     metrics_address: Address | None = None
     """Where metrics and health are served over HTTP; None for nowhere."""
 

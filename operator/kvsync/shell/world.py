@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kvsync.core.actions import mark_of, owned_by
@@ -11,6 +11,7 @@ from kvsync.core.gateway import owners_of
 from kvsync.core.handback import plan_handback
 from kvsync.core.pod_labels import MARK
 from kvsync.model.decision import Kind
+from kvsync.model.gateway_log import GatewayReading
 from kvsync.model.observed import (
     EngineAnswers,
     KVEventSync,
@@ -19,7 +20,7 @@ from kvsync.model.observed import (
     ObservedModel,
 )
 from kvsync.model.source import SourceKey, Verdict
-from kvsync.model.spec import KVEventSyncSpec
+from kvsync.model.spec import GatewaySpec, KVEventSyncSpec
 from kvsync.model.standing import Standing
 from kvsync.model.storm import StormService, model_of, storm_of
 from kvsync.model.workload import Deployment, Pod
@@ -42,6 +43,8 @@ class Heard:
     kinds: Mapping[Key, str]
     others: tuple[Standing, ...] = ()
     unheard: tuple[str, ...] = ()
+    logs: Mapping[tuple[str, str], GatewayReading] = field(default_factory=dict)
+    """What gateways' logs say, by pod uid and container."""
 
 
 class World:
@@ -192,15 +195,11 @@ class World:
         now: float,
     ) -> Observed:
         """Everything that one pass looks at."""
-        gateway, permitted = spec.gateway, self._permits(spec)
         return Observed(
             sync=sync,
             spec=spec,
             models=tuple(self._models(sync, spec, heard)),
-            gateway=ObservedGateway(
-                self.deployment(gateway.namespace, gateway.deployment) if permitted else None,
-                permitted,
-            ),
+            gateway=self._gateway(spec.gateway, heard),
             strays=tuple(self._strays(sync, spec)),
             verdicts=heard.verdicts,
             others=heard.others,
@@ -214,8 +213,18 @@ class World:
         known = (*uids.items(), *self._listed.items())
         return frozenset(uid for key, uid in known if key[0] == namespace)
 
-    def _permits(self, spec: KVEventSyncSpec) -> bool:
-        return self._settings.permits_gateway(spec.gateway.namespace, spec.gateway.deployment)
+    def _gateway(self, spec: GatewaySpec, heard: Heard) -> ObservedGateway:
+        named = (spec.namespace, spec.deployment)
+        if not self._settings.permits_gateway(*named):
+            return ObservedGateway(None, permitted=False)
+        pods = self.pods(*named)
+        places = {pod.uid: (pod.uid, spec.container) for pod in pods}
+        return ObservedGateway(
+            self.deployment(*named),
+            permitted=True,
+            pods=pods,
+            readings={uid: heard.logs[at] for uid, at in places.items() if at in heard.logs},
+        )
 
     def _models(
         self, sync: KVEventSync, spec: KVEventSyncSpec, heard: Heard
