@@ -50,6 +50,7 @@ test-unit: setup ## tests that need no control plane (seconds)
 
 test-bed: setup ## tests on a real control plane with pods as processes
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
+	@PYTHONPATH=tests $(BIN)/python -m testbed.helm.install > /dev/null
 	@# Apart: tests of the bed change the gateway that the stories stand on.
 	$(INSIDE) $(BIN)/pytest -m bed tests/bed tests/adapters -n 2 --dist loadfile
 	$(INSIDE) $(BIN)/pytest -m bed tests/e2e -n 3 --dist loadfile
