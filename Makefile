@@ -19,7 +19,7 @@ ENGINE ?= stand-in
 FUZZ_SECONDS ?= 600
 FUZZ_TARGET  ?=
 
-.PHONY: help setup demo demo-stop test test-unit test-bed conformance properties fuzz bench bench-probe bench-hostile bench-latency bench-publisher lint format lock generate clean
+.PHONY: help setup chart demo demo-stop test test-unit test-bed conformance properties fuzz bench bench-probe bench-hostile bench-latency bench-publisher lint format lock generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,7 @@ test-unit: setup ## tests that need no control plane (seconds)
 
 test-bed: setup ## tests on a real control plane with pods as processes
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
+	@PYTHONPATH=tests $(BIN)/python -m testbed.helm.install > /dev/null
 	@# Apart: tests of the bed change the gateway that the stories stand on.
 	$(INSIDE) $(BIN)/pytest -m bed tests/bed tests/adapters -n 2 --dist loadfile
 	$(INSIDE) $(BIN)/pytest -m bed tests/e2e -n 3 --dist loadfile
@@ -87,21 +88,24 @@ bench-publisher: setup ## on request: what a publisher pays for being watched (4
 bench: bench-publisher bench-latency bench-hostile bench-probe ## on request: all measurements, one after another
 
 lint: setup ## ruff, mypy strict, import contracts
-	$(BIN)/ruff check operator tests docs
-	$(BIN)/ruff format --check operator tests docs
+	$(BIN)/ruff check operator tests docs charts
+	$(BIN)/ruff format --check operator tests docs charts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
 format: setup ## let ruff write what it can
-	$(BIN)/ruff check --fix operator tests docs
-	$(BIN)/ruff format operator tests docs
+	$(BIN)/ruff check --fix operator tests docs charts
+	$(BIN)/ruff format operator tests docs charts
 
 lock: ## renew requirements/*.txt from pyproject.toml (needs uv on PATH)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/runtime.txt
 	uv pip compile pyproject.toml --only-group fuzz --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/fuzz.txt
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -c requirements/runtime.txt -o requirements/dev.txt
 
-generate: setup ## rewrite what is generated: docs/reference.md, docs/samples/quickstart
+chart: setup ## bring what the Helm chart shares with other files up to date: the CRD, the ClusterRole's rules
+	$(BIN)/python charts/sync.py
+
+generate: setup chart ## rewrite what is generated: docs/reference.md, docs/samples/quickstart, the chart's files
 	$(BIN)/python docs/generate_reference.py
 	$(BIN)/kvsync quickstart my-model > docs/samples/quickstart/model-with-kv-events.yaml
 

@@ -31,9 +31,3 @@ def test_a_name_that_no_service_can_have_is_refused() -> None:
     refused = CliRunner().invoke(cli, ["quickstart", "My_Model"])
     assert refused.exit_code == 2
     assert "lower-case letters" in refused.output
-
-
-def test_a_gateway_of_the_wrong_form_is_a_usage_error() -> None:
-    refused = CliRunner().invoke(cli, ["run", "--gateway", "nowhere"])
-    assert refused.exit_code == 2
-    assert "NAMESPACE/NAME" in refused.output

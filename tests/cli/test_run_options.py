@@ -8,8 +8,10 @@ from click.testing import CliRunner
 
 from kvsync.cli.main import cli
 from kvsync.cli.options import ListenAddress
+from kvsync.core.gateway_access import GatewayGrant
 from kvsync.model.address import Address
 from kvsync.model.errors import KvsyncError
+from kvsync.shell.settings import Settings
 
 KUBECONFIG = """
 apiVersion: v1
@@ -37,6 +39,72 @@ def test_the_environment_gives_the_address_too() -> None:
     refused = CliRunner().invoke(cli, ["run"], env={"KVSYNC_METRICS_ADDRESS": "nowhere"})
     assert refused.exit_code == 2
     assert "HOST:PORT" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("words", "env"),
+    [
+        (["--gateway", "aibrix-system"], {}),
+        (["--gateway", "a/b=Team"], {}),
+        ([], {"KVSYNC_GATEWAYS": "a/b a/b="}),
+    ],
+)
+def test_a_gateway_of_the_wrong_form_is_named_with_the_form(
+    words: list[str], env: dict[str, str]
+) -> None:
+    refused = CliRunner().invoke(cli, ["run", *words], env=env)
+    assert refused.exit_code == 2
+    assert "NAMESPACE/NAME=NAMESPACE,…" in refused.output
+    assert repr(words[-1] if words else "a/b=") in refused.output
+
+
+def settings_of(
+    monkeypatch: pytest.MonkeyPatch, *words: str, env: dict[str, str] | None = None
+) -> Settings:
+    """What the operator would run with."""
+    seen: list[Settings] = []
+
+    async def note(settings: Settings) -> None:
+        seen.append(settings)
+
+    monkeypatch.setattr("kvsync.cli.run.serve", note)
+    done = CliRunner().invoke(cli, ["run", *words], env=env)
+    assert done.exit_code == 0, done.output
+    return seen[0]
+
+
+def test_gateways_are_granted_by_label_or_to_whom_is_listed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = ("--gateway", "a/b", "--gateway", "c/*=team-*,x", "--operator-namespace", "ops")
+    settings = settings_of(monkeypatch, *words)
+    assert settings.gateways == (
+        GatewayGrant("a", "b"),
+        GatewayGrant("c", "*", ("team-*", "x")),
+    )
+    assert settings.access.own_namespace == "ops"
+
+
+def test_the_environment_grants_them_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = {"KVSYNC_GATEWAYS": "a/b=x,y c/d", "KVSYNC_OPERATOR_NAMESPACE": "ops"}
+    settings = settings_of(monkeypatch, env=env)
+    assert settings.gateways == (GatewayGrant("a", "b", ("x", "y")), GatewayGrant("c", "d"))
+    assert settings.operator_namespace == "ops"
+
+
+def test_without_a_word_the_default_gateway_is_granted_by_label(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = settings_of(monkeypatch)
+    assert settings.gateways == (GatewayGrant("aibrix-system", "aibrix-gateway-plugins"),)
+    assert settings.access.needs_labels
+    assert settings.access.own_namespace == ""
+
+
+def test_a_namespace_of_the_operator_that_can_be_none_is_a_usage_error() -> None:
+    refused = CliRunner().invoke(cli, ["run", "--operator-namespace", "*"])
+    assert refused.exit_code == 2
+    assert "'*' is no name of a namespace" in refused.output
 
 
 def test_a_taken_port_ends_the_operator_with_a_way_out(tmp_path: Path) -> None:

@@ -181,6 +181,9 @@ def failing(pod: Pod) -> Verdict:
     return verdict_on(pod, SourceReason.PORT_CLOSED, verified=False)
 
 
+DENIAL = "the label is missing: have it set"
+
+
 def observe(
     *models: ObservedModel,
     verdicts: Sequence[Verdict] = (),
@@ -189,6 +192,7 @@ def observe(
     gateway: Json | None = None,
     permitted: bool = True,
     strays: Sequence[Json] = (),
+    revoked: Sequence[Json] = (),
     now: float = NOW,
     logs: Sequence[GatewayReading] | None = None,
 ) -> Observed:
@@ -198,8 +202,11 @@ def observe(
         sync=sync or sync_of(),
         spec=spec or spec_of(),
         models=models,
-        gateway=replace(seen_gateway(gateway, logs), permitted=permitted),
+        gateway=replace(
+            seen_gateway(gateway, logs), permitted=permitted, denial="" if permitted else DENIAL
+        ),
         strays=tuple(map(Deployment, strays)),
+        revoked=tuple(map(Deployment, revoked)),
         verdicts={verdict.key: verdict for verdict in verdicts},
         now=now,
     )

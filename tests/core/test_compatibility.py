@@ -296,6 +296,12 @@ def test_no_release_that_is_known_decodes_maps() -> None:
 
 def test_what_cannot_be_found_cannot_be_judged() -> None:
     assert heading(before(None)) == ("Unknown", "GatewayNotFound")
+
+
+def test_a_gateway_that_the_object_may_not_have_changed_is_not_judged() -> None:
+    found = before(None, permitted=False)
+    assert heading(found) == ("Unknown", "GatewayNotPermitted")
+    assert "not found" not in found.finding[2]
     spec = spec_of(gateway={"manage": False, "container": "other"})
     found = before(told(), spec=spec)
     assert heading(found) == ("Unknown", "GatewayContainerNotFound")
@@ -421,7 +427,8 @@ def test_the_order_of_gravity() -> None:
         *("GatewayTooOld", "GatewayNotConsuming", "EventLayout", "DataParallelRanks"),
         *("GatewayPorts", "PodPassedOver", "EventsLabelMissing", "ModelNameMissing"),
         *("LoRALabel", "EngineNotTokenized", "TokenizerPort", "BlockSize"),
-        *("GatewayNotFound", "GatewayContainerNotFound", "GatewayVersionUnknown"),
+        *("GatewayNotPermitted", "GatewayNotFound", "GatewayContainerNotFound"),
+        "GatewayVersionUnknown",
         *("GatewayVariableReferenced", "EngineVersionUnknown"),
     ]
 

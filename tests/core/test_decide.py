@@ -6,6 +6,7 @@ import pytest
 
 from core.objects import RECORD, container, deployment, spec_of
 from core.scenes import (
+    DENIAL,
     NOW,
     after_action,
     condition,
@@ -145,6 +146,49 @@ def test_a_gateway_no_longer_named_is_given_back() -> None:
     assert done_to(decided(one, verdicts=[verdict], strays=[stray])) == [
         ("GatewayRestored", GATEWAY)
     ]
+
+
+def test_a_gateway_that_is_not_permitted_is_left_and_the_models_are_not() -> None:
+    done, seen = working()
+    todo = model(rolled_out(deployment(name="todo")))
+    decision = decided(done, todo, verdicts=[seen], gateway=gateway_of(), permitted=False)
+    assert done_to(decision) == [("Configured", "todo")]
+    status = decided(done, verdicts=[seen], permitted=False).status
+    assert status is not None
+    found = {each["type"]: each for each in status["conditions"]}
+    assert found["GatewayConfigured"]["reason"] == "GatewayNotPermitted"
+    assert found["GatewayConfigured"]["message"] == DENIAL
+    assert (found["Ready"]["status"], found["Stalled"]["status"]) == ("False", "True")
+    assert found["EventsFlowing"]["status"] == "True"
+
+
+def test_a_gateway_that_is_not_permitted_any_more_is_given_back_and_the_models_stay() -> None:
+    one, verdict = working()
+    gateway = gateway_turned_on()
+    decision = decided(one, verdicts=[verdict], revoked=[gateway], permitted=False)
+    assert done_to(decision) == [("GatewayRestored", GATEWAY)]
+    assert after_action(decision, gateway)["spec"] == gateway_of()["spec"]
+    again = decided(one, verdicts=[verdict], permitted=False)
+    assert again.actions == ()
+
+
+def test_a_pause_holds_no_gateway_that_is_not_permitted_any_more() -> None:
+    one, verdict = working()
+    gateway, paused = gateway_turned_on(), spec_of(paused=True)
+    stray = decided(one, verdicts=[verdict], spec=paused, strays=[gateway])
+    assert stray.actions == (), "who paused it asked for nothing else"
+    taken = decided(one, verdicts=[verdict], spec=paused, revoked=[gateway], permitted=False)
+    assert done_to(taken) == [("GatewayRestored", GATEWAY)]
+
+
+def test_fields_of_a_gateway_that_was_given_back_go_to_their_owner_too() -> None:
+    one, verdict = working()
+    gateway = gateway_of()
+    entry = {"manager": "kvsync-operator", "operation": "Update", "fieldsV1": {"f:spec": {}}}
+    gateway["metadata"]["managedFields"] = [entry]
+    decision = decided(one, verdicts=[verdict], revoked=[gateway], permitted=False)
+    assert done_to(decision) == [("FieldsReleased", GATEWAY)]
+    assert after_action(decision, gateway)["metadata"]["managedFields"] == []
 
 
 def test_a_model_no_longer_selected_is_restored() -> None:

@@ -77,6 +77,14 @@ def test_a_gateway_that_is_not_permitted_is_left_alone() -> None:
     assert done_to(decision) == [("Finalizer", "sync")]
 
 
+def test_giving_back_needs_no_permission() -> None:
+    gateway = gateway_turned_on()
+    decision = leaving(done("a"), revoked=[gateway], permitted=False)
+    assert done_to(decision) == [("GatewayRestored", "aibrix-gateway-plugins")]
+    assert after_action(decision, gateway)["spec"] == gateway_of()["spec"]
+    assert done_to(leaving(done("a"), permitted=False)) == [("Reverted", "a")]
+
+
 def test_models_go_a_few_at_a_time_in_the_order_of_their_names() -> None:
     models = [done(name) for name in reversed(NAMES)]
     assert done_to(leaving(*models)) == [("Reverted", "a")]
@@ -149,3 +157,12 @@ def test_retain_takes_off_only_the_marks() -> None:
     assert left["spec"] == live["spec"]
     assert list(left["metadata"]["annotations"]) == [RECORD]
     assert flag_is_on(after_action(decision, gateway, place=1))
+
+
+def test_retain_leaves_no_gateway_that_is_not_permitted() -> None:
+    gateway, retain = gateway_turned_on(), spec_of(deletionPolicy="Retain")
+    decision = leaving(done("a"), revoked=[gateway], permitted=False, spec=retain)
+    assert done_to(decision) == [("GatewayRestored", "aibrix-gateway-plugins")]
+    assert not flag_is_on(after_action(decision, gateway))
+    after = leaving(done("a"), permitted=False, spec=retain)
+    assert [reason for reason, _ in done_to(after)] == ["Retained", "Finalizer"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bed.conftest import bed  # noqa: F401 - the fixture itself
-from e2e.scene import GATEWAY, OperatorProcess, Scene
+from e2e.scene import GATEWAY, GATEWAY_ACCESS, OperatorProcess, Scene
 from testbed.api import objects_of
 from testbed.bed import Bed
 from testbed.process import Process
@@ -41,9 +41,9 @@ def storm_controllers(installed: Bed) -> Iterator[Process]:
 
 @pytest.fixture
 def scene(installed: Bed) -> Iterator[Scene]:
-    """A namespace of its own, and a gateway that is as it was installed when the test begins."""
+    """A namespace of its own that may change the gateway, which is as it was installed at first."""
     namespace = f"e2e-{next(_numbers)}"
-    installed.create_namespace(namespace)
+    installed.create_namespace(namespace, GATEWAY_ACCESS)
     stage = Scene(installed, namespace)
     before = stage.gateway()["spec"]["template"]
     yield stage

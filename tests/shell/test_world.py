@@ -3,6 +3,7 @@
 from typing import Any
 
 from kvsync.core.desired import EVENTS_LABEL
+from kvsync.core.gateway_access import parse_grant
 from kvsync.core.pod_labels import MARK
 from kvsync.model.decision import Kind
 from kvsync.model.gateway_log import GatewayReading, Start
@@ -133,20 +134,6 @@ def test_a_change_concerns_objects_of_its_namespace_and_those_whose_gateway_it_i
     assert list(seen.concerned("aibrix-system", "gw")) == [("a", "one"), ("b", "two")]
 
 
-def test_a_gateway_outside_the_settings_is_not_even_shown() -> None:
-    gateway = {"namespace": "elsewhere", "deployment": "gw"}
-    seen = world(deployment("gw", "elsewhere"), settings=Settings(gateways=("a/b",)))
-    observed = observe(seen, sync(gateway=gateway))
-    assert not observed.gateway.permitted
-    assert observed.gateway.deployment is None
-
-
-def test_a_gateway_pattern_may_match_any_part() -> None:
-    settings = Settings(gateways=("aibrix-*/*-gateway-plugins",))
-    assert settings.permits_gateway("aibrix-prod", "x-gateway-plugins")
-    assert not settings.permits_gateway("kube-system", "x-gateway-plugins")
-
-
 def test_a_deployment_that_is_no_longer_selected_but_marked_is_still_observed() -> None:
     marked = deployment("old", annotations={"kvsync.aibrix.ai/owner": "default/kv/uid-kv"})
     foreign = deployment("not-ours", annotations={"kvsync.aibrix.ai/owner": "default/kv/other"})
@@ -157,21 +144,6 @@ def test_a_deployment_that_is_no_longer_selected_but_marked_is_still_observed() 
 def test_a_named_model_without_deployment_is_observed_as_missing() -> None:
     observed = observe(world(), sync())
     assert [(m.name, m.deployment) for m in observed.models] == [("m", None)]
-
-
-def test_a_gateway_that_carries_the_mark_but_is_no_longer_named_is_a_stray() -> None:
-    marked = deployment(
-        "old", "aibrix-system", annotations={"kvsync.aibrix.ai/owners": "default/kv"}
-    )
-    seen = world(marked, settings=Settings(gateways=("aibrix-system/*",)))
-    observed = observe(seen, sync(gateway={"deployment": "new"}))
-    assert [stray.name for stray in observed.strays] == ["old"]
-
-
-def test_gateways_of_other_namespaces_are_watched_with_the_served_ones() -> None:
-    assert Settings().watched is None
-    settings = Settings(namespaces=("team",), gateways=("aibrix-system/gw",))
-    assert settings.watched == ("aibrix-system", "team")
 
 
 def test_a_named_storm_service_is_a_model_with_the_pods_of_its_role_sets() -> None:
@@ -329,10 +301,10 @@ def test_a_gateway_is_seen_with_its_pods_and_what_the_named_container_logs() -> 
     said = GatewayReading(start=Start.INITIALIZED)
     logs = {("uid-g-1-a", "plugin"): said, ("uid-g-1-b", "envoy"): GatewayReading()}
     for gateways, names, readings in (
-        (("aibrix/*",), ["g-1-a", "g-1-b"], {"uid-g-1-a": said}),
-        (("aibrix/another",), [], {}),
+        (("aibrix/*=*",), ["g-1-a", "g-1-b"], {"uid-g-1-a": said}),
+        (("aibrix/another=*",), [], {}),
     ):
-        settings = Settings(gateways=gateways)
+        settings = Settings(gateways=tuple(map(parse_grant, gateways)))
         seen = World(settings, {("aibrix", "g"): gateway}, pods)
         for key, each in pods.items():
             seen.pod_changed(key, each)

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -124,9 +124,10 @@ class Bed:
         print(f"  export KUBECONFIG={self.host_kubeconfig or self.kubeconfig}")
         print("end it with `make demo-stop` (python -m testbed.enter --stop)", flush=True)
 
-    def create_namespace(self, name: str) -> None:
+    def create_namespace(self, name: str, labels: Mapping[str, str] | None = None) -> None:
         """Make a namespace in which pods can be created."""
-        self.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        metadata = {"name": name, "labels": dict(labels or {})}
+        self.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         self._plane.wait_for_namespace(name)
 
     def kubeconfig_for(self, user: str, groups: Sequence[str] = ()) -> Path:

@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GATEWAY = ("aibrix-gateway-plugins", "aibrix-system")
 MODEL = "my-model"
 NAMESPACE = "default"
+ACCESS = "kvsync.aibrix.ai/gateway-access=true"
 PROMPTS = 6
 
 Object = dict[str, Any]
@@ -174,7 +175,9 @@ class Demo:
         return self._template(MODEL, NAMESPACE), self._template(*GATEWAY)
 
     def enable(self) -> None:
-        """The one apply, and the status as it moves."""
+        """The label that opens the gateway, the one apply, and the status as it moves."""
+        self._story.say(f"kubectl label namespace {NAMESPACE} {ACCESS}: it may change the gateway")
+        self._api.kubectl("label", "namespace", NAMESPACE, ACCESS)
         self._story.say(f"kubectl apply: one KVEventSync for {MODEL}")
         self._api.kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=SYNC_MANIFEST)
         told = ""

@@ -11,14 +11,15 @@ from typing import Any
 import click
 
 from kvsync.adapters.kube.client import Kube
-from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS, STORMSERVICES
+from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS, NAMESPACES, STORMSERVICES
 from kvsync.adapters.manifests import dump_manifest
 from kvsync.adapters.templates import read_templates
 from kvsync.cli.options import Duration, cluster_options, run_async
 from kvsync.cli.progress import wait_ready
+from kvsync.core.gateway_access import ACCESS_LABEL, is_labelled, label_command
 from kvsync.core.plan import plan
 from kvsync.core.planned import Ask, ModelPlan, Outcome
-from kvsync.model.errors import Conflict, KvsyncError, NotFound
+from kvsync.model.errors import ApiError, Conflict, KvsyncError, NotFound
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import OWNER_ANNOTATION, Owner, parse_owner
 from kvsync.model.spec import Dialect, EngineType, KVEventSyncSpec
@@ -131,10 +132,25 @@ async def _enable(
 ) -> bool:
     namespace, name = sync["metadata"]["namespace"], sync["metadata"]["name"]
     async with await Kube.connect(kubeconfig, context) as kube:
+        if sync["spec"]["gateway"]["manage"]:
+            await _warn_unlabelled(kube, namespace)
         if dry_run:
             return await _show_plan(kube, sync, deployment)
         await _write(kube, sync)
         return not wait or await wait_ready(kube, namespace, name, timeout)
+
+
+async def _warn_unlabelled(kube: Kube, namespace: str) -> None:
+    """Say beforehand what the operator will say; nothing, where the namespace cannot be read."""
+    with suppress(ApiError):
+        if not is_labelled(await kube.get(NAMESPACES, None, namespace)):
+            click.secho(
+                f"Namespace {namespace} lacks the label {ACCESS_LABEL}=true, so the operator will "
+                "leave the gateway as it is, unless its settings list the namespace. To let its "
+                f"objects change the gateway: {label_command(namespace)}",
+                fg="yellow",
+                err=True,
+            )
 
 
 async def _write(kube: Kube, sync: dict[str, Any]) -> None:

@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 
 import click
 
+from kvsync.core.gateway_access import GatewayGrant, parse_grant
 from kvsync.model.address import Address, parse_address, parse_listen_address
 from kvsync.model.duration import parse_duration
+from kvsync.model.spec import DNS_LABEL
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Result = TypeVar("Result")
@@ -81,6 +83,35 @@ class ListenAddress(click.ParamType[Address | None]):
             return None if value in {"", "off"} else parse_listen_address(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Gateway(click.ParamType[GatewayGrant]):
+    """Who may have which gateway changed: ``NAMESPACE/NAME`` or ``NAMESPACE/NAME=NAMESPACE,…``."""
+
+    name = "gateway"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> GatewayGrant:
+        """The grant, or a usage error that says the form."""
+        if isinstance(value, GatewayGrant):
+            return value
+        try:
+            return parse_grant(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class NamespaceName(click.ParamType[str]):
+    """The name of a namespace, or empty."""
+
+    name = "namespace"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name, or a usage error that says the form."""
+        if value and not DNS_LABEL.match(str(value)):
+            self.fail(f"{value!r} is no name of a namespace, such as kvsync-system", param, ctx)
+        return str(value)
 
 
 def run_async(work: Coroutine[Any, Any, Result]) -> Result:

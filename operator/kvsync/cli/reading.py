@@ -16,6 +16,7 @@ from kvsync.adapters.kube.resource import (
     STORMSERVICES,
     Resource,
 )
+from kvsync.core.gateway_access import GatewayGrant
 from kvsync.model.errors import AccessError, ApiError, Forbidden, Gone, NotFound
 from kvsync.model.observed import KVEventSync
 from kvsync.shell.projection import project_pod, project_workload
@@ -80,7 +81,7 @@ async def read(kube: Kube, scope: Scope) -> Reading:
     return Reading(world, wanted, unread, notes)
 
 
-_ANY_GATEWAY = Settings(gateways=("*/*",))
+_ANY_GATEWAY = Settings(gateways=(GatewayGrant("*", "*", ("*",)),))
 """Which gateways the operator may change is its own affair; here one is only looked at."""
 
 Storms = tuple[Objects, Objects, tuple[str, ...]]

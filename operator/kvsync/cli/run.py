@@ -7,7 +7,14 @@ import sys
 
 import click
 
-from kvsync.cli.options import ListenAddress, cluster_options, run_async
+from kvsync.cli.options import (
+    Gateway,
+    ListenAddress,
+    NamespaceName,
+    cluster_options,
+    run_async,
+)
+from kvsync.core.gateway_access import GatewayGrant
 from kvsync.model.address import Address
 from kvsync.shell.operator import serve
 from kvsync.shell.settings import DEFAULT_GATEWAYS, Settings
@@ -30,11 +37,24 @@ LEVELS = ("debug", "info", "warning", "error")
     "--gateway",
     "gateways",
     multiple=True,
-    metavar="NAMESPACE/NAME",
+    type=Gateway(),
+    metavar="NAMESPACE/NAME[=NAMESPACE,…]",
     envvar="KVSYNC_GATEWAYS",
     default=DEFAULT_GATEWAYS,
-    help="A Deployment that objects may have changed as their gateway; * matches any part; "
-    "repeatable. Default: aibrix-system/aibrix-gateway-plugins.  [env: KVSYNC_GATEWAYS]",
+    help="A Deployment that may be changed as a gateway, for objects of the namespaces after '='; "
+    "without '=', of those that carry the label kvsync.aibrix.ai/gateway-access=true and of the "
+    "operator's own. * matches any part of a name; repeatable, and one that lets an object in is "
+    "enough. Default: aibrix-system/aibrix-gateway-plugins.  "
+    "[env: KVSYNC_GATEWAYS, separated by spaces]",
+)
+@click.option(
+    "--operator-namespace",
+    type=NamespaceName(),
+    default="",
+    metavar="NAME",
+    envvar="KVSYNC_OPERATOR_NAMESPACE",
+    help="The operator's own namespace, whose objects need no label. Default: that of the pod "
+    "which it runs in; outside of a pod none.  [env: KVSYNC_OPERATOR_NAMESPACE]",
 )
 @click.option(
     "--templates",
@@ -101,7 +121,8 @@ def run(
     kubeconfig: str | None,
     context: str | None,
     namespaces: tuple[str, ...],
-    gateways: tuple[str, ...],
+    gateways: tuple[GatewayGrant, ...],
+    operator_namespace: str,
     templates: str | None,
     workers: int,
     probe_workers: int,
@@ -111,7 +132,6 @@ def run(
     log_level: str,
 ) -> None:
     """Run the operator until SIGINT or SIGTERM."""
-    _check_gateways(gateways)
     logging.basicConfig(
         level=log_level.upper(),
         stream=sys.stderr,
@@ -124,6 +144,7 @@ def run(
         context=context,
         namespaces=namespaces,
         gateways=gateways,
+        operator_namespace=operator_namespace,
         templates=templates,
         workers=workers,
         probe_workers=probe_workers,
@@ -135,11 +156,3 @@ def run(
         run_async(serve(settings))
     except (RuntimeError, FileNotFoundError) as error:
         raise click.ClickException(str(error)) from error
-
-
-def _check_gateways(gateways: tuple[str, ...]) -> None:
-    for gateway in gateways:
-        if gateway.count("/") != 1 or not all(gateway.split("/")):
-            raise click.BadParameter(
-                f"{gateway!r} is not of the form NAMESPACE/NAME", param_hint="--gateway"
-            )

@@ -126,6 +126,12 @@ def release_action(sync: KVEventSync, gateway: Deployment) -> Action | None:
     return _on(gateway, operations, "GatewayRestored", note) if operations else None
 
 
+def restore_actions(sync: KVEventSync, gateways: Sequence[Deployment]) -> tuple[Action, ...]:
+    """The patches by which this object lets go of gateways, first its mark, then fields of ours."""
+    actions = (release_action(sync, gateway) or handback_action(gateway) for gateway in gateways)
+    return tuple(action for action in actions if action is not None)
+
+
 def retain_actions(
     sync: KVEventSync, models: Sequence[Deployment], gateway: Deployment | None
 ) -> list[Action]:

@@ -9,7 +9,7 @@ from kvsync.core.actions import (
     finalizer_action,
     handback_action,
     mark_of,
-    release_action,
+    restore_actions,
     rollback_action,
     undo_action,
 )
@@ -50,10 +50,15 @@ def decide(observed: Observed, templates: Templates) -> Decision:
     gateway = view_gateway(observed, views, templates)
     wave = next_wave(views, observed.spec.rollout.max_concurrent)
     status = summarize(Picture(observed, views, gateway, wave))
-    strays = (release_action(observed.sync, stray) for stray in observed.strays)
-    actions = (*_model_actions(observed, views, wave), gateway.action, *strays)
+    actions = (
+        *_model_actions(observed, views, wave),
+        *((gateway.action,) if gateway.action else ()),
+        *restore_actions(observed.sync, observed.strays),
+    )
+    # Who took the permission away need not wait for who holds the object.
+    revoked = restore_actions(observed.sync, observed.revoked)
     return Decision(
-        actions=() if observed.held_by else _held(observed.sync, tuple(a for a in actions if a)),
+        actions=_held(observed.sync, revoked if observed.held_by else (*actions, *revoked)),
         targets=_targets(views),
         questions=_questions(observed, views),
         missing=tuple(m.name for m in observed.models if m.deployment is None),

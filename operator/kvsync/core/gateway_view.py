@@ -52,12 +52,7 @@ def view_gateway(
         return _not_managed(observed, views)
     where = f"{spec.namespace}/{spec.deployment}"
     if not observed.gateway.permitted:
-        return GatewayView(
-            "False",
-            ConditionReason.GATEWAY_NOT_PERMITTED,
-            f"The operator's settings do not let it change Deployment {where}. Add it to the "
-            "setting 'gateways' of the operator, or correct spec.gateway.",
-        )
+        return GatewayView("False", ConditionReason.GATEWAY_NOT_PERMITTED, observed.gateway.denial)
     if deployment is None:
         return GatewayView(
             "False",

@@ -9,6 +9,7 @@ from kvsync.core.actions import (
     handback_action,
     owned_by,
     release_action,
+    restore_actions,
     retain_actions,
     undo_action,
 )
@@ -25,6 +26,8 @@ GATEWAY_PATIENCE = 120.0
 """Seconds that the models wait for the gateway to restart without them. A gateway that does not
 come up must not keep a namespace from being deleted."""
 
+_RESTORING = "The gateway gets its environment back."
+
 
 def decide_undo(observed: Observed) -> Decision:
     """What to do next on the way out. A paused object is undone too: deleting it asks for that."""
@@ -35,8 +38,7 @@ def decide_undo(observed: Observed) -> Decision:
     deployments = [deployment for deployment in owned if deployment is not None]
     gateway = observed.gateway.deployment if observed.gateway.permitted else None
     if observed.spec.deletion_policy is DeletionPolicy.RETAIN:
-        actions = retain_actions(sync, deployments, gateway)
-        return Decision(actions=(*actions, _let_go(sync)))
+        return _retain(observed, deployments, gateway)
     released = [
         action
         for deployment in (*(m.deployment for m in observed.models), gateway)
@@ -46,13 +48,25 @@ def decide_undo(observed: Observed) -> Decision:
         return _step(observed, released, "Fields go back to their owners.")
     gateways = [g for g in (gateway, *observed.strays) if g is not None]
     releases = [action for g in gateways if (action := release_action(sync, g)) is not None]
+    releases += restore_actions(sync, observed.revoked)
     if releases:
-        return _step(observed, releases, "The gateway gets its environment back.")
+        return _step(observed, releases, _RESTORING)
     elapsed = observed.now - (seconds(sync.deletion_timestamp) or 0)
     restarting = gateway is not None and not gateway.rollout.complete
     if restarting and deployments and elapsed < GATEWAY_PATIENCE:
         return _step(observed, [], "Waiting until the gateway has restarted.", look_again=5.0)
     return _undo_models(observed, deployments, elapsed)
+
+
+def _retain(
+    observed: Observed, owned: Sequence[Deployment], gateway: Deployment | None
+) -> Decision:
+    """All stays, but for what is not the object's to decide about: it may not leave that behind."""
+    revoked = restore_actions(observed.sync, observed.revoked)
+    if revoked:
+        return _step(observed, revoked, _RESTORING)
+    actions = retain_actions(observed.sync, owned, gateway)
+    return Decision(actions=(*actions, _let_go(observed.sync)))
 
 
 def _undo_models(observed: Observed, owned: Sequence[Deployment], elapsed: float) -> Decision:

@@ -104,10 +104,12 @@ class ObservedModel:
 
 @dataclass(frozen=True, slots=True)
 class ObservedGateway:
-    """The gateway that the object names. ``permitted``: whether the operator may touch it."""
+    """The gateway that the object names. ``permitted``: whether it may be changed for the object;
+    ``denial``: why not, with the way out. One that may not is not shown."""
 
     deployment: Deployment | None
     permitted: bool
+    denial: str = ""
     pods: tuple[Pod, ...] = ()
     readings: Mapping[str, GatewayReading] = field(default_factory=dict)
     """What the logs of its pods say, by pod uid."""
@@ -125,6 +127,8 @@ class Observed:
     """Gateways that carry this object's mark although it no longer names them."""
     verdicts: Mapping[SourceKey, Verdict]
     now: float
+    revoked: tuple[Deployment, ...] = ()
+    """Gateways that carry this object's mark although it may not have them changed any more."""
     living: frozenset[str] | None = None
     """Uids of the objects of this namespace; None where they are not known."""
     others: tuple[Standing, ...] = ()

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from kvsync.adapters.kube.access import Access
@@ -23,6 +24,7 @@ from kvsync.shell.gateway_logs import GatewayLogs
 from kvsync.shell.handlers import watch_objects
 from kvsync.shell.metering import Metering
 from kvsync.shell.monitoring import Monitoring
+from kvsync.shell.namespaces import NamespaceLabels
 from kvsync.shell.projection import project_pod, project_workload
 from kvsync.shell.queue import WorkQueue
 from kvsync.shell.reconcile import Reconciler, is_race
@@ -86,12 +88,16 @@ class Operator:
             on_pod=self._pod_changed,
             on_listed=self._look_at_all,
         )
+        self._labels = NamespaceLabels(
+            kube, on_change=self._namespace_changed, on_listed=self._look_at_all
+        )
         self._world = World(
             settings,
             self._deployments.store,
             self._pods.store,
             self._storms.storms.store,
             self._storms.pods.store,
+            self._labels.of,
         )
         self._recorder = EventRecorder(kube)
         self._sources = Sources(settings, self._queue.add)
@@ -137,6 +143,9 @@ class Operator:
             asyncio.create_task(self._pods.run(), name="watch of pods"),
             asyncio.create_task(self._storms.run(), name="watch of stormservices"),
         ]
+        if self._settings.access.needs_labels:
+            watch = self._labels.run()
+            followers.append(asyncio.create_task(watch, name="watch of namespaces"))
         objects = asyncio.create_task(
             watch_objects(self._object_changed, self._access, self._settings.namespaces, stop)
         )
@@ -170,7 +179,10 @@ class Operator:
     async def _await_synced(self, stop: asyncio.Event) -> None:
         """Nothing is decided on half a picture."""
         stopped = asyncio.create_task(stop.wait())
-        for event in (self._deployments.synced, self._pods.synced, self._storms.settled):
+        wanted = [self._deployments.synced, self._pods.synced, self._storms.settled]
+        if self._settings.access.needs_labels:
+            wanted.append(self._labels.settled)
+        for event in wanted:
             whole = asyncio.create_task(event.wait())
             await asyncio.wait({whole, stopped}, return_when=asyncio.FIRST_COMPLETED)
             whole.cancel()
@@ -202,6 +214,8 @@ class Operator:
         unknown = [watch.resource.plural for watch in watches if not watch.synced.is_set()]
         if not self._storms.settled.is_set():
             unknown.append("stormservices")
+        if self._settings.access.needs_labels and not self._labels.settled.is_set():
+            unknown.append("namespaces")
         return f"Not listed yet: {', '.join(unknown or ['kveventsyncs'])}; the log says why."
 
     async def _close(self) -> None:
@@ -244,6 +258,11 @@ class Operator:
     def _concern(self, namespace: str, model: str) -> None:
         for sync in list(self._world.concerned(namespace, model)):
             self._queue.add(sync)
+
+    def _namespace_changed(self, namespace: str) -> None:
+        for key in list(self._world.syncs):
+            if key[0] == namespace:
+                self._queue.add(key)
 
     def _look_at_all(self) -> None:
         for key in list(self._world.syncs):
@@ -313,6 +332,8 @@ async def serve(settings: Settings) -> None:
 
     heed_signals()
     access = await Access.find(settings.kubeconfig, settings.context)
+    own = settings.operator_namespace or access.pod_namespace
+    settings = replace(settings, operator_namespace=own)
     metrics = Metrics()
     kube = Kube(access, on_answer=metrics.note_request)
     try:

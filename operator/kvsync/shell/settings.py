@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
+from kvsync.core.gateway_access import GatewayAccess, GatewayGrant
 from kvsync.model.address import Address
 
-DEFAULT_GATEWAYS = ("aibrix-system/aibrix-gateway-plugins",)
-"""What AIBrix's own manifests install."""
+DEFAULT_GATEWAYS = (GatewayGrant("aibrix-system", "aibrix-gateway-plugins"),)
+"""What AIBrix's own manifests install, for the namespaces that carry the label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,10 @@ class Settings:
     context: str | None = None
     namespaces: tuple[str, ...] = ()
     """Namespaces whose objects are served; empty for all."""
-    gateways: tuple[str, ...] = DEFAULT_GATEWAYS
-    """Gateways that objects may have changed, as ``namespace/name``; ``*`` matches any part."""
+    gateways: tuple[GatewayGrant, ...] = DEFAULT_GATEWAYS
+    """Gateways that may be changed, and for objects of which namespaces."""
+    operator_namespace: str = ""
+    """The operator's own namespace; empty: that of its pod, if it runs in one."""
     templates: str | None = None
     """A folder of templates to use in place of the built-in ones."""
     workers: int = 4
@@ -33,9 +35,10 @@ class Settings:
     metrics_address: Address | None = None
     """Where metrics and health are served over HTTP; None for nowhere."""
 
-    def permits_gateway(self, namespace: str, name: str) -> bool:
-        """Whether an object may have this Deployment changed as its gateway."""
-        return any(fnmatchcase(f"{namespace}/{name}", pattern) for pattern in self.gateways)
+    @property
+    def access(self) -> GatewayAccess:
+        """Who may have which gateway changed."""
+        return GatewayAccess(self.gateways, self.operator_namespace)
 
     @property
     def watched(self) -> tuple[str, ...] | None:
@@ -45,5 +48,5 @@ class Settings:
         """
         if not self.namespaces:
             return None
-        gateways = {pattern.partition("/")[0] for pattern in self.gateways}
-        return tuple(sorted({*self.namespaces, *(g for g in gateways if g and "*" not in g)}))
+        gateways = {grant.gateway_namespace for grant in self.gateways}
+        return tuple(sorted({*self.namespaces, *(g for g in gateways if "*" not in g)}))

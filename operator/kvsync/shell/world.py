@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kvsync.core.actions import mark_of, owned_by
-from kvsync.core.gateway import owners_of
+from kvsync.core.actions import owned_by
 from kvsync.core.handback import plan_handback
 from kvsync.core.pod_labels import MARK
 from kvsync.model.decision import Kind
@@ -20,10 +19,11 @@ from kvsync.model.observed import (
     ObservedModel,
 )
 from kvsync.model.source import SourceKey, Verdict
-from kvsync.model.spec import GatewaySpec, KVEventSyncSpec
+from kvsync.model.spec import KVEventSyncSpec
 from kvsync.model.standing import Standing
 from kvsync.model.storm import StormService, model_of, storm_of
 from kvsync.model.workload import Deployment, Pod
+from kvsync.shell.gateways import Gateways, LabelOf, no_labels
 from kvsync.shell.settings import Settings
 
 Key = tuple[str, str]
@@ -61,8 +61,8 @@ class World:
         pods: Objects,
         storms: Objects = _NONE,
         storm_pods: Objects = _NONE,
+        label_of: LabelOf = no_labels,
     ) -> None:
-        self._settings = settings
         self._deployments = deployments
         self._storms = storms
         self._pods = (pods, storm_pods)
@@ -73,6 +73,7 @@ class World:
         self._labelled_by: dict[Key, str] = {}
         self.syncs: dict[Key, Json] = {}
         self._listed: dict[Key, str] = {}
+        self._gateways = Gateways(settings.access, label_of, deployments, self.deployment)
 
     def note_listed(self, body: Json) -> None:
         """Remember that an object exists, whether or not its watch has told of it yet."""
@@ -195,12 +196,14 @@ class World:
         now: float,
     ) -> Observed:
         """Everything that one pass looks at."""
+        held = self._gateways.held(sync, spec)
         return Observed(
             sync=sync,
             spec=spec,
             models=tuple(self._models(sync, spec, heard)),
-            gateway=self._gateway(spec.gateway, heard),
-            strays=tuple(self._strays(sync, spec)),
+            gateway=self._gateway(sync, spec, heard),
+            strays=held.strays,
+            revoked=held.revoked,
             verdicts=heard.verdicts,
             others=heard.others,
             unheard=heard.unheard,
@@ -213,18 +216,15 @@ class World:
         known = (*uids.items(), *self._listed.items())
         return frozenset(uid for key, uid in known if key[0] == namespace)
 
-    def _gateway(self, spec: GatewaySpec, heard: Heard) -> ObservedGateway:
-        named = (spec.namespace, spec.deployment)
-        if not self._settings.permits_gateway(*named):
-            return ObservedGateway(None, permitted=False)
-        pods = self.pods(*named)
-        places = {pod.uid: (pod.uid, spec.container) for pod in pods}
-        return ObservedGateway(
-            self.deployment(*named),
-            permitted=True,
-            pods=pods,
-            readings={uid: heard.logs[at] for uid, at in places.items() if at in heard.logs},
-        )
+    def _gateway(self, sync: KVEventSync, spec: KVEventSyncSpec, heard: Heard) -> ObservedGateway:
+        """The gateway with its pods and what their logs say; nothing of one that it may not have."""
+        named = self._gateways.named(sync, spec)
+        if not named.permitted:
+            return named
+        pods = self.pods(spec.gateway.namespace, spec.gateway.deployment)
+        places = {pod.uid: (pod.uid, spec.gateway.container) for pod in pods}
+        readings = {uid: heard.logs[at] for uid, at in places.items() if at in heard.logs}
+        return replace(named, pods=pods, readings=readings)
 
     def _models(
         self, sync: KVEventSync, spec: KVEventSyncSpec, heard: Heard
@@ -261,15 +261,6 @@ class World:
                 workload = find(*key) if key[0] == namespace else None
                 if workload is not None:
                     yield workload
-
-    def _strays(self, sync: KVEventSync, spec: KVEventSyncSpec) -> Iterator[Deployment]:
-        current = (spec.gateway.namespace, spec.gateway.deployment)
-        for key in self._deployments:
-            if key == current or not self._settings.permits_gateway(*key):
-                continue
-            deployment = self.deployment(*key)
-            if deployment is not None and mark_of(sync) in owners_of(deployment):
-                yield deployment
 
 
 def _is_selected(workload: Deployment, spec: KVEventSyncSpec) -> bool:

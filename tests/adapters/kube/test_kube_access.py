@@ -139,6 +139,7 @@ async def test_a_pods_token_is_followed_as_it_rotates(
     token = pod_files(tmp_path, monkeypatch)
     access = await Access.find()
     assert (access.configuration.host, access.namespace) == ("https://10.0.0.1:443", "here")
+    assert access.pod_namespace == "here"
     clock.now = access._due - 1
     access._clock = clock
     token.write_text("two\n")
@@ -148,6 +149,17 @@ async def test_a_pods_token_is_followed_as_it_rotates(
     token.unlink()
     clock.now += 61
     assert (await access.authorization() or "").endswith(" two")  # a bad moment loses nothing
+
+
+async def test_only_a_pod_that_says_so_is_in_a_namespace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod_files(tmp_path, monkeypatch)
+    elsewhere = kubeconfig(tmp_path / "config", {"token": "x"})
+    assert (await Access.find(str(elsewhere))).pod_namespace == "", "it may lead to another cluster"
+    (tmp_path / "namespace").unlink()
+    access = await Access.find()
+    assert (access.namespace, access.pod_namespace) == ("default", "")
 
 
 async def test_a_context_needs_a_kubeconfig(

@@ -35,11 +35,15 @@ SHORTEST_RELOAD = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What one load gave; ``expires`` is a UNIX time, or None when it is not known."""
+    """What one load gave; ``expires`` is a UNIX time, or None when it is not known.
+
+    ``pod_namespace``: that of the pod whose service account it is, as its volume says; else empty.
+    """
 
     configuration: Configuration
     namespace: str
     expires: float | None = None
+    pod_namespace: str = ""
 
     @property
     def authorization(self) -> str | None:
@@ -49,7 +53,11 @@ class Loaded:
 
 
 class Access:
-    """The way to one API server: ``configuration`` for the transport, a header per request."""
+    """The way to one API server: ``configuration`` for the transport, a header per request.
+
+    ``namespace`` is the current one, for commands; ``pod_namespace`` that of the pod which this is,
+    empty where a kubeconfig shows the way: it may lead to another cluster.
+    """
 
     def __init__(
         self,
@@ -59,6 +67,7 @@ class Access:
     ) -> None:
         self.configuration = loaded.configuration
         self.namespace = loaded.namespace
+        self.pod_namespace = loaded.pod_namespace
         self._load = load
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -182,14 +191,15 @@ def _from_pod() -> Loaded:
         )
     except Exception as error:
         raise AccessError(f"the pod's service account cannot be used: {_told(error)}") from None
-    return Loaded(configuration, _pod_namespace())
+    own = _pod_namespace()
+    return Loaded(configuration, own or "default", pod_namespace=own)
 
 
 def _pod_namespace() -> str:
     try:
-        return Path(SERVICE_TOKEN_FILENAME).with_name("namespace").read_text().strip() or "default"
+        return Path(SERVICE_TOKEN_FILENAME).with_name("namespace").read_text().strip()
     except OSError:
-        return "default"
+        return ""
 
 
 def _told(error: Exception) -> str:

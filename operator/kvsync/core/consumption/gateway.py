@@ -33,13 +33,14 @@ _WRITTEN = (SYNC, REMOTE_TOKENIZER, TOKENIZER_TYPE, ENDPOINT, BLOCK_SIZE)
 @dataclass(frozen=True, slots=True)
 class Gateway:
     """What is known of it. ``settings`` None: it, or its container, was not found; ``release`` None: its
-    image names none."""
+    image names none; ``hidden``: the object may not have it changed, so nothing is said of it."""
 
     spec: GatewaySpec
     found: bool
     version: Version | None
     release: GatewayRelease | None
     settings: GatewaySettings | None
+    hidden: bool = False
 
     @property
     def title(self) -> str:
@@ -52,7 +53,8 @@ def gateway_in_use(observed: Observed, views: Sequence[ModelView]) -> Gateway:
     spec, deployment = observed.spec.gateway, observed.gateway.deployment
     container = deployment.container(spec.container) if deployment else None
     if deployment is None or container is None:
-        return Gateway(spec, deployment is not None, None, None, None)
+        hidden = deployment is None and not observed.gateway.permitted
+        return Gateway(spec, deployment is not None, None, None, None, hidden)
     version = gateway_version(deployment, spec.container)
     settings = read_settings(container)
     if _is_written(observed, deployment, container, version):

@@ -12,7 +12,13 @@ from kvsync.model.reasons import ConditionReason
 
 def issues_of_gateway(gateway: Gateway) -> Iterator[Issue]:
     """All that can be said of the gateway alone."""
-    if not gateway.found:
+    if gateway.hidden:
+        yield _open(
+            ConditionReason.GATEWAY_NOT_PERMITTED,
+            "This object may not have the gateway changed, so it is not judged.",
+            "See GatewayConfigured.",
+        )
+    elif not gateway.found:
         yield _open(ConditionReason.GATEWAY_NOT_FOUND, "The gateway was not found.")
     elif gateway.settings is None:
         yield _open(

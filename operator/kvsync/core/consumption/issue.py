@@ -44,6 +44,7 @@ ORDER = (
     Reason.TOKENIZER_PORT,
     Reason.BLOCK_SIZE,
     # It cannot be told.
+    Reason.GATEWAY_NOT_PERMITTED,
     Reason.GATEWAY_NOT_FOUND,
     Reason.GATEWAY_CONTAINER_NOT_FOUND,
     Reason.GATEWAY_VERSION_UNKNOWN,

@@ -1,0 +1,151 @@
+"""The chart as the real Helm renders it: what it installs, and that it says what the values say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kvsync.core.gateway_access import GatewayGrant, parse_grant
+from testbed.helm.install import find_helm
+
+pytestmark = pytest.mark.bed
+
+ROOT = Path(__file__).resolve().parents[3]
+CHART = ROOT / "charts" / "kvsync-operator"
+CRD = ROOT / "crds" / "kveventsync.yaml"
+INSTALL = ROOT / "docs" / "samples" / "install" / "operator.yaml"
+
+Object = dict[str, Any]
+EVERYTHING: Object = {
+    "fullnameOverride": "kv",
+    "image": {"digest": f"sha256:{'a' * 64}"},
+    "imagePullSecrets": [{"name": "pull"}],
+    "serviceAccount": {"annotations": {"a": "b"}},
+    "gatewayAccess": {
+        "action": "Deny",
+        "gateways": [
+            {"gateway": "aibrix-system/aibrix-gateway-plugins"},
+            {"gateway": "prod-*/gw.v2", "namespaces": ["team-a", "squad-*"]},
+        ],
+    },
+    "nodeSelector": {"a": "b"},
+    "tolerations": [{"key": "gpu", "operator": "Exists"}],
+    "affinity": {"nodeAffinity": {}},
+}
+
+
+def helm(*words: str, major: int = 4, values: Object | None = None) -> str:
+    given = ["--values", "-"] if values else []
+    done = subprocess.run(
+        [str(find_helm(major)), *words, *given],
+        input=json.dumps(values or {}),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return done.stdout
+
+
+def rendered(values: Object | None = None, *, major: int = 4) -> list[Object]:
+    words = ("template", "rel", str(CHART), "--namespace", "ops")
+    text = helm(*words, major=major, values=values)
+    return [body for body in yaml.safe_load_all(text) if body]
+
+
+def one(bodies: list[Object], kind: str) -> Any:
+    (found,) = [body for body in bodies if body["kind"] == kind]
+    return found
+
+
+@pytest.mark.parametrize("values", [None, EVERYTHING])
+@pytest.mark.parametrize("major", [3, 4])
+def test_it_passes_helms_own_checks(values: Object | None, major: int) -> None:
+    assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART), major=major, values=values)
+
+
+def test_both_helms_render_the_same_and_twice_the_same() -> None:
+    assert rendered(EVERYTHING) == rendered(EVERYTHING) == rendered(EVERYTHING, major=3)
+
+
+def test_the_crd_is_the_one_source_and_can_be_left_out_or_given_up() -> None:
+    source = yaml.safe_load(CRD.read_text())
+    bodies = rendered()
+    crd = one(bodies, "CustomResourceDefinition")
+    assert crd["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+    assert crd == source
+    given_up = rendered({"crds": {"keep": False}})
+    assert one(given_up, "CustomResourceDefinition") == source
+    without = rendered({"crds": {"enabled": False}})
+    assert without == [b for b in bodies if b["kind"] != "CustomResourceDefinition"]
+
+
+def test_it_installs_what_the_install_manifest_installs() -> None:
+    sample = {b["kind"]: b for b in yaml.safe_load_all(INSTALL.read_text())}
+    bodies = rendered()
+    assert one(bodies, "ClusterRole")["rules"] == sample["ClusterRole"]["rules"]
+    pod = one(bodies, "Deployment")["spec"]["template"]["spec"]
+    theirs = sample["Deployment"]["spec"]["template"]["spec"]
+    assert pod["securityContext"] == theirs["securityContext"]
+    container, wanted = pod["containers"][0], theirs["containers"][0]
+    assert {k: v for k, v in container.items() if k not in ("args", "imagePullPolicy")} == {
+        k: v for k, v in wanted.items() if k != "args"
+    }
+    account = one(bodies, "ServiceAccount")["metadata"]
+    for binding in ("ClusterRoleBinding", "RoleBinding"):
+        (subject,) = one(bodies, binding)["subjects"]
+        assert (subject["namespace"], subject["name"]) == (account["namespace"], account["name"])
+        role = one(bodies, one(bodies, binding)["roleRef"]["kind"])
+        assert one(bodies, binding)["roleRef"]["name"] == role["metadata"]["name"]
+    role, expected = one(bodies, "Role"), sample["Role"]
+    assert role["rules"] == expected["rules"]
+    assert role["metadata"]["namespace"] == expected["metadata"]["namespace"] == "aibrix-system"
+    assert account["namespace"] == "ops"
+    assert pod["serviceAccountName"] == account["name"]
+
+
+def test_the_operator_is_told_the_gateways_of_the_values() -> None:
+    args = one(rendered(EVERYTHING), "Deployment")["spec"]["template"]["spec"]["containers"][0][
+        "args"
+    ]
+    told = [word.partition("=")[2] for word in args if word.startswith("--gateway=")]
+    assert tuple(map(parse_grant, told)) == (
+        GatewayGrant("aibrix-system", "aibrix-gateway-plugins"),
+        GatewayGrant("prod-*", "gw.v2", ("team-a", "squad-*")),
+    )
+
+
+def test_logs_are_read_in_the_namespaces_that_gateways_are_named_in_and_nowhere_else() -> None:
+    names = ("a/one", "a/two", "b/one", "c-*/one")
+    values: Object = {"gatewayAccess": {"gateways": [{"gateway": name} for name in names]}}
+    for kind in ("Role", "RoleBinding"):
+        found = [b for b in rendered(values) if b["kind"] == kind]
+        assert [body["metadata"]["namespace"] for body in found] == ["a", "b"]
+    without = rendered({"rbac": {"gatewayLogs": False}})
+    assert not [body for body in without if body["kind"] in ("Role", "RoleBinding")]
+
+
+@pytest.mark.parametrize("action", ["Warn", "Deny"])
+def test_the_policy_warns_or_denies_and_can_be_left_out(action: str) -> None:
+    bodies = rendered({"gatewayAccess": {"action": action}})
+    binding = one(bodies, "ValidatingAdmissionPolicyBinding")
+    assert binding["spec"]["validationActions"] == [action, "Audit"]
+    policy = one(bodies, "ValidatingAdmissionPolicy")
+    assert binding["spec"]["policyName"] == policy["metadata"]["name"]
+    without = rendered({"gatewayAccess": {"action": action, "policy": {"enabled": False}}})
+    kinds = {body["kind"] for body in bodies} - {body["kind"] for body in without}
+    assert kinds == {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+
+
+def test_a_value_of_the_wrong_form_is_refused_before_anything_is_rendered() -> None:
+    with pytest.raises(RuntimeError, match=r"gatewayAccess"):
+        rendered({"gatewayAccess": {"gateways": [{"gateway": "everything"}]}})
+    with pytest.raises(RuntimeError, match=r"[Aa]dditional propert"):
+        rendered({"replicas": 3})

@@ -1,0 +1,1 @@
+"""The real Helm, for stories about releases."""
