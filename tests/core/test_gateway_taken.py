@@ -218,9 +218,16 @@ def test_a_restart_of_the_operator_changes_nothing_of_the_status() -> None:
     one, verdict = working()
     gateway = rolled_out(gateway_turned_on())
     picture = observe(one, verdicts=[verdict], gateway=gateway, sync=sync_of(status=before))
-    unread = replace(picture.gateway, readings={})
-    after = decide(replace(picture, gateway=unread), TEMPLATES).status
-    assert after == before
+    (uid,) = picture.gateway.readings
+    so_far = (
+        {},
+        {uid: GatewayReading(caught_up=False)},
+        {uid: GatewayReading(start=Start.BEGUN, caught_up=False)},
+        {uid: GatewayReading(start=Start.INITIALIZED, caught_up=False)},
+    )
+    for readings in so_far:
+        seen = replace(picture.gateway, readings=readings)
+        assert decide(replace(picture, gateway=seen), TEMPLATES).status == before
 
 
 def test_what_an_earlier_start_said_is_no_news() -> None:

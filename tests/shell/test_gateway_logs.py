@@ -244,8 +244,10 @@ async def test_a_long_log_is_read_over_several_looks_and_is_not_silent_before_it
     await stage.pass_(0.5)
     assert len(stage.reads) == PIECES
     assert (stage.reading.start, stage.reading.silent) == (Start.UNSAID, False)
+    assert not stage.reading.caught_up
     assert len(await stage.pass_(8)) > 3
     assert stage.reading.start is Start.INITIALIZED
+    assert stage.reading.caught_up
 
 
 def small_pieces(limit: int) -> Callable[..., object]:

@@ -10,7 +10,7 @@ from kvsync.core.assess import ModelState, ModelView, record_mark
 from kvsync.core.compatibility import Compatibility, Finding, compatibility_by_model
 from kvsync.core.forecast import cost_of_change, forecast
 from kvsync.core.gateway import gateway_version
-from kvsync.core.gateway_taken import taken_entry
+from kvsync.core.gateway_sources import taken_entry
 from kvsync.core.gateway_view import GatewayView
 from kvsync.core.moment import timestamp
 from kvsync.core.wave import Wave

@@ -56,6 +56,8 @@ class GatewayReading:
     nothing of KV event sync."""
     whole: bool = True
     """Whether every line since the start was seen."""
+    caught_up: bool = True
+    """Whether it was read up to its end once."""
     pods: Mapping[str, Subscription] = field(default_factory=dict)
     """By ``namespace/name``."""
     unread: Unread | None = None

@@ -65,6 +65,7 @@ class _Reader:
     group: _Group
     last: int = 0
     more: bool = False
+    caught_up: bool = False
     looks: int = 0
     looked_at: float = 0.0
     task: asyncio.Task[None] | None = None
@@ -203,7 +204,7 @@ class GatewayLogs:
             complete=reader.pod.ready and not reader.more and unread is None,
             silence=self._silence,
         )
-        found = replace(found, unread=unread)
+        found = replace(found, unread=unread, caught_up=reader.caught_up or unread is not None)
         if found != before:
             self._readings[reader.place] = found
             for key in reader.group.keys:
@@ -220,6 +221,7 @@ class GatewayLogs:
                 reader.log = read_log(reader.log, piece.lines, lost=piece.lost)
                 reader.last, reader.more = piece.last, piece.more
                 if not piece.more:
+                    reader.caught_up = True
                     break
         except ApiError as error:
             self._note_refused(reader.place, error)
