@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from e2e.manifests import Object, model, sync
-from e2e.scene import GATEWAY, OperatorProcess, Scene
+from e2e.scene import GATEWAY, GATEWAY_ACCESS, OperatorProcess, Scene
 from testbed.bed import Bed
 
 pytestmark = pytest.mark.bed
@@ -98,7 +98,7 @@ WELL = Row("all-four", {}, "", "")
 def stage(installed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """All these gateways beside each other, one working model whose gateway is not ours to manage, and
     an operator that may look at any gateway."""
-    installed.create_namespace("took")
+    installed.create_namespace("took", GATEWAY_ACCESS)
     scene = Scene(installed, "took")
     gateways = [gateway_of(scene, row) for row in (*ROWS, WELL)]
     for body in gateways:

@@ -16,7 +16,7 @@ def issues_of_gateway(gateway: Gateway) -> Iterator[Issue]:
         yield _open(
             ConditionReason.GATEWAY_NOT_PERMITTED,
             "This object may not have the gateway changed, so it is not judged.",
-            "See GatewayConfigured.",
+            "Have its namespace let in to have it judged.",
         )
     elif not gateway.found:
         yield _open(ConditionReason.GATEWAY_NOT_FOUND, "The gateway was not found.")
