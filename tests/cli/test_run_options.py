@@ -96,7 +96,10 @@ def test_without_a_word_the_default_gateway_is_granted_by_label(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings = settings_of(monkeypatch)
-    assert settings.gateways == (GatewayGrant("aibrix-system", "aibrix-gateway-plugins"),)
+    assert settings.gateways == (
+        GatewayGrant("aibrix-system", "aibrix-gateway-plugins"),
+        GatewayGrant("aibrix-system", "kvcache-watcher"),
+    )
     assert settings.access.needs_labels
     assert settings.access.own_namespace == ""
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from core.objects import EVENTS_LABEL, OWNER, TEMPLATES, Json, container, deployment
 from core.scenes import (
+    EVERY_TOKENIZER,
     applied,
     crashing,
     flag_is_on,
@@ -117,7 +118,7 @@ class Cluster:
             sync=KVEventSync(self.sync),
             spec=self.spec,
             models=tuple(self._observed(name) for name in self.fates),
-            gateway=seen_gateway(self.objects[GATEWAY]),
+            gateway=replace(seen_gateway(self.objects[GATEWAY]), tokenizers=EVERY_TOKENIZER),
             strays=(),
             verdicts=dict(self.memory.verdicts),
             now=self.now,
@@ -282,7 +283,9 @@ class Cluster:
                 self.memory.verdicts[key] = _verdict(key)
                 self.proven.add(uid)
             else:
-                closed = replace(_verdict(key), reason=SourceReason.PORT_CLOSED, verified=False)
+                closed = replace(
+                    _verdict(key), reason=SourceReason.PORT_CLOSED, verified=False, answers=False
+                )
                 self.memory.verdicts[key] = closed
         self._settle(name)
 
@@ -320,7 +323,7 @@ class Cluster:
 
 
 def _verdict(key: SourceKey) -> Verdict:
-    return Verdict(key, SourceReason.IDLE, verified=True, settled=True, message="up")
+    return Verdict(key, SourceReason.IDLE, verified=True, settled=True, message="up", answers=True)
 
 
 def _owned_by_users(body: Json) -> Json:

@@ -18,15 +18,27 @@ from kvsync.model.observed import (
     EngineAnswers,
     KVEventSync,
     Observed,
+    ObservedConsumer,
     ObservedGateway,
     ObservedModel,
 )
 from kvsync.model.source import SourceKey, SourceReason, Verdict
 from kvsync.model.spec import KVEventSyncSpec
+from kvsync.model.standing import Standing
+from kvsync.model.tokenizer import TokenizerAnswer
 from kvsync.model.workload import Deployment, Pod
 
 NOW = 10_000.0
 MARK = "default/sync"
+
+
+class _Every(dict[str, TokenizerAnswer]):
+    def get(self, key: str, default: Any = None) -> Any:
+        return super().get(key, TokenizerAnswer(200))
+
+
+EVERY_TOKENIZER = _Every()
+"""Tokenizers that all work, wherever they are asked for."""
 FLAGS = ("AIBRIX_KV_EVENT_SYNC_ENABLED", "AIBRIX_PREFIX_CACHE_KV_EVENT_SYNC_ENABLED")
 
 
@@ -173,7 +185,15 @@ def verdict_on(
 ) -> Verdict:
     """A verdict on one source; idle and proven unless told otherwise."""
     key = SourceKey(pod.namespace, pod.name, pod.uid, rank)
-    return Verdict(key, reason, verified=verified, settled=settled, message="seen", remedy="do")
+    return Verdict(
+        key,
+        reason,
+        verified=verified,
+        settled=settled,
+        message="seen",
+        remedy="do",
+        answers=verified and settled,
+    )
 
 
 def failing(pod: Pod) -> Verdict:
@@ -193,23 +213,46 @@ def observe(
     permitted: bool = True,
     strays: Sequence[Json] = (),
     revoked: Sequence[Json] = (),
+    also: Mapping[str, Json | None] | None = None,
+    forbidden: Sequence[str] = (),
+    gone: Sequence[str] = (),
+    tokenizers: Mapping[str, TokenizerAnswer] | None = None,
+    others: Sequence[Standing] = (),
+    unheard: Sequence[str] = (),
     now: float = NOW,
     logs: Sequence[GatewayReading] | None = None,
 ) -> Observed:
     """The whole picture; without a gateway unless one is given, all of whose pods initialised unless
-    ``logs`` say something else, one a pod."""
+    ``logs`` say something else, one a pod. Every
+    tokenizer works unless told."""
     return Observed(
         sync=sync or sync_of(),
         spec=spec or spec_of(),
         models=models,
         gateway=replace(
-            seen_gateway(gateway, logs), permitted=permitted, denial="" if permitted else DENIAL
+            seen_gateway(gateway, logs),
+            permitted=permitted,
+            denial="" if permitted else DENIAL,
+            also=tuple(
+                consumer_of(name, body, permitted=name not in forbidden)
+                for name, body in (also or {}).items()
+            ),
+            gone=frozenset(gone),
+            tokenizers=EVERY_TOKENIZER if tokenizers is None else tokenizers,
         ),
+        others=tuple(others),
+        unheard=tuple(unheard),
         strays=tuple(map(Deployment, strays)),
         revoked=tuple(map(Deployment, revoked)),
         verdicts={verdict.key: verdict for verdict in verdicts},
         now=now,
     )
+
+
+def consumer_of(name: str, body: Json | None, *, permitted: bool = True) -> ObservedConsumer:
+    """A Deployment of ``alsoConfigure``."""
+    denial = "" if permitted else f"{name}: {DENIAL}"
+    return ObservedConsumer(name, Deployment(body) if body else None, permitted, denial)
 
 
 def decided(*models: ObservedModel, **picture: Any) -> Decision:

@@ -342,7 +342,7 @@ REFERENCE = {"valueFrom": {"configMapKeyRef": {"name": "settings", "key": "k"}}}
 SIZE = "AIBRIX_PREFIX_CACHE_BLOCK_SIZE"
 
 
-@pytest.mark.parametrize("item", [REFERENCE, {"value": "$(OTHER)"}])
+@pytest.mark.parametrize("item", [REFERENCE, {"value": "$(KV_SERVICE_PORT)"}])
 def test_a_value_that_stands_elsewhere_is_not_guessed(item: Json) -> None:
     gateway = told("v0.7.0", {"name": SIZE, **item}, BLOCK_SIZE=None)
     found = before(gateway)

@@ -219,7 +219,7 @@ def test_a_restart_of_the_operator_changes_nothing_of_the_status() -> None:
     gateway = rolled_out(gateway_turned_on())
     picture = observe(one, verdicts=[verdict], gateway=gateway, sync=sync_of(status=before))
     (uid,) = picture.gateway.readings
-    so_far = (
+    so_far: tuple[dict[str, GatewayReading], ...] = (
         {},
         {uid: GatewayReading(caught_up=False)},
         {uid: GatewayReading(start=Start.BEGUN, caught_up=False)},

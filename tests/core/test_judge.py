@@ -47,7 +47,7 @@ def connected(**seen: Any) -> Observation:
 
 def proven(**seen: Any) -> Observation:
     """The same, whose replay socket has just answered."""
-    return connected(replay_answered_at=NOW, **seen)
+    return connected(**{"replay_answered_at": NOW, **seen})
 
 
 def busy(**seen: Any) -> Observation:
@@ -251,3 +251,36 @@ def test_one_lost_sample_changes_no_verdict(
 def test_layout_and_block_size_are_those_off_the_wire() -> None:
     verdict = judged(busy(layout=EventLayout.MAP, block_size=32))
     assert (verdict.layout, verdict.block_size) == (EventLayout.MAP, 32)
+
+
+@pytest.mark.parametrize(
+    ("seen", "target", "answers"),
+    [
+        (proven(), TARGET, True),
+        # What else is wrong with it does not make a gateway wait.
+        (proven(wrong_topic="x"), TARGET, True),
+        (proven(undecodable="x", undecoded=1, messages=1), TARGET, True),
+        (connected(), TARGET, False),
+        (busy(replay_answered_at=None), TARGET, False),
+        (busy(replay_answered_at=None), PASSIVE, True),
+        (connected(), PASSIVE, False),
+        (proven(failure=Failure.LOST, failed_at=NOW), TARGET, False),
+        (proven(interrupted_at=NOW), TARGET, False),
+        (proven(handshake_at=None), TARGET, False),
+        (None, TARGET, False),
+    ],
+)
+def test_who_answers_is_who_a_starting_gateway_need_not_wait_for(
+    seen: Observation | None, target: Target, answers: bool
+) -> None:
+    assert judged(seen, target).answers is answers
+
+
+def test_a_silent_engine_that_answers_a_replay_stalls_nobody() -> None:
+    traffic = Traffic(looked_at=NOW, silent_windows=2, silent_tokens=500)
+    verdict = judged(proven(subscribed_at=1.0), traffic=traffic)
+    assert (verdict.reason, verdict.verified, verdict.answers) == (
+        R.SILENT_DESPITE_TRAFFIC,
+        False,
+        True,
+    )

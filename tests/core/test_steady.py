@@ -35,6 +35,17 @@ SILENT = verdict(R.IDLE)
 CONNECTING = verdict(R.CONNECTING, settled=False)
 INTERRUPTED = verdict(R.PROBE_RESTARTED, settled=False)
 
+
+@pytest.mark.parametrize("before", [PUBLISHING, CLOSED, SILENT])
+@pytest.mark.parametrize("now", [PUBLISHING, CLOSED, CONNECTING, INTERRUPTED])
+@pytest.mark.parametrize("answers", [True, False])
+def test_whether_it_answers_is_always_the_newest_looks(
+    before: Verdict, now: Verdict, answers: bool
+) -> None:
+    stood = replace(before, answers=not answers)
+    assert steady(stood, replace(now, answers=answers)).answers is answers
+
+
 Held = tuple[SourceReason, bool, bool]
 
 

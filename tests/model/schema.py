@@ -20,6 +20,7 @@ SPEC: dict[str, Any] = SCHEMA["properties"]["spec"]
 STATUS: dict[str, Any] = SCHEMA["properties"]["status"]
 
 _MATCHES = re.compile(r"matches\(\s*r'(.*?)'\)")
+_NOT_AT_END = re.compile(r"!self\.endsWith\('(.*?)'\)")
 _LEAST = re.compile(r"duration\(self\) >= duration\('(\w+)'\)")
 _MOST = re.compile(r"duration\(self\) <= duration\('(\w+)'\)")
 
@@ -43,12 +44,13 @@ def walk(schema: dict[str, Any], path: str) -> Iterator[Node]:
 
 
 def scalars() -> list[Node]:
-    """Every field of spec that holds one value and has a default, outside of spec.models."""
+    """Every field of spec that holds one value and has a default, outside of spec.models and lists."""
     return [
         node
         for node in walk(SPEC, "spec")
         if node.schema["type"] not in ("object", "array")
         and not node.path.startswith("spec.models")
+        and not node.path.endswith("[]")
     ]
 
 
@@ -71,6 +73,10 @@ def allows_text(schema: dict[str, Any], text: str) -> bool:
         return False
     # RE2's $ is the end of the text; Python's also the place before a final newline.
     if any(re.search(f"(?:{p.removesuffix('$')})\\Z", text) is None for p in patterns(schema)):
+        return False
+    if any(
+        text.endswith(end) for rule in rules(schema) for end in _NOT_AT_END.findall(rule["rule"])
+    ):
         return False
     return all(_within(rule["rule"], text) for rule in rules(schema) if "duration(" in rule["rule"])
 

@@ -55,6 +55,8 @@ ACCEPTED: list[Spec] = [
     _with(events={"port": 5557, "replayPort": 5657, "bufferSteps": 1, "hwm": 0}),
     _with(events={"topic": "kv@10.0.0.1@my/model", "relay": {"mode": "Off"}}),
     _with(gateway={"manage": False, "environment": "V0_4"}),
+    _with(gateway={"alsoConfigure": []}),
+    _with(gateway={"alsoConfigure": [f"watcher-{number}" for number in range(8)]}),
     *(
         _tokenizer(endpoint=url)
         for url in (
@@ -365,10 +367,47 @@ REFUSED: list[Refused] = [
         "unknown field",
     ),
     Refused(
-        "field to come",
-        _with(gateway={"alsoConfigure": ["kvcache-watcher"]}),
+        "gateway that is the controller manager",
+        _with(gateway={"deployment": "aibrix-controller-manager"}),
+        "spec.gateway.deployment",
+        "control plane",
+    ),
+    Refused(
+        "controller manager beside the gateway",
+        _with(gateway={"alsoConfigure": ["kvcache-watcher", "aibrix-controller-manager"]}),
+        "spec.gateway.alsoConfigure[1]",
+        "control plane",
+    ),
+    Refused(
+        "metadata service beside the gateway",
+        _with(gateway={"alsoConfigure": ["release-metadata-service"]}),
+        "spec.gateway.alsoConfigure[0]",
+        "control plane",
+    ),
+    Refused(
+        "no name beside the gateway",
+        _with(gateway={"alsoConfigure": ["Watcher"]}),
+        "spec.gateway.alsoConfigure[0]",
+        "must be a name of an object",
+    ),
+    Refused(
+        "the gateway beside itself",
+        _with(gateway={"deployment": "gw", "alsoConfigure": ["gw"]}),
         "spec.gateway.alsoConfigure",
-        "is not known",
-        "unknown field",
+        "choose further Deployments",
+    ),
+    Refused(
+        "one Deployment twice beside the gateway",
+        _with(gateway={"alsoConfigure": ["a", "a"]}),
+        "spec.gateway.alsoConfigure",
+        "twice",
+        "Duplicate value",
+    ),
+    Refused(
+        "too many beside the gateway",
+        _with(gateway={"alsoConfigure": [f"d{number}" for number in range(9)]}),
+        "spec.gateway.alsoConfigure",
+        "at most 8",
+        "must have at most 8 items",
     ),
 ]

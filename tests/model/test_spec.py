@@ -41,7 +41,11 @@ def test_everything_is_read() -> None:
             "models": {"names": ["a"], "selector": {"matchLabels": {"app": "x"}}},
             "engine": {"container": "c", "version": "v0.11.0", "dialect": "Flags"},
             "events": {"bufferSteps": 1, "topic": "t", "port": 2, "replayPort": 3},
-            "gateway": {"environment": "V0_5", "remoteTokenizer": {"endpoint": "http://x"}},
+            "gateway": {
+                "environment": "V0_5",
+                "remoteTokenizer": {"endpoint": "http://x"},
+                "alsoConfigure": ["kvcache-watcher"],
+            },
             "rollout": {"maxConcurrent": 4, "progressDeadline": "1h30m", "onFailure": "Pause"},
             "probe": {"interval": "1m", "activeCheck": False, "canary": True},
             "paused": True,
@@ -55,6 +59,10 @@ def test_everything_is_read() -> None:
     assert (spec.events.port, spec.events.replay_port) == (2, 3)
     assert spec.gateway.environment is GatewayEnvironment.V0_5
     assert spec.gateway.tokenizer_endpoint == "http://x"
+    assert spec.gateway.consumers == (
+        ("aibrix-system", "kvcache-watcher"),
+        ("aibrix-system", "aibrix-gateway-plugins"),
+    )
     assert (spec.rollout.max_concurrent, spec.rollout.progress_deadline) == (4, 5400.0)
     assert spec.rollout.on_failure is OnFailure.PAUSE
     assert (spec.probe.interval, spec.probe.active_check) == (60.0, False)

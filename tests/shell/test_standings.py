@@ -36,6 +36,16 @@ def test_a_changed_wish_concerns_those_who_share_the_gateway() -> None:
     assert stage.note(B) == [A], "a wish that is given up is news too"
 
 
+def test_a_deployment_beside_the_gateway_is_shared_too() -> None:
+    stage = Stage()
+    watcher = ("kvcache-watcher",)
+    stage.note(A, wish=GatewayWish(GatewaySpec(deployment="one", also_configure=watcher)))
+    stage.note(B, wish=GatewayWish(GatewaySpec(deployment="two", also_configure=watcher)))
+    stage.note(C, wish=GatewayWish(GatewaySpec(deployment="two")))
+    changed = GatewayWish(GatewaySpec(deployment="one", also_configure=watcher), ready=True)
+    assert stage.note(A, wish=changed) == [B]
+
+
 def test_who_moves_to_another_gateway_concerns_both() -> None:
     stage = Stage()
     stage.note(A, wish=wish())

@@ -313,3 +313,60 @@ def test_a_gateway_is_seen_with_its_pods_and_what_the_named_container_logs() -> 
         assert found.permitted == bool(names)
         assert [each.name for each in found.pods] == names
         assert found.readings == readings
+
+
+GATEWAY = ("aibrix-system", "aibrix-gateway-plugins")
+WATCHER = ("aibrix-system", "kvcache-watcher")
+BESIDE = {"namespace": GATEWAY[0], "deployment": GATEWAY[1], "alsoConfigure": [WATCHER[1]]}
+OWNERS = "kvsync.aibrix.ai/owners"
+
+
+OPEN = parse_grant("*/*=*")
+
+
+def reader(key: Key, *marks: str, **more: Any) -> Json:
+    return deployment(key[1], key[0], annotations={OWNERS: ",".join(marks)}, **more)
+
+
+def test_what_is_configured_beside_the_gateway_is_seen_and_concerns_the_object() -> None:
+    seen = world(reader(GATEWAY), reader(WATCHER), settings=Settings(gateways=(OPEN,)))
+    seen.syncs["default", "kv"] = body = sync(gateway=BESIDE)
+    (also,) = observe(seen, body).gateway.also
+    assert (also.name, also.permitted, also.deployment.name) == (WATCHER[1], True, WATCHER[1])
+    assert list(seen.concerned(*WATCHER)) == [("default", "kv")]
+    assert list(seen.concerned("elsewhere", WATCHER[1])) == []
+
+
+def test_what_is_configured_beside_the_gateway_needs_leave_of_its_own() -> None:
+    settings = Settings(gateways=(parse_grant("*/aibrix-*=*"),))
+    seen = world(reader(GATEWAY), reader(WATCHER), settings=settings)
+    found = observe(seen, sync(gateway=BESIDE)).gateway
+    assert found.permitted
+    (also,) = found.also
+    assert (also.permitted, also.deployment) == (False, None)
+    assert "do not name Deployment aibrix-system/kvcache-watcher" in also.denial
+
+
+def test_what_it_does_not_name_any_more_is_a_stray() -> None:
+    settings = Settings(gateways=(OPEN,))
+    readers = (reader(GATEWAY, "default/kv"), reader(WATCHER, "default/kv"))
+    seen = world(*readers, settings=settings)
+    beside = observe(seen, sync(gateway=BESIDE))
+    alone = observe(seen, sync(gateway={**BESIDE, "alsoConfigure": []}))
+    assert [each.name for each in beside.strays] == []
+    assert [each.name for each in alone.strays] == [WATCHER[1]]
+
+
+def test_marks_of_objects_that_do_not_exist_are_known_to_be_gone() -> None:
+    marks = ("default/kv", "default/listed", "default/gone", "far/gone")
+    body = sync(gateway=BESIDE)
+    for namespaces, gone in (
+        ((), {"default/gone", "far/gone"}),
+        (("default",), {"default/gone"}),
+    ):
+        settings = Settings(namespaces=namespaces, gateways=(OPEN,))
+        seen = world(reader(GATEWAY, *marks), reader(WATCHER), settings=settings)
+        seen.syncs["default", "kv"] = body
+        seen.note_listed(sync("listed"))
+        assert observe(seen, body).gateway.gone == gone
+        assert {each.name for each in seen.marked()} == {GATEWAY[1]}

@@ -49,6 +49,12 @@ def images() -> list[dict[str, object]]:
             "entrypoint": [sys.executable, "-m", "testbed.gateway"],
             "env": python,
         },
+        {
+            # AIBrix's own, as far as KV events go: it reads nothing of them.
+            "match": "(.*/)?kvcache-watcher",
+            "entrypoint": ["sleep", "infinity"],
+            "env": {"PATH": SYSTEM_PATH},
+        },
         {"match": "(.*/)?kvsync-operator", "entrypoint": [str(BIN / "kvsync")], "env": python},
         {"match": "(.*/)?busybox", "entrypoint": ["sh"], "env": {"PATH": SYSTEM_PATH}},
     ]

@@ -44,7 +44,8 @@ LEVELS = ("debug", "info", "warning", "error")
     help="A Deployment that may be changed as a gateway, for objects of the namespaces after '='; "
     "without '=', of those that carry the label kvsync.aibrix.ai/gateway-access=true and of the "
     "operator's own. * matches any part of a name; repeatable, and one that lets an object in is "
-    "enough. Default: aibrix-system/aibrix-gateway-plugins.  "
+    "enough. Default: aibrix-system/aibrix-gateway-plugins and "
+    "aibrix-system/kvcache-watcher.  "
     "[env: KVSYNC_GATEWAYS, separated by spaces]",
 )
 @click.option(

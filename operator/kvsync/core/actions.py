@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from kvsync.core.assess import ModelView
-from kvsync.core.gateway import plan_release, plan_retain
+from kvsync.core.gateway import owners_of, plan_release, plan_retain
 from kvsync.core.handback import plan_handback
 from kvsync.core.patch import difference, expect, guarded
 from kvsync.core.plan import lost_records, plan_undo, without_ours
@@ -117,23 +117,38 @@ def owned_by(deployment: Deployment | None, sync: KVEventSync) -> bool:
     return owner is not None and owner.uid == sync.owner.uid
 
 
-def release_action(sync: KVEventSync, gateway: Deployment) -> Action | None:
-    """The patch that lets a gateway go; None where this object holds nothing of it."""
+def release_action(
+    sync: KVEventSync, gateway: Deployment, gone: Iterable[str] = ()
+) -> Action | None:
+    """The patch that lets a gateway go; None where this object holds nothing of it. Marks of objects
+    that are ``gone`` go with it."""
+    if mark_of(sync) not in owners_of(gateway):
+        return None
+    return leave_action(gateway, (mark_of(sync), *gone))
+
+
+def leave_action(gateway: Deployment, leaving: Iterable[str]) -> Action | None:
+    """The patch that lets a gateway go for some objects; None where they hold nothing of it."""
     if not readable(gateway):
         return None
-    operations = plan_release(gateway, mark_of(sync))
-    note = f"Gave the gateway's environment back for {mark_of(sync)}."
+    marks = sorted({*leaving} & {*owners_of(gateway)})
+    operations = plan_release(gateway, *marks)
+    where = f"{gateway.namespace}/{gateway.name}"
+    note = f"Gave the environment of {where} back for {', '.join(marks)}."
     return _on(gateway, operations, "GatewayRestored", note) if operations else None
 
 
-def restore_actions(sync: KVEventSync, gateways: Sequence[Deployment]) -> tuple[Action, ...]:
+def restore_actions(
+    sync: KVEventSync, gateways: Sequence[Deployment], gone: Iterable[str] = ()
+) -> tuple[Action, ...]:
     """The patches by which this object lets go of gateways, first its mark, then fields of ours."""
-    actions = (release_action(sync, gateway) or handback_action(gateway) for gateway in gateways)
+    marks = tuple(gone)
+    actions = (release_action(sync, each, marks) or handback_action(each) for each in gateways)
     return tuple(action for action in actions if action is not None)
 
 
 def retain_actions(
-    sync: KVEventSync, models: Sequence[Deployment], gateway: Deployment | None
+    sync: KVEventSync, models: Sequence[Deployment], gateways: Sequence[Deployment]
 ) -> list[Action]:
     """The patches that take only our marks off: what is configured stays, with its record."""
     actions = []
@@ -141,8 +156,10 @@ def retain_actions(
         operations = difference(deployment.body, without_mark(deployment).body)
         note = f"Left {deployment.title} configured (deletionPolicy Retain)."
         actions.append(_on(deployment, guarded(deployment, operations), "Retained", note))
-    operations_of_gateway = plan_retain(gateway, mark_of(sync)) if gateway else ()
-    if gateway and operations_of_gateway:
-        note = "Left the gateway configured (deletionPolicy Retain)."
-        actions.append(_on(gateway, operations_of_gateway, "Retained", note))
+    for gateway in gateways:
+        operations_of_gateway = plan_retain(gateway, mark_of(sync))
+        if operations_of_gateway:
+            where = f"{gateway.namespace}/{gateway.name}"
+            note = f"Left the gateway {where} configured (deletionPolicy Retain)."
+            actions.append(_on(gateway, operations_of_gateway, "Retained", note))
     return actions

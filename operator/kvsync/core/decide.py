@@ -8,7 +8,6 @@ from kvsync.core.actions import (
     change_action,
     finalizer_action,
     handback_action,
-    mark_of,
     restore_actions,
     rollback_action,
     undo_action,
@@ -19,10 +18,12 @@ from kvsync.core.assess import ModelState, ModelView, assess, proven_at
 from kvsync.core.bare_pods import SETTLING
 from kvsync.core.engines import ENGINES
 from kvsync.core.gateway_taken import gateway_watch
-from kvsync.core.gateway_view import view_gateway
+from kvsync.core.gateway_view import GatewayView, view_gateway
+from kvsync.core.gateway_wish import own_member
 from kvsync.core.planned import Ask
 from kvsync.core.pod_labels import label_actions
 from kvsync.core.render import Templates
+from kvsync.core.subscribed import bystanders
 from kvsync.core.summary import Picture, summarize
 from kvsync.core.undo import decide_undo
 from kvsync.core.wave import Wave, next_wave
@@ -47,27 +48,30 @@ def decide(observed: Observed, templates: Templates) -> Decision:
     if observed.sync.deleting:
         return decide_undo(observed)
     views = view_models(observed, templates)
-    gateway = view_gateway(observed, views, templates)
+    own = own_member(observed, views)
+    gateway = view_gateway(observed, views, templates, own)
     wave = next_wave(views, observed.spec.rollout.max_concurrent)
     status = summarize(Picture(observed, views, gateway, wave))
     actions = (
         *_model_actions(observed, views, wave),
-        *((gateway.action,) if gateway.action else ()),
-        *restore_actions(observed.sync, observed.strays),
+        *gateway.actions,
+        *restore_actions(observed.sync, observed.strays, observed.gateway.gone),
     )
     # Who took the permission away need not wait for who holds the object.
-    revoked = restore_actions(observed.sync, observed.revoked)
+    revoked = restore_actions(observed.sync, observed.revoked, observed.gateway.gone)
     return Decision(
         actions=_held(observed.sync, revoked if observed.held_by else (*actions, *revoked)),
-        targets=_targets(views),
+        targets=_targets(observed, views),
         questions=_questions(observed, views),
         missing=tuple(m.name for m in observed.models if m.deployment is None),
         gateway=gateway_watch(observed, views),
+        tokenizer=gateway.question,
         status=status,
         announcements=announce(observed.sync.status, status),
-        look_again=_look_again(observed, views),
+        look_again=_look_again(observed, views, gateway),
         standing=Standing(
-            mark_of(observed.sync),
+            own.mark,
+            wish=own.wish,
             in_flight=(*wave.current, *(() if observed.held_by else wave.start)),
             waiting=bool(wave.waiting),
         ),
@@ -138,17 +142,19 @@ def _model_actions(
         for model in observed.models
         if not model.selected and (action := undo_action(model.deployment)) is not None
     ]
+    gateways = (*observed.gateway.within_reach, *observed.strays)
     released = [
         action
-        for deployment in (*(m.deployment for m in observed.models), observed.gateway.deployment)
+        for deployment in (*(m.deployment for m in observed.models), *gateways)
         if (action := handback_action(deployment)) is not None
     ]
     changes = [change_action(view) for view in views if view.name in wave.start]
     return (*rollbacks, *orphans, *released, *label_actions(observed, views), *changes)
 
 
-def _targets(views: Sequence[ModelView]) -> dict[SourceKey, Target]:
-    return {target.key: target for view in views for target in view.targets}
+def _targets(observed: Observed, views: Sequence[ModelView]) -> dict[SourceKey, Target]:
+    sources = (target for view in views for target in view.targets)
+    return {target.key: target for target in (*sources, *bystanders(observed, views))}
 
 
 def _questions(observed: Observed, views: Sequence[ModelView]) -> tuple[Question, ...]:
@@ -183,9 +189,11 @@ def guessed_port(model: ObservedModel, engine: EngineType) -> int:
     return next((port for port in named if port), ENGINES[engine].http_port)
 
 
-def _look_again(observed: Observed, views: Sequence[ModelView]) -> float | None:
+def _look_again(
+    observed: Observed, views: Sequence[ModelView], gateway: GatewayView
+) -> float | None:
     """Seconds until the next moment that changes something by time alone: the pods of a model on its
-    way count as they are, its deadline is over, an object is not waited for any more."""
+    way count as they are, its deadline is over, an object is not waited for any more, the gateway."""
     deadline = observed.spec.rollout.progress_deadline
     waits = {
         ModelState.ROLLING_OUT: (deadline,),
@@ -200,4 +208,6 @@ def _look_again(observed: Observed, views: Sequence[ModelView]) -> float | None:
     ahead = [wait for wait in ends if wait >= 0]
     if observed.unheard:
         ahead.append(_SLACK)
+    if gateway.look_again is not None:
+        ahead.append(gateway.look_again)
     return min(ahead) + _SLACK if ahead else None

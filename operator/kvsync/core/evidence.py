@@ -69,6 +69,13 @@ class Evidence:
         heard = batch is not None and handshake is not None and batch >= handshake
         return self.answered if self.checked else heard or self.publishing
 
+    @property
+    def answers(self) -> bool:
+        """Whether it is reached now, and proven."""
+        seen = self.seen
+        lost = seen.failure is not None or seen.interrupted_at is not None
+        return seen.handshake_at is not None and not lost and self.proven
+
     def fault(self, reason: SourceReason, message: str, remedy: str) -> Verdict:
         """Something is to be done before it counts as a source."""
         return self._verdict(reason, message, remedy=remedy)
@@ -97,6 +104,7 @@ class Evidence:
             settled=settled,
             message=message,
             remedy=remedy,
+            answers=self.answers,
             layout=self.seen.layout,
             block_size=self.seen.block_size,
         )

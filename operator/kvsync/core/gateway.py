@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kvsync.core.environment import is_referenced, reads
 from kvsync.core.patch import Operation, difference, guarded
 from kvsync.core.releases import gateway_release
 from kvsync.core.revert import readable, record_of
@@ -25,6 +26,8 @@ class GatewayPlan:
     """What to do with the gateway. ``refusal`` explains why nothing is done although something is wanted."""
 
     patch: tuple[Operation, ...] = ()
+    restarts: bool = False
+    """Whether the patch restarts its pods."""
     refusal: tuple[ConditionReason, str] | None = None
 
 
@@ -60,41 +63,56 @@ def configured_variables(deployment: Deployment) -> Mapping[str, str]:
 
 
 def plan_gateway(
-    deployment: Deployment, container: str, wanted: Mapping[str, str], owner: str, at: int
+    deployment: Deployment,
+    container: str,
+    wanted: Mapping[str, str],
+    owner: str,
+    at: int,
+    *,
+    heard: Collection[str] = (),
+    gone: Collection[str] = (),
 ) -> GatewayPlan:
-    """The patch that gives the gateway its environment and notes who needs it; empty when it has both."""
+    """The patch that gives the gateway its environment and notes who needs it; empty when it has both.
+
+    ``heard`` are the objects whose wishes ``wanted`` is made of, ``gone`` those that do not exist any
+    more: their marks are taken off. What any other owner was given is not changed.
+    """
     found = deployment.container(container)
     if found is None:
-        names = ", ".join(c.name for c in deployment.containers)
-        return GatewayPlan(
-            refusal=(
-                ConditionReason.GATEWAY_CONTAINER_NOT_FOUND,
-                f"Deployment {deployment.namespace}/{deployment.name} has no container "
-                f"{container!r}. Set spec.gateway.container to one of: {names}.",
-            )
-        )
-    refusal = _refusal(deployment, found, wanted, owner)
+        return GatewayPlan(refusal=_no_container(deployment, container))
+    silent = [o for o in owners_of(deployment) if o not in {owner, *heard, *gone}]
+    refusal = _refusal(deployment, found, wanted, silent)
     if refusal is not None:
         return GatewayPlan(refusal=refusal)
-    owners = tuple(sorted({*owners_of(deployment), owner}))
+    owners = tuple(sorted({*owners_of(deployment), owner} - set(gone)))
     target = _configured(strip_gateway(deployment), found.index, wanted, at)
-    leftover = set() if len(owners) > 1 else configured_variables(deployment).keys() - wanted.keys()
+    leftover = set() if silent else configured_variables(deployment).keys() - wanted.keys()
     if _effective(found, wanted) and not leftover:
         # What the gateway reads is right: whatever else differs is not worth its restart.
         target = deployment
-    return GatewayPlan(_patch(deployment, _with_owners(target, owners), container))
+    restarts = target.template != deployment.template
+    return GatewayPlan(_patch(deployment, _with_owners(target, owners), container), restarts)
 
 
-def plan_release(deployment: Deployment, owner: str) -> tuple[Operation, ...]:
+def _no_container(deployment: Deployment, container: str) -> tuple[ConditionReason, str]:
+    names = ", ".join(c.name for c in deployment.containers)
+    return (
+        ConditionReason.GATEWAY_CONTAINER_NOT_FOUND,
+        f"Deployment {deployment.namespace}/{deployment.name} has no container "
+        f"{container!r}. Set spec.gateway.container to one of: {names}.",
+    )
+
+
+def plan_release(deployment: Deployment, *leaving: str) -> tuple[Operation, ...]:
     """The patch that lets go: the last one out restores the environment, the others only their mark.
 
     Raises:
         RecordError: the record cannot be read.
     """
     owners = owners_of(deployment)
-    if owner not in owners:
+    rest = tuple(owner for owner in owners if owner not in leaving)
+    if rest == owners:
         return ()
-    rest = tuple(other for other in owners if other != owner)
     target = _with_owners(deployment, rest) if rest else strip_gateway(deployment)
     record = record_of(deployment)
     return _patch(deployment, target, record.container if record else "")
@@ -115,35 +133,40 @@ def _patch(old: Deployment, new: Deployment, container: str) -> tuple[Operation,
 
 
 def _refusal(
-    deployment: Deployment, container: Container, wanted: Mapping[str, str], owner: str
+    deployment: Deployment, container: Container, wanted: Mapping[str, str], silent: Sequence[str]
 ) -> tuple[ConditionReason, str] | None:
-    others = [other for other in owners_of(deployment) if other != owner]
     if not readable(deployment):
         return (
             ConditionReason.RECORD_UNREADABLE,
-            f"The annotation {RECORD_ANNOTATION} of the gateway was edited and cannot be read. "
-            "Restore it from the Deployment's history, or remove it.",
+            f"The annotation {RECORD_ANNOTATION} of Deployment {deployment.namespace}/"
+            f"{deployment.name} was edited and cannot be read. Restore it from the Deployment's "
+            "history, or remove it.",
         )
-    if others and not _effective(container, wanted):
-        differing = sorted(name for name, value in wanted.items() if container.env(name) != value)
+    if silent and not _effective(container, wanted):
+        differing = sorted(n for n, value in wanted.items() if not _is_right(container, n, value))
         return (
             ConditionReason.CONFLICT,
-            f"The gateway is shared with {', '.join(others)}, which needs other values of "
+            f"The gateway is shared with {', '.join(silent[:5])}, which needs other values of "
             f"{', '.join(differing)}. Give all of them the same spec.gateway; nothing was changed.",
         )
-    for item in container.body.get("env") or ():
-        if item.get("name") in wanted and "valueFrom" in item:
-            return (
-                ConditionReason.GATEWAY_VARIABLE_REFERENCED,
-                f"Variable {item['name']} of the gateway comes from a reference (valueFrom), which "
-                "is never replaced. Make it a plain value, or set what it refers to yourself and "
-                "spec.gateway.manage to false.",
-            )
+    referenced = next((name for name in wanted if is_referenced(container, name)), None)
+    if referenced is not None:
+        return (
+            ConditionReason.GATEWAY_VARIABLE_REFERENCED,
+            f"Variable {referenced} of Deployment {deployment.namespace}/{deployment.name} comes "
+            "from a reference (valueFrom), which is never replaced. Make it a plain value, or set "
+            "what it refers to yourself and spec.gateway.manage to false.",
+        )
     return None
 
 
 def _effective(container: Container, wanted: Mapping[str, str]) -> bool:
-    return all(container.env(name) == value for name, value in wanted.items())
+    return all(_is_right(container, name, value) for name, value in wanted.items())
+
+
+def _is_right(container: Container, name: str, value: str) -> bool:
+    """Whether a variable says what is wanted, or comes to it."""
+    return container.env(name) == value or reads(container, name, value)
 
 
 def _configured(base: Deployment, index: int, wanted: Mapping[str, str], at: int) -> Deployment:
@@ -165,20 +188,28 @@ def merge_env(
 ) -> tuple[list[Mapping[str, Any]], dict[str, ValueChange]]:
     """The variables with ours in place, and what stood there before.
 
-    A name that stands more than once is changed in its last place, the one that counts.
+    A name that stands more than once is changed in its last place, the one that counts. A text of
+    somebody's that comes to the wanted value, such as ``$(MODE)``, stays.
     """
     merged = list(env)
     changes: dict[str, ValueChange] = {}
-    for name, value in wanted.items():
-        places = [i for i, item in enumerate(merged) if item.get("name") == name]
-        item = {"name": name, "value": value}
-        if not places:
-            merged.append(item)
-            changes[name] = ValueChange(None, item)
-        elif merged[places[-1]].get("value", "") != value:
-            changes[name] = ValueChange(dict(merged[places[-1]]), item)
-            merged[places[-1]] = item
-    return merged, changes
+    # One that refers to another is right or wrong only when that one has its value.
+    while wrong := _wrong(merged, wanted):
+        for name in wrong:
+            places = [i for i, item in enumerate(merged) if item.get("name") == name]
+            item = {"name": name, "value": wanted[name]}
+            if places:
+                changes[name] = ValueChange(dict(merged[places[-1]]), item)
+                merged[places[-1]] = item
+            else:
+                changes[name] = ValueChange(None, item)
+                merged.append(item)
+    return merged, {name: changes[name] for name in wanted if name in changes}
+
+
+def _wrong(env: Sequence[Mapping[str, Any]], wanted: Mapping[str, str]) -> list[str]:
+    container = Container(0, {"env": env})
+    return [name for name, value in wanted.items() if not _is_right(container, name, value)]
 
 
 def strip_gateway(deployment: Deployment) -> Deployment:

@@ -13,7 +13,8 @@ def steady(before: Verdict | None, now: Verdict) -> Verdict:
     A look that is not settled changes nothing of what was settled of the same source: what failed
     fails, settled; what was verified stays verified, but not settled: good enough to keep what is
     configured, no proof to trust it anew. How a source writes its events is not forgotten while its
-    pod lives; of models with blocks of several sizes the first one seen stands.
+    pod lives; of models with blocks of several sizes the first one seen stands. Whether it answers is
+    always the newest look's.
     """
     if before is None or before.key != now.key:
         return now
@@ -26,7 +27,7 @@ def steady(before: Verdict | None, now: Verdict) -> Verdict:
         return now
     if before.verified:
         return _held(before, now)
-    return before if before.settled else now
+    return replace(before, answers=now.answers) if before.settled else now
 
 
 def _block_size(before: Verdict, now: Verdict) -> int | None:
@@ -37,5 +38,11 @@ def _block_size(before: Verdict, now: Verdict) -> int | None:
 
 def _held(before: Verdict, now: Verdict) -> Verdict:
     if now.reason is not SourceReason.PROBE_RESTARTED:
-        return replace(before, settled=False, layout=now.layout, block_size=now.block_size)
+        return replace(
+            before,
+            settled=False,
+            answers=now.answers,
+            layout=now.layout,
+            block_size=now.block_size,
+        )
     return replace(now, verified=True)

@@ -6,15 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kvsync.core.actions import mark_of
 from kvsync.core.assess import ModelState, ModelView, record_mark
 from kvsync.core.compatibility import Compatibility, Finding, compatibility_by_model
 from kvsync.core.forecast import cost_of_change, forecast
-from kvsync.core.gateway import gateway_version
+from kvsync.core.gateway import gateway_version, owners_of
 from kvsync.core.gateway_sources import taken_entry
 from kvsync.core.gateway_view import GatewayView
 from kvsync.core.moment import timestamp
+from kvsync.core.reached import note_on
 from kvsync.core.wave import Wave
-from kvsync.model.observed import KVEventSync, Observed
+from kvsync.model.observed import KVEventSync, Observed, ObservedConsumer
 from kvsync.model.reasons import ConditionReason, ModelReason
 from kvsync.model.source import ACTIVE, SourceReason
 
@@ -44,8 +46,18 @@ _GATEWAY_NEEDS_A_PERSON = frozenset(
         ConditionReason.GATEWAY_NOT_INITIALIZED,
         ConditionReason.RECORD_UNREADABLE,
         ConditionReason.CONFLICT,
+        ConditionReason.TOKENIZER_FAILING,
     }
 )
+
+_RESTARTS_LATER = frozenset(
+    {
+        ConditionReason.WAITING_FOR_EVENTS,
+        ConditionReason.GATEWAY_WOULD_STALL,
+        ConditionReason.TOKENIZER_FAILING,
+    }
+)
+"""The gateway is told when this is over."""
 
 
 _GATEWAY_TOLD = frozenset(
@@ -54,6 +66,8 @@ _GATEWAY_TOLD = frozenset(
         ConditionReason.NOT_MANAGED,
         ConditionReason.GATEWAY_NOT_INITIALIZED,
         ConditionReason.GATEWAY_UNCONFIRMED,
+        # What was configured before stays so.
+        ConditionReason.CONFLICT,
     }
 )
 """Where the gateway has what it needs, by us or by its owner, so that its log is read."""
@@ -263,7 +277,7 @@ def _stalled(picture: Picture) -> Finding:
     if problems:
         _, reason, message = _of_model(problems)
         return ("True", reason, message)
-    if picture.gateway.reason in _GATEWAY_NEEDS_A_PERSON:
+    if picture.gateway.stalled or picture.gateway.reason in _GATEWAY_NEEDS_A_PERSON:
         return ("True", picture.gateway.reason, picture.gateway.message)
     if not picture.views:
         return ("True", ConditionReason.NO_MODELS, "No model is selected.")
@@ -342,7 +356,7 @@ def _source_counts(views: Sequence[ModelView]) -> dict[str, int]:
 
 def _gateway_entry(picture: Picture) -> dict[str, Any]:
     spec, deployment = picture.observed.spec.gateway, picture.observed.gateway.deployment
-    entry = {
+    entry: dict[str, Any] = {
         "deployment": f"{spec.namespace}/{spec.deployment}",
         "state": str(picture.gateway.reason),
         "message": picture.gateway.message[:MAX_MESSAGE],
@@ -352,15 +366,33 @@ def _gateway_entry(picture: Picture) -> dict[str, Any]:
         entry["version"] = str(version)
     if picture.gateway.reason in _GATEWAY_TOLD:
         entry |= taken_entry(picture.observed, picture.views)
-    return entry
+    if picture.gateway.waiting_since is not None:
+        entry["waitingSince"] = timestamp(picture.gateway.waiting_since)
+    own = {mark_of(picture.observed.sync), *picture.observed.gateway.gone}
+    others = sorted({*owners_of(deployment)} - own) if deployment else []
+    if others:
+        entry["sharedWith"] = others[:MAX_MODELS]
+    also = [_consumer_entry(each, picture) for each in picture.observed.gateway.also]
+    return {**entry, "alsoConfigured": also} if also else entry
+
+
+def _consumer_entry(consumer: ObservedConsumer, picture: Picture) -> dict[str, str]:
+    """A further Deployment: configured, or what all of them wait for."""
+    entry = {"name": consumer.name, "state": str(picture.gateway.reason)}
+    deployment = consumer.deployment
+    note = note_on(deployment, picture.observed.spec.gateway.container) if deployment else ""
+    if deployment is not None and mark_of(picture.observed.sync) in owners_of(deployment):
+        done = deployment.rollout.complete
+        state = ConditionReason.CONFIGURED if done else ConditionReason.GATEWAY_ROLLING_OUT
+        entry["state"] = str(state)
+    return {**entry, "message": note} if note else entry
 
 
 def _whole_plan(picture: Picture) -> dict[str, Any]:
     """What would be done to everything, while nothing may be."""
     if not picture.observed.held_by:
         return {}
-    waiting = picture.gateway.reason is ConditionReason.WAITING_FOR_EVENTS
-    restarts = waiting or picture.gateway.action is not None
+    restarts = picture.gateway.reason in _RESTARTS_LATER or bool(picture.gateway.actions)
     return {"plan": forecast(picture.observed, picture.views, restarts_gateway=restarts)}
 
 

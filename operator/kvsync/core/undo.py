@@ -37,18 +37,20 @@ def decide_undo(observed: Observed) -> Decision:
     owned = [m.deployment for m in observed.models if owned_by(m.deployment, sync)]
     deployments = [deployment for deployment in owned if deployment is not None]
     gateway = observed.gateway.deployment if observed.gateway.permitted else None
+    # The gateway first: its flag is taken back before anything else.
+    gateways = (*observed.gateway.within_reach, *observed.strays)
     if observed.spec.deletion_policy is DeletionPolicy.RETAIN:
-        return _retain(observed, deployments, gateway)
+        return _retain(observed, deployments, gateways)
     released = [
         action
-        for deployment in (*(m.deployment for m in observed.models), gateway)
+        for deployment in (*(m.deployment for m in observed.models), *gateways)
         if (action := handback_action(deployment)) is not None
     ]
     if released:
         return _step(observed, released, "Fields go back to their owners.")
-    gateways = [g for g in (gateway, *observed.strays) if g is not None]
-    releases = [action for g in gateways if (action := release_action(sync, g)) is not None]
-    releases += restore_actions(sync, observed.revoked)
+    gone = observed.gateway.gone
+    releases = [a for g in gateways if (a := release_action(sync, g, gone)) is not None]
+    releases += restore_actions(sync, observed.revoked, gone)
     if releases:
         return _step(observed, releases, _RESTORING)
     elapsed = observed.now - (seconds(sync.deletion_timestamp) or 0)
@@ -59,13 +61,13 @@ def decide_undo(observed: Observed) -> Decision:
 
 
 def _retain(
-    observed: Observed, owned: Sequence[Deployment], gateway: Deployment | None
+    observed: Observed, owned: Sequence[Deployment], gateways: Sequence[Deployment]
 ) -> Decision:
     """All stays, but for what is not the object's to decide about: it may not leave that behind."""
-    revoked = restore_actions(observed.sync, observed.revoked)
+    revoked = restore_actions(observed.sync, observed.revoked, observed.gateway.gone)
     if revoked:
         return _step(observed, revoked, _RESTORING)
-    actions = retain_actions(observed.sync, owned, gateway)
+    actions = retain_actions(observed.sync, owned, gateways)
     return Decision(actions=(*actions, _let_go(observed.sync)))
 
 

@@ -11,6 +11,7 @@ from kvsync.model.gateway_log import GatewayWatch
 from kvsync.model.source import SourceKey, Target
 from kvsync.model.standing import Standing
 from kvsync.model.storm import StormService, storm_model
+from kvsync.model.tokenizer import TokenizerQuestion
 from kvsync.model.workload import Deployment
 
 
@@ -83,6 +84,8 @@ class Decision:
     """Names of models for which there is no workload."""
     gateway: GatewayWatch | None = None
     """The gateway whose logs shall be read."""
+    tokenizer: TokenizerQuestion | None = None
+    """The tokenizer to be asked before the gateway is told of it."""
     status: Mapping[str, Any] | None = None
     announcements: tuple[Announcement, ...] = ()
     look_again: float | None = None

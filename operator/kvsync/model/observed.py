@@ -10,6 +10,7 @@ from kvsync.model.record import Owner
 from kvsync.model.source import SourceKey, Verdict
 from kvsync.model.spec import KVEventSyncSpec
 from kvsync.model.standing import Standing
+from kvsync.model.tokenizer import TokenizerAnswer
 from kvsync.model.workload import JSON, Deployment, Pod
 
 FINALIZER = "kvsync.aibrix.ai/undo"
@@ -103,6 +104,16 @@ class ObservedModel:
 
 
 @dataclass(frozen=True, slots=True)
+class ObservedConsumer:
+    """A further Deployment that gets the gateway's variables. ``permitted``, ``denial`` as of the gateway."""
+
+    name: str
+    deployment: Deployment | None
+    permitted: bool
+    denial: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedGateway:
     """The gateway that the object names. ``permitted``: whether it may be changed for the object;
     ``denial``: why not, with the way out. One that may not is not shown."""
@@ -113,6 +124,19 @@ class ObservedGateway:
     pods: tuple[Pod, ...] = ()
     readings: Mapping[str, GatewayReading] = field(default_factory=dict)
     """What the logs of its pods say, by pod uid."""
+    also: tuple[ObservedConsumer, ...] = ()
+    """The Deployments of ``spec.gateway.alsoConfigure``."""
+    gone: frozenset[str] = frozenset()
+    """Marks on any of these Deployments of objects that are known not to exist any more."""
+    tokenizers: Mapping[str, TokenizerAnswer] = field(default_factory=dict)
+    """What tokenizers answered of late, by URL."""
+
+    @property
+    def within_reach(self) -> tuple[Deployment, ...]:
+        """Those of its Deployments that are there and may be changed, the gateway first."""
+        own = (self.deployment,) if self.permitted else ()
+        also = (each.deployment for each in self.also if each.permitted)
+        return tuple(each for each in (*own, *also) if each is not None)
 
 
 @dataclass(frozen=True, slots=True)

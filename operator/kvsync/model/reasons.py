@@ -77,6 +77,8 @@ class ConditionReason(enum.StrEnum):
     GATEWAY_VARIABLE_REFERENCED = "GatewayVariableReferenced"
     GATEWAY_NOT_INITIALIZED = "GatewayNotInitialized"
     GATEWAY_UNCONFIRMED = "GatewayUnconfirmed"
+    GATEWAY_WOULD_STALL = "GatewayWouldStall"
+    TOKENIZER_FAILING = "TokenizerFailing"
     GATEWAY_ROLLING_OUT = "GatewayRollingOut"
     WAITING_FOR_EVENTS = "WaitingForEvents"
     RECORD_UNREADABLE = "RecordUnreadable"

@@ -205,6 +205,9 @@ class Verdict:
     settled: bool
     message: str
     remedy: str = ""
+    answers: bool = False
+    """Whether it answered a replay request of late, which is what a starting gateway waits for; where
+    none is sent, whether it was heard of late. Unlike ``verified`` this is never taken on trust."""
     layout: EventLayout | None = None
     """How it writes events, as seen on the wire."""
     block_size: int | None = None

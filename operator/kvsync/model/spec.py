@@ -40,6 +40,11 @@ __all__ = [
 ]
 
 MAX_NAMES = 100
+MAX_ALSO = 8
+
+CONTROL_PLANE = ("controller-manager", "metadata-service")
+"""How Deployments end that share a gateway's namespace and are never configured: AIBrix's other parts,
+which read none of its variables."""
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _WORD = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
@@ -62,6 +67,9 @@ _VERSION_HINT = "must be a release such as 0.11.0 or v0.10.2-cu128, or empty to 
 _TOPIC_HINT = "must be at most 128 letters, digits or any of . _ : / @ + = , ~ -"
 _ENDPOINT_HINT = "must be a URL such as http://my-model.default:8000, or empty to have it derived"
 _ENGINE_HINT = "must be the tokenizer's engine in lower case, such as vllm"
+_CONTROL_PLANE_HINT = (
+    "belongs to AIBrix's control plane: choose the gateway, or another reader of its variables"
+)
 
 
 class EngineType(enum.StrEnum):
@@ -222,6 +230,14 @@ class GatewaySpec:
     environment: GatewayEnvironment = GatewayEnvironment.AUTO
     tokenizer_endpoint: str = ""
     tokenizer_engine: str = "vllm"
+    also_configure: tuple[str, ...] = ()
+    """Further Deployments of its namespace that get the same variables."""
+
+    @property
+    def consumers(self) -> tuple[tuple[str, str], ...]:
+        """All Deployments that get the variables, as namespace and name; the gateway comes last."""
+        names = (*self.also_configure, self.deployment)
+        return tuple((self.namespace, name) for name in names)
 
     @classmethod
     def from_fields(cls, fields: Fields) -> GatewaySpec:
@@ -238,10 +254,35 @@ class GatewaySpec:
             tokenizer_engine=tokenizer.text(
                 "engine", default.tokenizer_engine, TOKENIZER_ENGINE, _ENGINE_HINT
             ),
+            also_configure=_also(fields),
         )
         tokenizer.done()
         fields.done()
+        if is_control_plane(spec.deployment):
+            raise SpecError(fields.at("deployment"), _CONTROL_PLANE_HINT)
+        if spec.deployment in spec.also_configure:
+            problem = f"holds {fields.at('deployment')}: choose further Deployments only"
+            raise SpecError(fields.at("alsoConfigure"), problem)
         return spec
+
+
+def is_control_plane(name: str) -> bool:
+    """Whether a Deployment of this name is never configured as a gateway, nor beside one."""
+    return name.endswith(CONTROL_PLANE)
+
+
+def _also(fields: Fields) -> tuple[str, ...]:
+    path = fields.at("alsoConfigure")
+    names = tuple(
+        checked_text(f"{path}[{index}]", value, DNS_SUBDOMAIN, _NAME_HINT)
+        for index, value in enumerate(fields.items("alsoConfigure", MAX_ALSO))
+    )
+    for index, name in enumerate(names):
+        if is_control_plane(name):
+            raise SpecError(f"{path}[{index}]", _CONTROL_PLANE_HINT)
+    if len(set(names)) != len(names):
+        raise SpecError(path, "names a Deployment twice: list each once")
+    return names
 
 
 @dataclass(frozen=True, slots=True)

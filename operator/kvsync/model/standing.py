@@ -12,18 +12,23 @@ class GatewayWish:
     """What one object wants its gateway to read; sizes and ports as its engines are known to have.
 
     ``derived_endpoint`` stands in where ``spec`` names none. ``ready``: every source of it is
-    verified, so that the gateway may be told to consume.
+    verified and nothing holds it (paused), so that the gateway may be told to consume. ``asks``: whether it
+    may have the gateway changed, and does; what another one wants does not count, yet its pods do.
     """
 
     spec: GatewaySpec
+    asks: bool = True
     derived_endpoint: str = ""
     block_sizes: frozenset[int] = frozenset()
     """Tokens of a block, of each of its models that told."""
     http_ports: frozenset[int] = frozenset()
+    usual_port: int = 8000
+    """Where engines of its kind serve HTTP by default."""
     ready: bool = False
     unanswering: tuple[str, ...] = ()
     """Pods, as ``namespace/name``, that the gateway subscribes to and that do not answer a replay
-    request: each stalls a starting gateway for 5 s (AIBrix ``pkg/cache/kvcache``)."""
+    request: each stalls a starting gateway for 5 s (AIBrix ``pkg/cache/kvcache``). Of many, the first
+    by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class Standing:
 
     sync: str
     wish: GatewayWish | None = None
-    """None: it wants nothing of any gateway."""
+    """None: nothing is known of what it wants, or it is about to go."""
     in_flight: tuple[str, ...] = ()
     """Its models whose pods are being replaced, by its own doing."""
     waiting: bool = False

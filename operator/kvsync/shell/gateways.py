@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from kvsync.core.actions import mark_of
 from kvsync.core.gateway import owners_of
 from kvsync.core.gateway_access import GatewayAccess, Labelled, Permission
 from kvsync.core.handback import plan_handback
-from kvsync.model.observed import KVEventSync, ObservedGateway
+from kvsync.model.observed import KVEventSync, ObservedConsumer, ObservedGateway
 from kvsync.model.spec import KVEventSyncSpec
 from kvsync.model.workload import Deployment
 
@@ -57,20 +57,34 @@ class Gateways:
         return self._access.may_manage(namespace, gateway_namespace, gateway, labelled)
 
     def named(self, sync: KVEventSync, spec: KVEventSyncSpec) -> ObservedGateway:
-        """The gateway that an object names; one that it may not have changed is not even shown."""
-        key = (spec.gateway.namespace, spec.gateway.deployment)
-        permission = self.may_manage(sync.namespace, *key)
-        shown = self._find(*key) if permission.granted else None
-        return ObservedGateway(shown, permission.granted, permission.denial)
+        """The gateway that an object names, and what it has configured beside it; what it may not have
+        changed is not even shown."""
+        gateway = spec.gateway
+        own = self._consumer(sync, gateway.namespace, gateway.deployment)
+        also = (self._consumer(sync, gateway.namespace, name) for name in gateway.also_configure)
+        return ObservedGateway(own.deployment, own.permitted, own.denial, also=tuple(also))
+
+    def _consumer(self, sync: KVEventSync, namespace: str, name: str) -> ObservedConsumer:
+        permission = self.may_manage(sync.namespace, namespace, name)
+        shown = self._find(namespace, name) if permission.granted else None
+        return ObservedConsumer(name, shown, permission.granted, permission.denial)
+
+    def marked(self) -> Iterator[Deployment]:
+        """The Deployments that are configured as gateways, by whomever."""
+        for key in self._deployments:
+            gateway = self._find(*key) if self._access.is_gateway(*key) else None
+            if gateway is not None and owners_of(gateway):
+                yield gateway
 
     def held(self, sync: KVEventSync, spec: KVEventSyncSpec) -> Held:
         """What an object holds and shall give back."""
-        named = (spec.gateway.namespace, spec.gateway.deployment)
+        named = spec.gateway.consumers
         marked = self._marked(sync)
-        taken = {key for key in {*marked, named} if self._is_taken(sync, key)}
+        taken = {key for key in {*marked, *named} if self._is_taken(sync, key)}
         revoked = [marked.get(key) or self._owed(key) for key in sorted(taken)]
-        kept = {*taken, *(() if self._is_given_up(sync, spec) else (named,))}
-        strays = tuple(gateway for key, gateway in marked.items() if key not in kept)
+        kept = {*taken, *(key for key in named if not self._is_given_up(sync, spec, key))}
+        held = {**self._all_owed(), **marked}
+        strays = tuple(gateway for key, gateway in held.items() if key not in kept)
         return Held(strays, tuple(gateway for gateway in revoked if gateway is not None))
 
     def _is_taken(self, sync: KVEventSync, key: Key) -> bool:
@@ -78,15 +92,20 @@ class Gateways:
         permission = self.may_manage(sync.namespace, *key)
         return not permission.granted and (permission.known or sync.deleting)
 
-    def _is_given_up(self, sync: KVEventSync, spec: KVEventSyncSpec) -> bool:
-        """Whether the named gateway is not managed, and not shown so that the decision sees to it."""
-        shown = self.may_manage(sync.namespace, spec.gateway.namespace, spec.gateway.deployment)
+    def _is_given_up(self, sync: KVEventSync, spec: KVEventSyncSpec, key: Key) -> bool:
+        """Whether a named gateway is not managed, and not shown so that the decision sees to it."""
+        shown = self.may_manage(sync.namespace, *key)
         return not spec.gateway.manage and not shown.granted
 
     def _owed(self, key: Key) -> Deployment | None:
         """A gateway that carries no mark any more, and is still to be given its fields back."""
         gateway = self._find(*key) if self._access.is_gateway(*key) else None
         return gateway if gateway is not None and plan_handback(gateway) else None
+
+    def _all_owed(self) -> dict[Key, Deployment]:
+        """All of these, by whomever they were left: whoever looks gives the fields back."""
+        found = ((key, self._owed(key)) for key in self._deployments)
+        return {key: gateway for key, gateway in found if gateway is not None}
 
     def _marked(self, sync: KVEventSync) -> dict[Key, Deployment]:
         """The gateways that carry an object's mark.

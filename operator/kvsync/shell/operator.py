@@ -22,6 +22,7 @@ from kvsync.model.errors import ApiError, NotFound, Unavailable
 from kvsync.model.storm import storm_model, storm_of
 from kvsync.shell.gateway_logs import GatewayLogs
 from kvsync.shell.handlers import watch_objects
+from kvsync.shell.leftovers import Leftovers
 from kvsync.shell.metering import Metering
 from kvsync.shell.monitoring import Monitoring
 from kvsync.shell.namespaces import NamespaceLabels
@@ -111,13 +112,15 @@ class Operator:
             time.time,
             silence=settings.gateway_silence,
         )
+        writer = ClusterWriter(kube, self._recorder, self._world)
+        self._leftovers = Leftovers(self._world, writer)
         self._reconciler = Reconciler(
             self._world,
             self._sources,
             self._strangers,
             self._standings,
             self._gateway_logs,
-            ClusterWriter(kube, self._recorder, self._world),
+            writer,
             read_templates(settings.templates),
             time.time,
         )
@@ -163,6 +166,7 @@ class Operator:
             followers += self._sources.start()
             followers.append(asyncio.create_task(self._gateway_logs.run(), name="gateway logs"))
             followers.append(asyncio.create_task(self._resync(), name="resync"))
+            followers.append(asyncio.create_task(self._leftovers.run(), name="leftovers"))
             followers.append(asyncio.create_task(self._monitoring.run(), name="metering"))
             self._monitoring.watch_over(followers)
             log.info("watching %s", ", ".join(self._settings.namespaces) or "all namespaces")
@@ -197,6 +201,7 @@ class Operator:
                         self._world.note_listed(body)
                         metadata = body["metadata"]
                         self._standings.expect((metadata["namespace"], metadata["name"]))
+                self._leftovers.look()
             except NotFound:  # the kind itself: then there is no object of it
                 return
             except ApiError as error:
@@ -229,6 +234,7 @@ class Operator:
         if body is None:
             self._world.sync_gone(key)
             self._standings.forget(key)
+            self._leftovers.look()
             # Others may share its gateway or its models.
             for other in self._world.syncs:
                 self._queue.add(other)
@@ -271,6 +277,7 @@ class Operator:
     async def _resync(self) -> None:
         while True:
             await asyncio.sleep(RESYNC)
+            self._leftovers.look()
             self._look_at_all()
 
     async def _work(self) -> None:

@@ -138,7 +138,7 @@ class Probes:
         if source not in self._targets:
             return False
         now = self._judge(source)
-        gist = (now.reason, now.verified, now.settled, now.layout, now.block_size)
+        gist = (now.reason, now.verified, now.settled, now.answers, now.layout, now.block_size)
         before, self._told[source] = self._told.get(source), gist
         return before != gist
 

@@ -68,6 +68,7 @@ class Reconciler:
         self._world = world
         self._probes = sources.probes
         self._interviews = sources.interviews
+        self._tokenizers = sources.tokenizers
         self._strangers = strangers
         self._standings = standings
         self._gateway_logs = gateway_logs
@@ -88,6 +89,7 @@ class Reconciler:
             self._probes.assign(key, {})
             self._standings.forget(key)
             self._gateway_logs.want(key, None)
+            self._tokenizers.ask(key, None)
             return Outcome(acted=False, look_again=None)
         decision = self._decide(sync)
         self._standings.note(key, decision.standing or Standing(mark_of(sync)))
@@ -95,6 +97,7 @@ class Reconciler:
         self._interviews.ask(key, decision.questions)
         self._strangers.ask(key, decision.missing)
         self._gateway_logs.want(key, decision.gateway)
+        self._tokenizers.ask(key, decision.tokenizer)
         if decision.actions:
             await self._carry_out(sync, decision)
             return Outcome(acted=True, look_again=None)
@@ -110,6 +113,7 @@ class Reconciler:
             self._standings.others((sync.namespace, sync.name)),
             self._standings.unheard((sync.namespace, sync.name)),
             self._gateway_logs.readings,
+            self._tokenizers.answers(),
         )
         return self._world.observe(sync, spec, heard, self._clock())
 

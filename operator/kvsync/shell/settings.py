@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from kvsync.core.gateway_access import GatewayAccess, GatewayGrant
 from kvsync.model.address import Address
 
-DEFAULT_GATEWAYS = (GatewayGrant("aibrix-system", "aibrix-gateway-plugins"),)
-"""What AIBrix's own manifests install, for the namespaces that carry the label."""
+DEFAULT_GATEWAYS = (
+    GatewayGrant("aibrix-system", "aibrix-gateway-plugins"),
+    GatewayGrant("aibrix-system", "kvcache-watcher"),
+)
+"""What AIBrix's own manifests install, and what is named as the second reader of its variables: for the
+namespaces that carry the label."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from kvsync.adapters.engine_http.client import EngineHTTP
+from kvsync.adapters.engine_http.tokenizer import TokenizerHTTP
 from kvsync.adapters.probe.pool import Pool
 from kvsync.model.metering import Worker
 from kvsync.model.source import SourceKey
@@ -14,6 +15,7 @@ from kvsync.shell.interviews import Interviews
 from kvsync.shell.probe_worker import command
 from kvsync.shell.probes import Probes
 from kvsync.shell.settings import Settings
+from kvsync.shell.tokenizers import Tokenizers
 from kvsync.shell.traffic import TrafficWatch
 
 Key = tuple[str, str]
@@ -28,6 +30,8 @@ class Sources:
         self._traffic = TrafficWatch(self._pool, self._engines, time.monotonic, changed=self._heard)
         self.probes = Probes(self._traffic, on_news, time.monotonic, traffic=self._traffic.traffic)
         self.interviews = Interviews(self._engines, on_news)
+        self._tokenizer = TokenizerHTTP()
+        self.tokenizers = Tokenizers(self._tokenizer, on_news, time.monotonic)
 
     def start(self) -> list[asyncio.Task[None]]:
         """Begin to watch; the tasks are to run as long as the operator does."""
@@ -43,6 +47,8 @@ class Sources:
     async def close(self) -> None:
         """Ask and watch no more; the tasks are over by then."""
         await self.interviews.close()
+        await self.tokenizers.close()
+        await self._tokenizer.close()
         await self._traffic.close()
         await self._pool.close()
         await self._engines.close()

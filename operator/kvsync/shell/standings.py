@@ -65,7 +65,7 @@ class Standings:
         """Who shares the gateway with it, and who waits for what it gives free."""
         before = before or Standing(after.sync)
         wishes = {w for w in (before.wish, after.wish) if w is not None}
-        gateways = {(w.spec.namespace, w.spec.deployment) for w in wishes}
+        shared = {consumer for wish in wishes for consumer in wish.spec.consumers}
         freed = len(after.in_flight) < len(before.in_flight)
         return [
             key
@@ -74,7 +74,7 @@ class Standings:
             or (
                 before.wish != after.wish
                 and each.wish is not None
-                and (each.wish.spec.namespace, each.wish.spec.deployment) in gateways
+                and not shared.isdisjoint(each.wish.spec.consumers)
             )
         ]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kvsync.core.actions import owned_by
+from kvsync.core.gateway import owners_of
 from kvsync.core.handback import plan_handback
 from kvsync.core.pod_labels import MARK
 from kvsync.model.decision import Kind
@@ -22,8 +23,9 @@ from kvsync.model.source import SourceKey, Verdict
 from kvsync.model.spec import KVEventSyncSpec
 from kvsync.model.standing import Standing
 from kvsync.model.storm import StormService, model_of, storm_of
+from kvsync.model.tokenizer import TokenizerAnswer
 from kvsync.model.workload import Deployment, Pod
-from kvsync.shell.gateways import Gateways, LabelOf, no_labels
+from kvsync.shell.gateways import Gateways, Held, LabelOf, no_labels
 from kvsync.shell.settings import Settings
 
 Key = tuple[str, str]
@@ -45,6 +47,7 @@ class Heard:
     unheard: tuple[str, ...] = ()
     logs: Mapping[tuple[str, str], GatewayReading] = field(default_factory=dict)
     """What gateways' logs say, by pod uid and container."""
+    tokenizers: Mapping[str, TokenizerAnswer] = field(default_factory=dict)
 
 
 class World:
@@ -71,6 +74,7 @@ class World:
         self._maker_of: dict[Key, str] = {}
         self._relabelled: dict[Key, Json] = {}
         self._labelled_by: dict[Key, str] = {}
+        self._served = settings.namespaces
         self.syncs: dict[Key, Json] = {}
         self._listed: dict[Key, str] = {}
         self._gateways = Gateways(settings.access, label_of, deployments, self.deployment)
@@ -184,9 +188,21 @@ class World:
         """The objects that a change of a workload or its pods concerns: as a model or as a gateway."""
         for key, body in self.syncs.items():
             gateway = (body.get("spec") or {}).get("gateway") or {}
-            named = (gateway.get("namespace"), gateway.get("deployment"))
-            if key[0] == namespace or named == (namespace, model):
+            named = {gateway.get("deployment"), *(gateway.get("alsoConfigure") or ())}
+            if key[0] == namespace or (gateway.get("namespace") == namespace and model in named):
                 yield key
+
+    def marked(self) -> Iterator[Deployment]:
+        """The Deployments that are configured as gateways, by whomever."""
+        yield from self._gateways.marked()
+
+    def gone(self, deployments: Iterable[Deployment]) -> frozenset[str]:
+        """The marks on these gateways of objects that do not exist any more, as far as all objects of
+        their namespace are known."""
+        known = {"/".join(key) for key in (*self.syncs, *self._listed)}
+        served = self._served
+        marks = {mark for deployment in deployments for mark in owners_of(deployment)} - known
+        return frozenset(m for m in marks if not served or m.partition("/")[0] in served)
 
     def observe(
         self,
@@ -201,7 +217,7 @@ class World:
             sync=sync,
             spec=spec,
             models=tuple(self._models(sync, spec, heard)),
-            gateway=self._gateway(sync, spec, heard),
+            gateway=self._gateway(sync, spec, heard, held),
             strays=held.strays,
             revoked=held.revoked,
             verdicts=heard.verdicts,
@@ -216,9 +232,13 @@ class World:
         known = (*uids.items(), *self._listed.items())
         return frozenset(uid for key, uid in known if key[0] == namespace)
 
-    def _gateway(self, sync: KVEventSync, spec: KVEventSyncSpec, heard: Heard) -> ObservedGateway:
+    def _gateway(
+        self, sync: KVEventSync, spec: KVEventSyncSpec, heard: Heard, held: Held
+    ) -> ObservedGateway:
         """The gateway with its pods and what their logs say; nothing of one that it may not have."""
         named = self._gateways.named(sync, spec)
+        gone = self.gone((*named.within_reach, *held.strays, *held.revoked))
+        named = replace(named, gone=gone, tokenizers=heard.tokenizers)
         if not named.permitted:
             return named
         pods = self.pods(spec.gateway.namespace, spec.gateway.deployment)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from kvsync.core.actions import mark_of
 from kvsync.core.assess import ModelView
 from kvsync.core.consumption.settings import (
     BLOCK_SIZE,
@@ -15,11 +14,12 @@ from kvsync.core.consumption.settings import (
     TOKEN_BYTES,
     TOKENIZER_TYPE,
     GatewaySettings,
-    is_referenced,
     read_settings,
 )
-from kvsync.core.gateway import gateway_version, owners_of, variable_names
-from kvsync.core.gateway_view import block_size_to_write, tokenizer_port_to_write
+from kvsync.core.environment import is_referenced
+from kvsync.core.gateway import gateway_version, owners_of
+from kvsync.core.gateway_fold import GatewayValues, fold, values_for
+from kvsync.core.gateway_wish import own_member
 from kvsync.core.releases import GatewayRelease, gateway_release
 from kvsync.core.revert import readable
 from kvsync.model.observed import Observed
@@ -57,43 +57,43 @@ def gateway_in_use(observed: Observed, views: Sequence[ModelView]) -> Gateway:
         return Gateway(spec, deployment is not None, None, None, None, hidden)
     version = gateway_version(deployment, spec.container)
     settings = read_settings(container)
-    if _is_written(observed, deployment, container, version):
-        settings = _written(settings, observed, deployment, views)
+    values = _to_be_written(observed, views, deployment, container)
+    if values is not None:
+        settings = _written(settings, values)
     release = gateway_release(version) if version is not None else None
     return Gateway(spec, True, version, release, settings)
 
 
-def _is_written(
-    observed: Observed, deployment: Deployment, container: Container, version: Version | None
-) -> bool:
-    """Whether what we want is what it will read: else what stands there is all that counts.
+def _to_be_written(
+    observed: Observed, views: Sequence[ModelView], deployment: Deployment, container: Container
+) -> GatewayValues | None:
+    """What it is told, or will be; None where what stands there is all that counts.
 
-    What others need is never changed, and neither is a reference (``core.gateway``).
+    A contradiction, a reference, and what objects need that nothing is known of are not changed
+    (``core.gateway``).
     """
     spec = observed.spec.gateway
-    others = set(owners_of(deployment)) - {mark_of(observed.sync)}
-    names = variable_names(spec.environment, version)
-    return (
-        spec.manage
-        and observed.gateway.permitted
-        and GatewayEnvironment.V0_5.value in names
-        and not others
-        and readable(deployment)
-        and not any(is_referenced(container, name) for name in _WRITTEN)
-    )
+    reached = spec.manage and observed.gateway.permitted and readable(deployment)
+    if not reached or any(is_referenced(container, name) for name in _WRITTEN):
+        return None
+    own = own_member(observed, views)
+    folded = fold(own, observed.others)
+    owners = set(owners_of(deployment))
+    if folded.conflict or owners - folded.marks - observed.gateway.gone:
+        return None
+    members = folded.in_force({*owners, own.mark})
+    values = values_for(members, deployment, spec.container)
+    return values if GatewayEnvironment.V0_5.value in values.names else None
 
 
-def _written(
-    there: GatewaySettings, observed: Observed, deployment: Deployment, views: Sequence[ModelView]
-) -> GatewaySettings:
-    size = block_size_to_write(deployment, observed.spec.gateway.container, views)
-    port = tokenizer_port_to_write(observed, views)
+def _written(there: GatewaySettings, values: GatewayValues) -> GatewaySettings:
+    size, port = values.block_size, values.http_port
     return replace(
         there,
         sync="true",
         remote_tokenizer="true",
         tokenizer_type="remote",
-        endpoint=observed.spec.gateway.tokenizer_endpoint or "derived",
+        endpoint=values.tokenizer_endpoint or "derived",
         block_size=str(TOKEN_BYTES * size) if size else there.block_size,
         # The default of the gateway is not written.
         tokenizer_template=f"http://%s:{port}" if port != 8000 else there.tokenizer_template,

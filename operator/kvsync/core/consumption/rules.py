@@ -6,7 +6,6 @@ decoding), ``pkg/cache/kvcache/tokenizer_pool.go``, ``pkg/utils/syncprefixcachei
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -17,15 +16,13 @@ from kvsync.core.consumption.subject import Subject
 from kvsync.core.desired import EVENTS_LABEL, MODEL_LABEL
 from kvsync.core.engines import ENGINES
 from kvsync.core.releases import GATEWAY_PORT, GATEWAY_RELEASES, GATEWAY_REPLAY_PORT
+from kvsync.core.subscribed import GROUP_LABEL, RAY_LABEL, is_follower, is_number
 from kvsync.model.finding import VersionSource
 from kvsync.model.reasons import ConditionReason
 
 LORA_LABEL = "model.aibrix.ai/lora-id"
-RAY_LABEL = "ray.io/node-type"
 _NO_LORA = -1
-GROUP_LABEL = "stormservice.orchestration.aibrix.ai/pod-group-index"
 
-_NUMBER = re.compile(r"[+-]?[0-9]{1,63}")
 _SAYS = {
     VersionSource.SPEC: "spec.engine.version,",
     VersionSource.TAG: "the image's tag,",
@@ -114,7 +111,7 @@ def _passed_over(case: Case) -> Issue | None:
     group = labels.get(GROUP_LABEL, "")
     if labels.get(RAY_LABEL) == "worker":
         which = f"a Ray worker ({RAY_LABEL})"
-    elif _is_number(group) and int(group) > 0:
+    elif is_follower(labels):
         which = f"number {int(group)} of its pod group ({GROUP_LABEL})"
     else:
         return None
@@ -152,7 +149,7 @@ def _name(case: Case) -> Issue | None:
 
 def _lora(case: Case) -> Issue | None:
     text = case.subject.pod.labels.get(LORA_LABEL, "") if case.subject.pod else ""
-    if not _is_number(text) or int(text) == _NO_LORA:
+    if not is_number(text) or int(text) == _NO_LORA:
         return None
     return Issue(
         ConditionReason.LORA_LABEL,
@@ -202,10 +199,6 @@ def _block_size(case: Case) -> Issue | None:
         if differ
         else f"Set {BLOCK_SIZE} of the gateway to {TOKEN_BYTES * size}.",
     )
-
-
-def _is_number(text: str) -> bool:
-    return _NUMBER.fullmatch(text) is not None
 
 
 RULES: tuple[Callable[[Case], Issue | None], ...] = (

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from kvsync.core.environment import effective_value
 from kvsync.model.workload import Container
 
 SYNC = "AIBRIX_PREFIX_CACHE_KV_EVENT_SYNC_ENABLED"
@@ -105,21 +106,4 @@ _NEEDED: tuple[tuple[str, Callable[[str], bool], str], ...] = (
 
 def read_settings(container: Container) -> GatewaySettings:
     """What a gateway's container gives it."""
-    return GatewaySettings(**{key: _text(container, name) for key, name in NAMES.items()})
-
-
-def is_referenced(container: Container, name: str) -> bool:
-    """Whether a variable's value stands in another object (``valueFrom``)."""
-    return any(
-        item.get("name") == name and "valueFrom" in item for item in container.body.get("env") or ()
-    )
-
-
-def _text(container: Container, name: str) -> str | None:
-    """The last definition counts, and any of ``env`` before ``envFrom``, as in the kubelet."""
-    items = [item for item in container.body.get("env") or () if item.get("name") == name]
-    if not items:
-        return None if container.body.get("envFrom") else ""
-    text = str(items[-1].get("value") or "")
-    # The kubelet replaces $(NAME) by another variable.
-    return None if "valueFrom" in items[-1] or "$(" in text else text
+    return GatewaySettings(**{key: effective_value(container, name) for key, name in NAMES.items()})

@@ -1,0 +1,215 @@
+"""One gateway, many objects: enabled together, contradicted, freed again; restarted at the right moment."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from core.objects import CONFIG
+from e2e.manifests import EVENTS_LABEL, Object, model, sync
+from e2e.scene import GATEWAY, OperatorProcess, Scene
+
+pytestmark = pytest.mark.bed
+
+REVISION = "deployment.kubernetes.io/revision"
+OWNERS = "kvsync.aibrix.ai/owners"
+ENDPOINT = "AIBRIX_PREFIX_CACHE_REMOTE_TOKENIZER_ENDPOINT"
+FLAG = "AIBRIX_PREFIX_CACHE_KV_EVENT_SYNC_ENABLED"
+WATCHER = ("kvcache-watcher", "aibrix-system")
+LOADING = 8
+LOAD_SECONDS = 12
+
+
+@pytest.fixture
+def watcher(scene: Scene) -> Iterator[Object]:
+    """The second reader that the product text names, beside the gateway."""
+    name, namespace = WATCHER
+    body = model(name, namespace, image="aibrix/kvcache-watcher:v0.4.1", command=["sleep", "900"])
+    container = body["spec"]["template"]["spec"]["containers"][0]
+    container.pop("readinessProbe")
+    container["name"] = "watcher"
+    scene.api.create(body)
+    scene.wait("the watcher", lambda: is_available(scene, *WATCHER))
+    yield scene.api.get("deployments", *WATCHER)
+    scene.api.delete("deployments", *WATCHER)
+
+
+def is_available(scene: Scene, name: str, namespace: str) -> bool:
+    status = scene.api.get("deployments", name, namespace).get("status") or {}
+    return bool(status.get("availableReplicas"))
+
+
+def tokenizer_of(scene: Scene, name: str) -> str:
+    """The address of a model's pod: this bed has no DNS."""
+    pods = scene.api.list("pods", scene.namespace, labels=f"model.aibrix.ai/name={name}")
+    return f"http://{pods[0]['status']['podIP']}:8000"
+
+
+def nobody(scene: Scene) -> str:
+    """Where a machine is up and nobody listens."""
+    pods = scene.api.list("pods", WATCHER[1], labels=f"model.aibrix.ai/name={WATCHER[0]}")
+    return f"http://{pods[0]['status']['podIP']}:9"
+
+
+def revision(scene: Scene) -> int:
+    """How often the gateway was rolled out, as the Deployment controller counts."""
+    return int(scene.gateway()["metadata"]["annotations"][REVISION])
+
+
+def name_endpoint(scene: Scene, name: str, url: str) -> None:
+    patch = {"spec": {"gateway": {"remoteTokenizer": {"endpoint": url}}}}
+    scene.api.patch("kveventsyncs", name, patch, scene.namespace)
+
+
+def owners(scene: Scene) -> list[str]:
+    text = scene.gateway()["metadata"]["annotations"].get(OWNERS, "")
+    return [mark.partition("/")[2] for mark in text.split(",") if mark]
+
+
+def gateway_log(scene: Scene) -> str:
+    """What the gateway's newest pod wrote."""
+    pods = scene.api.list("pods", GATEWAY[1], labels="app=gateway-plugins")
+    living = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    newest = max(living, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+    done = scene.api.kubectl("logs", newest["metadata"]["name"], "-n", GATEWAY[1])
+    return done.stdout
+
+
+def at(log: str, words: str) -> datetime:
+    """When the gateway wrote this line."""
+    found = re.search(rf"^[IWE]\d{{4}} (\S+) .*{words}", log, re.MULTILINE)
+    assert found, log
+    return datetime.strptime(found[1], "%H:%M:%S.%f").replace(tzinfo=UTC)
+
+
+def test_two_objects_share_a_gateway_from_the_first_to_the_last(
+    scene: Scene, operator: OperatorProcess
+) -> None:
+    scene.create(*(model(name, scene.namespace) for name in ("a", "b", "tokens")))
+    for name in ("a", "b", "tokens"):
+        scene.wait_available(name)
+    original, before = scene.gateway()["spec"]["template"], revision(scene)
+
+    # Together: one rollout, however they come.
+    scene.create(sync("kv-a", scene.namespace, "a"), sync("kv-b", scene.namespace, "b"))
+    for name in ("kv-a", "kv-b"):
+        scene.wait_ready(name)
+    assert owners(scene) == ["kv-a", "kv-b"]
+    assert revision(scene) == before + 1
+
+    # One names an endpoint: it wins over the derived one of the other.
+    good = tokenizer_of(scene, "tokens")
+    name_endpoint(scene, "kv-a", good)
+    scene.wait("the endpoint", lambda: scene.gateway_env()[ENDPOINT] == good)
+    for name in ("kv-a", "kv-b"):
+        scene.wait_ready(name)
+    assert revision(scene) == before + 2
+
+    # The other names another one: both are told, nothing is changed or taken back.
+    name_endpoint(scene, "kv-b", "http://192.0.2.1:8000")
+    told = [scene.wait_reason(name, "Conflict", "GatewayConfigured") for name in ("kv-a", "kv-b")]
+    for condition in told:
+        assert condition["status"] == "False"
+        assert f"{good} ({scene.namespace}/kv-a)" in condition["message"]
+        assert f"http://192.0.2.1:8000 ({scene.namespace}/kv-b)" in condition["message"]
+    assert (scene.gateway_env()[ENDPOINT], scene.gateway_env()[FLAG]) == (good, "true")
+
+    name_endpoint(scene, "kv-b", good)
+    for name in ("kv-a", "kv-b"):
+        scene.wait_ready(name)
+    assert revision(scene) == before + 2
+
+    scene.delete_sync("kv-a")
+    assert owners(scene) == ["kv-b"]
+    scene.wait_ready("kv-b")
+    assert scene.gateway_env()[FLAG] == "true"
+    assert revision(scene) == before + 2
+
+    scene.delete_sync("kv-b")
+    assert scene.gateway()["spec"]["template"] == original
+    assert revision(scene) == before + 3, "enabled, endpoint, restored"
+
+
+def loading(scene: Scene) -> Object:
+    """A model that its owner configured and labelled, whose engines all load for long."""
+    load = [{"name": "TESTBED_LOAD_SECONDS", "value": str(LOAD_SECONDS)}]
+    body = model("slow", scene.namespace, replicas=LOADING, args=[CONFIG], env=load)
+    template = body["spec"]["template"]
+    template["metadata"]["labels"] = {**template["metadata"]["labels"], EVENTS_LABEL: "true"}
+    return body
+
+
+def test_the_gateway_restarts_when_engines_and_tokenizer_are_there(
+    scene: Scene, operator: OperatorProcess, watcher: Object
+) -> None:
+    scene.create(model("m", scene.namespace))
+    scene.wait_available("m")
+    gateway, before = scene.gateway()["spec"]["template"], revision(scene)
+    spec = {
+        "gateway": {
+            "alsoConfigure": [WATCHER[0]],
+            "remoteTokenizer": {"endpoint": nobody(scene)},
+        }
+    }
+    scene.create(
+        loading(scene),
+        # Nothing of it is changed; it is only known of.
+        sync("kv-slow", scene.namespace, "slow", paused=True),
+        sync("kv", scene.namespace, "m", **spec),
+    )
+
+    waiting = scene.wait_reason("kv", "GatewayWouldStall", "GatewayConfigured")
+    assert f"{scene.namespace}/slow-" in waiting["message"]
+    assert f"and {LOADING - 5} more" in waiting["message"]
+    assert (scene.sync("kv") or {})["status"]["gateway"]["waitingSince"]
+
+    failing = scene.wait_reason("kv", "TokenizerFailing", "GatewayConfigured")
+    assert "the connection is refused" in failing["message"]
+    assert revision(scene) == before, "neither beside loading engines nor without a tokenizer"
+
+    name_endpoint(scene, "kv", tokenizer_of(scene, "slow"))
+    scene.wait_ready("kv")
+    assert revision(scene) == before + 1
+    log = gateway_log(scene)
+    assert "Failed to" not in log
+    assert log.count("Successfully requested replay") >= LOADING + 1
+    taken = at(log, "KV event synchronization initialized successfully") - at(
+        log, "Initializing KV event synchronization"
+    )
+    assert taken.total_seconds() < 5.0, "not one pod was waited for in vain"
+
+    beside = scene.api.get("deployments", *WATCHER)
+    env = beside["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": FLAG, "value": "true"} in env
+    (entry,) = (scene.sync("kv") or {})["status"]["gateway"]["alsoConfigured"]
+    assert (entry["name"], entry["state"]) == (WATCHER[0], "Configured")
+    assert "read none" in entry["message"]
+
+    scene.delete_sync("kv")
+    assert scene.gateway()["spec"]["template"] == gateway
+    after = scene.api.get("deployments", *WATCHER)
+    assert after["spec"]["template"] == watcher["spec"]["template"]
+    assert OWNERS not in after["metadata"].get("annotations", {})
+
+
+def test_a_gateway_is_given_back_though_its_only_object_went_by_force(
+    scene: Scene, operator: OperatorProcess
+) -> None:
+    original = scene.gateway()["spec"]["template"]
+    scene.create(model("m", scene.namespace), sync("kv", scene.namespace, "m"))
+    scene.wait_ready("kv")
+    operator.kill()
+    body = {"metadata": {"finalizers": None}}
+    scene.api.patch("kveventsyncs", "kv", body, scene.namespace)
+    scene.delete_sync("kv")
+    again = OperatorProcess(
+        scene.bed.kubeconfig_for_service_account("kvsync-system", "kvsync-operator"),
+        scene.bed.directory / "leftovers-operator.log",
+    )
+    try:
+        scene.wait(
+            "the gateway given back", lambda: scene.gateway()["spec"]["template"] == original
+        )
+    finally:
+        again.stop()
