@@ -47,7 +47,8 @@ def change_action(view: ModelView) -> Action:
         f"KV events ({view.plan.engine.dialect}); {restarts}."
     )
     note = " ".join((note, *map(str, view.plan.notes)))
-    return _on(view.deployment, view.plan.patch, "Configured", note)
+    at_risk = any(each.reason == ModelReason.ARGS_AT_RISK for each in view.plan.notes)
+    return replace(_on(view.deployment, view.plan.patch, "Configured", note), warning=at_risk)
 
 
 def _on(deployment: Deployment, operations: Sequence[Mapping[str, object]], *why: str) -> Action:
