@@ -31,6 +31,8 @@ class ModelReason(enum.StrEnum):
     ARGS_OWNED = "ArgsOwned"
     MODEL_UNHEALTHY = "ModelUnhealthy"
     UNSUPPORTED = "Unsupported"
+    # Someone undoes what we wrote: put back a few times, then left as it is.
+    CONTENDED = "Contended"
     # Something to know of a change that is made all the same.
     ARGS_AT_RISK = "ArgsAtRisk"
     EVENTS_MERGED = "EventsMerged"
