@@ -68,10 +68,11 @@ def ask(
     at: int = 1_000,
     living: frozenset[str] | None = None,
     proven_at: int = 0,
+    told_at: int = 0,
 ) -> Ask:
     """What a plan is asked with."""
     versions = {"": running} if running else {}
-    return Ask(spec or spec_of(), owner, TEMPLATES, versions, retry, at, living, proven_at)
+    return Ask(spec or spec_of(), owner, TEMPLATES, versions, retry, at, living, proven_at, told_at)
 
 
 def planned(body: Mapping[str, Any], spec: KVEventSyncSpec | None = None, **more: Any) -> ModelPlan:

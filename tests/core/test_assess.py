@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from core.objects import Json, ask, container, deployment, spec_of
+from core.objects import TEMPLATES, Json, ask, container, deployment, spec_of
 from core.scenes import (
     NOW,
     configured,
@@ -18,9 +18,11 @@ from core.scenes import (
     sync_of,
     verdict_on,
 )
-from kvsync.core.assess import ModelView, assess, record_mark, was_verified
+from kvsync.core.assess import ModelView, assess
+from kvsync.core.manifest import render_manifest
 from kvsync.core.revert import record_of
 from kvsync.core.steady import steady
+from kvsync.core.told import record_mark, was_verified
 from kvsync.core.trouble import pending_words
 from kvsync.model.observed import EngineAnswers, ObservedModel
 from kvsync.model.record import OWNER_ANNOTATION
@@ -216,9 +218,9 @@ def test_the_trust_ends_with_the_record_it_was_given_for() -> None:
     body = live()
     record = record_of(Deployment(body))
     other = sync_of(status={"models": [{"name": "model", "verifiedRecord": 1}]})
-    assert was_verified("model", record, observe(sync=verified_before(body)))
-    assert not was_verified("model", record, observe(sync=other))
-    assert not was_verified("other", record, observe(sync=verified_before(body)))
+    assert was_verified("model", record, verified_before(body))
+    assert not was_verified("model", record, other)
+    assert not was_verified("other", record, verified_before(body))
     assert stands(assessed(model(body, pod_of(body)), sync=other)) == ("Verifying", "Verifying")
 
 
@@ -316,3 +318,18 @@ def test_a_canary_is_for_pods_with_one_source() -> None:
     assert [target.canary for target in targets_of([], **asked)] == [True]
     ranks = targets_of(["--data-parallel-size=2"], **asked)
     assert [target.canary for target in ranks] == [False, False]
+
+
+@pytest.mark.parametrize("late", [ON_TIME, LATE])
+def test_what_its_owner_rendered_for_git_is_left_as_it_is(late: float) -> None:
+    """Its record has no time and no mark: it is never on trial, and a mark would be a difference."""
+    rendered = render_manifest(deployment(), spec_of(), TEMPLATES)
+    body = rolled_out(dict(rendered.body))
+    pod = pod_of(body)
+    working = assessed(model(body, pod), verdicts=[verdict_on(pod)], now=late)
+    assert stands(working) == ("Ready", "Verified")
+    broken = assessed(model(body, pod), verdicts=[failing(pod)], now=late)
+    assert stands(broken) == ("Verifying", "PortClosed")
+    assert not broken.roll_back
+    assert working.plan is not None
+    assert working.plan.patch == ()

@@ -14,6 +14,7 @@ from kvsync.model.record import (
     Record,
     RecordError,
     Rejection,
+    Taken,
     TextChange,
     ValueChange,
     dump_record,
@@ -58,6 +59,7 @@ RECORDS = st.builds(
     env=st.dictionaries(TEXT, st.builds(ValueChange, st.none() | ITEM, ITEM), max_size=2),
     env_absent=st.booleans(),
     annotations_absent=st.booleans(),
+    taken_from=st.lists(st.builds(Taken, TEXT, TEXT, TEXT, TEXT), max_size=2).map(tuple),
 )
 
 
@@ -77,6 +79,17 @@ def test_an_edited_record_is_refused(record: Record, place: int, character: str)
         return
     # Only white space, or another way to write the same character, may pass.
     assert loaded == record
+
+
+def test_a_record_of_before_still_loads() -> None:
+    """As released first: without a word of whose the fields were."""
+    old = (
+        '{"args":{"added":["--x"],"after":["a","--x"],"before":["a"]},"at":7,"container":"vllm",'
+        '"sum":"353fa6b321fc00c3","v":1}'
+    )
+    record = Record("vllm", 7, words=ListChange(("a",), ("a", "--x"), ("--x",)))
+    assert dump_record(record) == old
+    assert load_record(old) == record
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,16 @@
-"""What the watches keep of a pod is enough for what is decided by it."""
+"""What the watches keep of an object is enough for what is decided by it, and no more."""
 
-from core.objects import deployment
+import json
+from pathlib import Path
+
+import pytest
+
+from core.objects import deployment, planned
 from core.scenes import configured, pod_of
+from golden.owners import CORPUS, Json, owned
 from kvsync.core.moment import timestamp
 from kvsync.model.workload import Pod
-from kvsync.shell.projection import project_pod
+from kvsync.shell.projection import project_pod, project_workload
 
 
 def test_a_pods_age_and_template_are_kept() -> None:
@@ -30,3 +36,95 @@ def test_what_a_gateway_reads_of_a_pod_is_kept_and_no_more_of_it() -> None:
     (found,) = kept.containers
     assert found.body["env"] == [{"name": "INFERENCE_ENGINE", "value": "vllm"}]
     assert found.ports == [{"containerPort": 5557}, {"containerPort": 5558}]
+
+
+NAME, TIME = 'k:{"name":"vllm"}', "2026-11-26T10:00:00Z"
+
+
+def entry(fields: Json, manager: str = "helm") -> Json:
+    """As the API server writes it, with all that nobody looks at."""
+    return {
+        "manager": manager,
+        "operation": "Apply",
+        "apiVersion": "apps/v1",
+        "time": TIME,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": fields,
+    }
+
+
+def kept_of(fields: Json, manager: str = "helm") -> Json:
+    body = {**deployment(), "metadata": {"managedFields": [entry(fields, manager)]}}
+    (found,) = project_workload(body)["metadata"]["managedFields"]
+    kept: Json = json.loads(json.dumps(found))
+    return kept
+
+
+def test_of_managers_what_they_hold_of_what_we_write_is_kept() -> None:
+    container: Json = {
+        ".": {},
+        "f:args": {},
+        "f:command": {},
+        "f:env": {".": {}, 'k:{"name":"A"}': {".": {}, "f:name": {}, "f:value": {}}},
+        "f:image": {},
+        "f:resources": {"f:limits": {"f:cpu": {}}},
+    }
+    template = {
+        "f:metadata": {"f:labels": {".": {}, "f:app": {}}, "f:annotations": {"f:x": {}}},
+        "f:spec": {"f:containers": {NAME: container}, "f:volumes": {}},
+    }
+    fields = {"f:metadata": {"f:labels": {"f:a": {}}}, "f:spec": {"f:template": template}}
+    spec: Json = {"f:args": {}, "f:command": {}, "f:env": {'k:{"name":"A"}': {}}}
+    assert kept_of(fields) == {
+        "manager": "helm",
+        "operation": "Apply",
+        "time": TIME,
+        "fieldsV1": {
+            "f:spec": {
+                "f:template": {
+                    "f:metadata": {"f:labels": {"f:app": {}}},
+                    "f:spec": {"f:containers": {NAME: spec}},
+                }
+            }
+        },
+    }
+
+
+def test_what_holds_nothing_of_the_template_is_not_taken_for_all_of_it() -> None:
+    kept = kept_of({"f:spec": {"f:template": {"f:spec": {"f:dnsPolicy": {}}}}})
+    assert kept["fieldsV1"] == {"f:spec": {"f:template": {"f:spec": {".": {}}}}}
+    only_others = kept_of({"f:spec": {"f:template": {"f:other": {}}}})
+    assert only_others["fieldsV1"] == {"f:spec": {"f:template": {".": {}}}}
+    assert "fieldsV1" not in kept_of({"f:status": {"f:replicas": {}}})
+
+
+def test_a_list_that_is_held_as_one_stays_one() -> None:
+    roles: Json = {"f:spec": {"f:template": {"f:spec": {"f:roles": {}}}}}
+    assert kept_of(roles)["fieldsV1"] == roles
+
+
+@pytest.mark.parametrize("path", sorted(CORPUS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_keeping_less_changes_no_judgement(path: Path) -> None:
+    body = owned(path.stem)
+    assert project_workload(body) == body, "twice is once"
+    if body["kind"] == "Deployment":
+        assert planned(dict(project_workload(body))) == planned(body)
+
+
+def test_a_thousand_variables_of_two_managers_share_their_keys() -> None:
+    """Two thousand Deployments are watched: what recurs on each of them is kept once."""
+    env: Json = {f'k:{{"name":"V{number}"}}': {"f:name": {}} for number in range(1_000)}
+    fields = {"f:spec": {"f:template": {"f:spec": {"f:containers": {NAME: {"f:env": env}}}}}}
+    one, other = (
+        project_workload({"metadata": {"managedFields": [json.loads(json.dumps(entry(fields)))]}})
+        for _ in range(2)
+    )
+    keys = [_variables(each) for each in (one, other)]
+    assert len(keys[0]) == 1_000
+    assert all(a is b for a, b in zip(*keys, strict=True))
+
+
+def _variables(body: object) -> list[str]:
+    assert isinstance(body, dict)
+    fields = body["metadata"]["managedFields"][0]["fieldsV1"]
+    return list(fields["f:spec"]["f:template"]["f:spec"]["f:containers"][NAME]["f:env"])

@@ -47,7 +47,12 @@ def change_action(view: ModelView) -> Action:
         f"KV events ({view.plan.engine.dialect}); {restarts}."
     )
     note = " ".join((note, *map(str, view.plan.notes)))
-    return _on(view.deployment, view.plan.patch, "Configured", note)
+    if view.next_repairs is not None:
+        note = f"{view.message} {note}"
+        repair = _on(view.deployment, view.plan.patch, "Repaired", note)
+        return replace(repair, warning=True, counted=True)
+    at_risk = any(each.reason == ModelReason.ARGS_AT_RISK for each in view.plan.notes)
+    return replace(_on(view.deployment, view.plan.patch, "Configured", note), warning=at_risk)
 
 
 def _on(deployment: Deployment, operations: Sequence[Mapping[str, object]], *why: str) -> Action:

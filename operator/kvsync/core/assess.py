@@ -7,16 +7,29 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from kvsync.core.bare_pods import bare_verdicts
+from kvsync.core.contest import (
+    Contest,
+    contest,
+    in_words,
+    is_undone,
+    next_repairs,
+    repaired,
+    repairs_so_far,
+    without_risks,
+)
 from kvsync.core.plan import plan, unsupported_kind
 from kvsync.core.planned import Ask, ModelPlan, Outcome
 from kvsync.core.ports import publishing_ranks
 from kvsync.core.recognise import newest_record
+from kvsync.core.repairs import settled
 from kvsync.core.targets import block_factor, carriers, not_yet, targets_of, trusted
+from kvsync.core.told import entry_of, was_verified
 from kvsync.core.trouble import Trouble, pending_words, trouble_of
 from kvsync.model.finding import Refusal
 from kvsync.model.observed import Observed, ObservedModel
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import REJECTED_ANNOTATION, Record, load_rejection
+from kvsync.model.repairs import Repairs
 from kvsync.model.source import SourceReason, Target, Verdict
 from kvsync.model.spec import OnFailure
 from kvsync.model.workload import Deployment, Pod
@@ -58,6 +71,16 @@ class ModelView:
     """Whether an engine of it was asked for its block size, answered or not."""
     roll_back: bool = False
     """Whether its record shall be restored now."""
+    repairs: Repairs | None = None
+    """How often it was repaired, while that is to be remembered."""
+    opponent: str = ""
+    """Who undid our change, while it is undone."""
+    next_repairs: Repairs | None = None
+    """The same once the change that is planned is made; None where that is no repair."""
+    held_until: int | None = None
+    """Seconds since the epoch before which nothing is repaired; None: it is not held."""
+    told_at: int = 0
+    """The time in the record that stands on it, or stood until someone took it away; 0: none."""
 
     @property
     def verified_sources(self) -> int:
@@ -71,16 +94,59 @@ def assess(model: ObservedModel, observed: Observed, ask: Ask) -> ModelView:
     Raises:
         TemplateRenderError: the dialect's template is broken.
     """
+    entry, now = entry_of(model.name, observed.sync), observed.now
+    counted = repairs_so_far(model.deployment, entry, ask, now)
     if model.deployment is None:
         refusal = _missing(model, observed.sync.namespace)
-        return ModelView(model.name, ModelState.REFUSED, refusal.reason, str(refusal))
+        view = ModelView(model.name, ModelState.REFUSED, refusal.reason, str(refusal))
+        return replace(view, repairs=settled(counted.made, now))
     planned = plan(model.deployment, ask)
+    undone = planned.outcome is not Outcome.UNCHANGED and is_undone(model.deployment, ask)
+    if undone and planned.outcome is Outcome.CHANGE:
+        planned = without_risks(planned)
+        found = contest(model.deployment, planned, counted, entry)
+        view = _contended(model, model.deployment, planned, found, now)
+    else:
+        view = _assessed(model, model.deployment, planned, observed)
+    record = newest_record(model.deployment)
+    return replace(
+        view,
+        repairs=counted.made if undone else settled(counted.made, now),
+        told_at=max(record.at if record else 0, ask.told_at if undone else 0),
+    )
+
+
+def _assessed(
+    model: ObservedModel, deployment: Deployment, planned: ModelPlan, observed: Observed
+) -> ModelView:
     if planned.outcome is Outcome.REFUSED:
         assert planned.refusal is not None  # a refused plan says why
         return _refused(model, planned, planned.refusal)
     if planned.outcome is Outcome.CHANGE:
-        return _to_change(model, model.deployment, planned)
-    return _configured(model, model.deployment, planned, observed)
+        return _to_change(model, deployment, planned)
+    return _configured(model, deployment, planned, observed)
+
+
+def _contended(
+    model: ObservedModel, deployment: Deployment, planned: ModelPlan, found: Contest, now: float
+) -> ModelView:
+    """A model whose change was undone: put back at once, or later, or not any more."""
+    view = ModelView(
+        model.name,
+        ModelState.REFUSED if found.ended else ModelState.PENDING,
+        ModelReason.CONTENDED,
+        in_words(deployment, found, now),
+        deployment=deployment,
+        plan=planned,
+        record=newest_record(deployment),
+        opponent=found.by,
+    )
+    if found.ended:
+        return view
+    if not found.may_repair(now):
+        return replace(view, held_until=found.counted.next_at)
+    made = next_repairs(found, now)
+    return replace(view, plan=repaired(deployment, planned, made), next_repairs=made)
 
 
 def _missing(model: ObservedModel, namespace: str) -> Refusal:
@@ -160,7 +226,9 @@ def _configured(
     )
     verdicts = tuple(observed.verdicts.get(target.key) or not_yet(target.key) for target in targets)
     record = newest_record(deployment)
-    if was_verified(model.name, record, observed):
+    if record is not None and record.is_rendered:
+        record = None  # as its owner wrote it: never on trial, never rolled back
+    if was_verified(model.name, record, observed.sync):
         verdicts = tuple(map(trusted, verdicts))
     bare = (
         bare_verdicts(part, model.pods, deployment, record, observed.now) for part in planned.parts
@@ -193,7 +261,7 @@ def _progress(view: ModelView, pods: tuple[Pod, ...], observed: Observed) -> Mod
     deployment, planned = view.deployment, view.plan
     assert deployment is not None  # _configured has both
     assert planned is not None
-    on_trial = not was_verified(view.name, view.record, observed)
+    on_trial = not was_verified(view.name, view.record, observed.sync)
     trouble = _trouble(planned, pods)
     if trouble is not None:
         return _failing(view, trouble.reason, str(trouble), observed, on_trial=on_trial)
@@ -245,31 +313,6 @@ def _verified(view: ModelView) -> ModelView:
 
 def _of_source(verdict: Verdict) -> str:
     return f"{verdict.key.pod}: {verdict.message} {verdict.remedy}".strip()
-
-
-def was_verified(name: str, record: Record | None, observed: Observed) -> bool:
-    """Whether the change that stands on a model was seen working before: it is then no longer on trial.
-
-    The status keeps when. A model whose entry is lost counts as on trial; that can only roll back
-    within its deadline, which is long over for a model that has worked for a while.
-    """
-    return _verified_record(name, observed) == record_mark(record)
-
-
-def proven_at(name: str, observed: Observed) -> int:
-    """The time of the newest change that was seen working on a model; 0 where none was."""
-    return _verified_record(name, observed) or 0
-
-
-def _verified_record(name: str, observed: Observed) -> int | None:
-    entries = observed.sync.status.get("models") or ()
-    found = (e.get("verifiedRecord") for e in entries if e.get("name") == name)
-    return next(found, None)
-
-
-def record_mark(record: Record | None) -> int:
-    """What the status keeps of a verified change: the time of its record; 0 for an adopted model."""
-    return record.at if record else 0
 
 
 def _failing(

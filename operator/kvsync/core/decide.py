@@ -14,7 +14,7 @@ from kvsync.core.actions import (
 )
 from kvsync.core.announce import announce
 from kvsync.core.arguments import int_of
-from kvsync.core.assess import ModelState, ModelView, assess, proven_at
+from kvsync.core.assess import ModelState, ModelView, assess
 from kvsync.core.bare_pods import SETTLING
 from kvsync.core.engines import ENGINES
 from kvsync.core.gateway_taken import gateway_watch
@@ -25,6 +25,7 @@ from kvsync.core.pod_labels import label_actions
 from kvsync.core.render import Templates
 from kvsync.core.subscribed import bystanders
 from kvsync.core.summary import Picture, summarize
+from kvsync.core.told import proven_at, told_at
 from kvsync.core.undo import decide_undo
 from kvsync.core.wave import Wave, next_wave
 from kvsync.model.decision import Action, Decision, Question
@@ -100,7 +101,8 @@ def _ask(model: ObservedModel, observed: Observed, templates: Templates) -> Ask:
         retry=observed.sync.retry,
         at=int(observed.now),
         living=observed.living,
-        proven_at=proven_at(model.name, observed),
+        proven_at=proven_at(model.name, observed.sync),
+        told_at=told_at(model.name, observed.sync),
     )
 
 
@@ -206,6 +208,7 @@ def _look_again(
         for wait in waits.get(view.state, ())
     ]
     ahead = [wait for wait in ends if wait >= 0]
+    ahead += [view.held_until - observed.now for view in views if view.held_until is not None]
     if observed.unheard:
         ahead.append(_SLACK)
     if gateway.look_again is not None:

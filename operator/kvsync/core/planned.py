@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kvsync.core.desired import Desired
+from kvsync.core.ownership import Claim, Field
 from kvsync.core.patch import Operation
 from kvsync.core.render import Templates
 from kvsync.model.finding import EngineFinding, Note, Refusal
@@ -73,6 +74,10 @@ class ModelPlan:
     notes: tuple[Note, ...] = ()
     restarts: int = 0
     """How many pods restart by the patch."""
+    written: tuple[Field, ...] = ()
+    """The fields of the pod template that the patch changes; of a StormService those of its roles."""
+    claims: tuple[Claim, ...] = ()
+    """Those of them that other managers own."""
     fingerprint: str = ""
     """Stands for everything the change depends on: the same again would end the same way."""
 
@@ -100,3 +105,6 @@ class Ask:
     proven_at: int = 0
     """The time in the newest record that was seen working on this workload. An older record was
     brought back, with its template, by ``kubectl rollout undo``."""
+    told_at: int = 0
+    """The time in the record that stands on this workload by the status; 0 where it tells of none.
+    Such a workload was configured, whatever has become of its annotations."""

@@ -14,6 +14,7 @@ from kvsync.model.record import (
     OUR_ANNOTATIONS,
     OWNER_ANNOTATION,
     RECORD_ANNOTATION,
+    REPAIRS_ANNOTATION,
     ListChange,
     Place,
     Record,
@@ -55,9 +56,10 @@ def strip(deployment: Deployment) -> Deployment:
 
 def without_mark(deployment: Deployment) -> Deployment:
     """The workload without its owner's mark; what is configured stays, with its record."""
-    if OWNER_ANNOTATION not in deployment.annotations:
+    marks = (OWNER_ANNOTATION, REPAIRS_ANNOTATION)
+    if not deployment.annotations.keys() & marks:
         return deployment
-    kept = {k: v for k, v in deployment.annotations.items() if k != OWNER_ANNOTATION}
+    kept = {k: v for k, v in deployment.annotations.items() if k not in marks}
     return deployment.with_annotations(kept)
 
 

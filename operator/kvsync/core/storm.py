@@ -129,6 +129,8 @@ def _combined(storm: StormService, engines: Sequence[Planned]) -> ModelPlan:
             for change in made.changes
         ),
         restarts=_restarts(storm, changing),
+        written=tuple(field for _, made in changing for field in made.written),
+        claims=tuple(claim for _, made in changing for claim in made.claims),
     )
 
 

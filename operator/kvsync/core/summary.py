@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kvsync.core.actions import mark_of
-from kvsync.core.assess import ModelState, ModelView, record_mark
+from kvsync.core.assess import ModelState, ModelView
 from kvsync.core.compatibility import Compatibility, Finding, compatibility_by_model
 from kvsync.core.forecast import cost_of_change, forecast
 from kvsync.core.gateway import gateway_version, owners_of
@@ -15,6 +15,7 @@ from kvsync.core.gateway_sources import taken_entry
 from kvsync.core.gateway_view import GatewayView
 from kvsync.core.moment import timestamp
 from kvsync.core.reached import note_on
+from kvsync.core.told import entry_of, record_mark
 from kvsync.core.wave import Wave
 from kvsync.model.observed import KVEventSync, Observed, ObservedConsumer
 from kvsync.model.reasons import ConditionReason, ModelReason
@@ -92,9 +93,7 @@ def summarize(picture: Picture) -> dict[str, Any]:
     return {
         "observedGeneration": observed.sync.generation,
         "conditions": conditions(observed.sync, observed.now, findings),
-        "models": [
-            _model_entry(view, observed, compatible) for view in _by_urgency(views)[:MAX_MODELS]
-        ],
+        "models": [_model_entry(view, picture, compatible) for view in _listed(views)],
         "modelsTotal": len(views),
         "modelsReady": sum(view.state is ModelState.READY for view in views),
         "sources": _source_counts(views),
@@ -288,7 +287,14 @@ def _by_urgency(views: Sequence[ModelView]) -> list[ModelView]:
     return sorted(views, key=lambda view: (_ORDER.index(view.state), view.name))
 
 
-def _model_entry(view: ModelView, observed: Observed, compatible: Compatibility) -> dict[str, Any]:
+def _listed(views: Sequence[ModelView]) -> list[ModelView]:
+    """Those in detail. A count of repairs must not be forgotten, so such models are among them."""
+    ordered = _by_urgency(views)
+    kept = {v.name for v in sorted(ordered, key=lambda v: v.repairs is None)[:MAX_MODELS]}
+    return [view for view in ordered if view.name in kept]
+
+
+def _model_entry(view: ModelView, picture: Picture, compatible: Compatibility) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "name": view.name,
         "state": view.state.value,
@@ -312,10 +318,22 @@ def _model_entry(view: ModelView, observed: Observed, compatible: Compatibility)
         entry["versionSource"] = engine.version_source.value
         if engine.version is not None:
             entry["engineVersion"] = str(engine.version)
-    mark = _verified_record(view, observed)
+    mark = _verified_record(view, picture.observed)
     if mark is not None:
         entry["verifiedRecord"] = mark
-    return {**entry, **_plan_entry(view, observed)}
+    return {**entry, **_contest_entry(view, picture), **_plan_entry(view, picture.observed)}
+
+
+def _contest_entry(view: ModelView, picture: Picture) -> dict[str, Any]:
+    """What must be remembered of a change that someone may undo, or has undone."""
+    begins = view.name in picture.wave.start and not picture.observed.held_by
+    repairs = view.next_repairs if begins and view.next_repairs else view.repairs
+    entry: dict[str, Any] = {"record": view.told_at} if view.told_at else {}
+    if repairs is not None:
+        entry["repairs"] = repairs.entry()
+    if view.opponent:
+        entry["opponent"] = view.opponent
+    return entry
 
 
 def _plan_entry(view: ModelView, observed: Observed) -> dict[str, Any]:
@@ -337,11 +355,8 @@ def _verified_record(view: ModelView, observed: Observed) -> int | None:
     """The change that was seen working: noted once, kept while the same record stands."""
     if view.state is ModelState.READY and view.verified_sources:
         return record_mark(view.record)
-    for entry in observed.sync.status.get("models") or ():
-        if entry.get("name") == view.name:
-            mark = entry.get("verifiedRecord")
-            return mark if mark == record_mark(view.record) else None
-    return None
+    mark = entry_of(view.name, observed.sync).get("verifiedRecord")
+    return mark if mark == record_mark(view.record) else None
 
 
 def _source_counts(views: Sequence[ModelView]) -> dict[str, int]:

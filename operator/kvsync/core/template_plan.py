@@ -22,6 +22,7 @@ from kvsync.core.patch import difference, guarded
 from kvsync.core.placement import place
 from kvsync.core.planned import Ask, Change, ModelPlan, Outcome, Part
 from kvsync.core.ports import EnginePod, settle_ports
+from kvsync.core.preflight import args_at_risk, judge
 from kvsync.core.recognise import is_record_lost, strip_recognised
 from kvsync.core.render import engine_arguments
 from kvsync.core.revert import carries_words, record_of, strip
@@ -76,12 +77,15 @@ def plan_template(deployment: Deployment, ask: Ask) -> ModelPlan:
         fingerprint=fingerprint(base, desired, ask.retry),
     )
     if not is_record_lost(deployment) and carries(deployment, desired):
+        planned = replace(planned, notes=(*planned.notes, *args_at_risk(deployment)))
         return _owned(planned, deployment, ask)
     target = configure(base, desired, placement, ask.owner, max(ask.at, ask.proven_at))
-    refusal = _unwritable(deployment, target)
-    if refusal is not None:
+    judged = judge(deployment, target, ask)
+    refusal = judged if isinstance(judged, Refusal) else _unwritable(deployment, judged.target)
+    if isinstance(judged, Refusal) or refusal is not None:
         return ModelPlan(Outcome.REFUSED, refusal=refusal)
-    return _changed(planned, deployment, base, target)
+    planned = replace(planned, written=judged.written, claims=judged.claims)
+    return _changed(planned, deployment, base, judged.target)
 
 
 def _unwritable(deployment: Deployment, target: Deployment) -> Refusal | None:
@@ -165,6 +169,7 @@ def _changed(
     return replace(
         planned,
         outcome=Outcome.CHANGE,
+        notes=(*planned.notes, *args_at_risk(target)),
         patch=guarded(deployment, patch, part.desired.container),
         undo=tuple(difference(target.body, base.body)),
         changes=_told(part),
@@ -206,14 +211,15 @@ def _owned(planned: ModelPlan, deployment: Deployment, ask: Ask) -> ModelPlan:
     """What is configured already may still need our mark, or a new time in its record.
 
     Its mark is missing after deletionPolicy Retain, and is another's where a revision of a gone
-    object came back. Where the record is older than what was seen working, or no longer ours, its
-    time starts anew: it is on trial from now on.
+    object came back. What its owner rendered for Git stays his: our mark on it would be a difference.
+    Where the record is older than what was seen working, or no longer ours, its time starts anew: it
+    is on trial from now on.
     """
     record = record_of(deployment)
     mark = parse_owner(deployment.annotations.get(OWNER_ANNOTATION, ""))
     # Without a mark that can be read nobody would undo it when the object goes.
     ours = mark is not None and mark.uid == ask.owner.uid
-    if record is None or (ours and record.at >= ask.proven_at):
+    if record is None or record.is_rendered or (ours and record.at >= ask.proven_at):
         return planned
     annotations = {
         **deployment.annotations,

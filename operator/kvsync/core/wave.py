@@ -24,7 +24,12 @@ def next_wave(views: Sequence[ModelView], max_concurrent: int) -> Wave:
     """The models whose turn it is. The order is that of the names: stable and easy to foretell."""
     ordered = sorted(views, key=lambda view: view.name)
     current = tuple(view.name for view in ordered if view.state in _IN_FLIGHT)
-    pending = tuple(view.name for view in ordered if view.state is ModelState.PENDING)
+    # One that waits for its next repair holds no turn: the others go before it.
+    pending = tuple(
+        view.name
+        for view in ordered
+        if view.state is ModelState.PENDING and view.held_until is None
+    )
     failed = [view.name for view in ordered if view.state is ModelState.FAILED]
     if failed and pending:
         names = ", ".join(failed)

@@ -40,6 +40,9 @@ class Action:
     reason: str
     note: str
     warning: bool = False
+    counted: bool = False
+    """Whether the status, which counts it, is written before it is carried out: one that was made
+    must be counted whatever happens next."""
 
     @property
     def model(self) -> str:

@@ -28,9 +28,13 @@ class ModelReason(enum.StrEnum):
     SELECTOR_CONFLICT = "SelectorConflict"
     OWNED_BY_ANOTHER = "OwnedByAnother"
     CONTROLLED_BY_ANOTHER = "ControlledByAnother"
+    ARGS_OWNED = "ArgsOwned"
     MODEL_UNHEALTHY = "ModelUnhealthy"
     UNSUPPORTED = "Unsupported"
+    # Someone undoes what we wrote: put back a few times, then left as it is.
+    CONTENDED = "Contended"
     # Something to know of a change that is made all the same.
+    ARGS_AT_RISK = "ArgsAtRisk"
     EVENTS_MERGED = "EventsMerged"
     HYBRID_KV_MANAGER_OFF = "HybridKVManagerOff"
     NOT_LABELLED = "NotLabelled"

@@ -17,7 +17,8 @@ from typing import Any
 RECORD_ANNOTATION = "kvsync.aibrix.ai/record"
 OWNER_ANNOTATION = "kvsync.aibrix.ai/owner"
 REJECTED_ANNOTATION = "kvsync.aibrix.ai/rejected"
-OUR_ANNOTATIONS = (OWNER_ANNOTATION, RECORD_ANNOTATION, REJECTED_ANNOTATION)
+REPAIRS_ANNOTATION = "kvsync.aibrix.ai/repairs"
+OUR_ANNOTATIONS = (OWNER_ANNOTATION, RECORD_ANNOTATION, REJECTED_ANNOTATION, REPAIRS_ANNOTATION)
 
 FIELD_MANAGER = "kvsync-operator"
 """Who we are in managedFields. A name that users and GitOps tools see: it is an API."""
@@ -83,6 +84,19 @@ class ValueChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """A field that was another manager's before our change: managedFields name us from then on.
+
+    ``time`` is when it wrote the field last, RFC 3339; ``field`` is what it is called in sentences.
+    """
+
+    field: str
+    manager: str
+    operation: str
+    time: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """What we changed in one container of one pod template, and when (seconds since the epoch)."""
 
@@ -99,6 +113,12 @@ class Record:
     env: Mapping[str, ValueChange] = field(default_factory=dict)
     env_absent: bool = False
     annotations_absent: bool = False
+    taken_from: tuple[Taken, ...] = ()
+
+    @property
+    def is_rendered(self) -> bool:
+        """Whether it came out of Git, from ``kvsync render``: such a record has no time."""
+        return self.at == 0
 
     @property
     def changes_anything(self) -> bool:
@@ -149,6 +169,8 @@ def _payload(record: Record) -> dict[str, Any]:
             payload[name] = {
                 key: {"before": c.before, "after": c.after} for key, c in changes.items()
             }
+    if record.taken_from:
+        payload["taken"] = [asdict(taken) for taken in record.taken_from]
     payload |= {name: True for name in _FLAGS if getattr(record, name)}
     return payload
 
@@ -162,6 +184,7 @@ def _record(payload: dict[str, Any]) -> Record:
         ports=tuple(payload.get("ports", ())),
         labels=_changes(payload.get("labels", {})),
         env=_changes(payload.get("env", {})),
+        taken_from=tuple(Taken(**taken) for taken in payload.get("taken", ())),
         **{name: bool(payload.get(name)) for name in _FLAGS},
     )
 

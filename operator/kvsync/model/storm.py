@@ -5,11 +5,17 @@ Source: AIBrix ``api/orchestration/v1alpha1/stormservice_types.go``, ``roleset_t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kvsync.model.record import OUR_ANNOTATIONS, OWNER_ANNOTATION, RECORD_ANNOTATION
+from kvsync.model.record import (
+    OUR_ANNOTATIONS,
+    OWNER_ANNOTATION,
+    RECORD_ANNOTATION,
+    REPAIRS_ANNOTATION,
+)
 from kvsync.model.workload import JSON, Deployment, Pod, Rollout
 
 API_VERSION = "orchestration.aibrix.ai/v1alpha1"
@@ -76,6 +82,11 @@ class StormService(Deployment):
         metadata = {k: v for k, v in self.body["metadata"].items() if k != "managedFields"}
         if metadata.get("annotations") is not None:
             metadata["annotations"] = self._annotations_of(name)
+        managers = [
+            _of_role(entry, name) for entry in self.body["metadata"].get("managedFields") or ()
+        ]
+        if managers:
+            metadata["managedFields"] = managers
         return Role(
             {
                 "kind": KIND,
@@ -122,6 +133,8 @@ class StormService(Deployment):
             absent = absent or role.body["metadata"].get("annotations") is None
             if OWNER_ANNOTATION in role.annotations:
                 annotations[OWNER_ANNOTATION] = role.annotations[OWNER_ANNOTATION]
+            if REPAIRS_ANNOTATION in role.annotations:
+                annotations[REPAIRS_ANNOTATION] = role.annotations[REPAIRS_ANNOTATION]
             if RECORD_ANNOTATION in role.annotations:
                 key = record_key(str(bodies[index].get("name") or ""))
                 annotations[key] = role.annotations[RECORD_ANNOTATION]
@@ -154,6 +167,21 @@ class StormService(Deployment):
             observed=seen,
             unit="RoleSets",
         )
+
+
+def _of_role(entry: JSON, role: str) -> JSON:
+    """An entry of managedFields as a Deployment of this role alone would have it.
+
+    The list of roles is merged by name where the kind says so, and else owned as a whole.
+    """
+    fields: Any = entry.get("fieldsV1") or {}
+    for step in ("f:spec", "f:template", "f:spec", "f:roles"):
+        if step not in fields:
+            return {**entry, "fieldsV1": {}}
+        fields = fields[step]
+    own = (fields.get(f'k:{{"name":{json.dumps(role)}}}') or {}).get("f:template")
+    template = fields and own
+    return {**entry, "fieldsV1": {} if template is None else {"f:spec": {"f:template": template}}}
 
 
 def storm_model(name: str) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
-
-from kvsync.model.record import FIELD_MANAGER
 
 Json = Mapping[str, Any]
 
@@ -25,6 +24,7 @@ _CONTAINER = ("name", "image", "command", "args")
 _EVENT_WORD = "kv-events"
 _CONTAINER_STATUS = ("name", "restartCount", "state", "lastState")
 _MAX_MESSAGE = 2048
+_NOTHING: Json = {}
 
 
 def project_workload(body: Json) -> Json:
@@ -36,11 +36,42 @@ def project_workload(body: Json) -> Json:
 
 
 def _project_manager(entry: Json) -> Json:
-    """Who it is, and of our own entry whether it holds anything of the spec (core.handback)."""
-    kept = _only(entry, ("manager", "operation"))
-    if entry.get("manager") == FIELD_MANAGER:
-        kept["fieldsV1"] = {key: {} for key in entry.get("fieldsV1") or {} if key == "f:spec"}
-    return kept
+    """Who it is, and what it holds of the fields that we may write (core.ownership, core.handback)."""
+    fields = entry.get("fieldsV1") or {}
+    kept = _only(entry, ("manager", "operation", "time"))
+    return kept | {"fieldsV1": _only_written(fields, _WRITTEN)} if "f:spec" in fields else kept
+
+
+_Shape = Mapping[str, Any]
+_ITEM = "k:"
+_CONTAINER_FIELDS: _Shape = {"f:args": {}, "f:command": {}, "f:env": {_ITEM: {}}}
+_TEMPLATE: _Shape = {
+    "f:metadata": {"f:labels": {"f:": {}}},
+    "f:spec": {"f:containers": {_ITEM: _CONTAINER_FIELDS}},
+}
+_ROLE: _Shape = {"f:template": _TEMPLATE}
+_WRITTEN: _Shape = {
+    "f:spec": {
+        "f:template": {
+            **_TEMPLATE,
+            "f:spec": {**_TEMPLATE["f:spec"], "f:roles": {_ITEM: _ROLE}},
+        }
+    }
+}
+"""The paths that are kept; ``k:`` stands for any item of a list, ``f:`` for any field of a map."""
+
+_SELF: _Shape = {".": {}}
+"""Stands where something was held that is not kept: an empty place would mean all of it."""
+
+
+def _only_written(fields: Json, shape: _Shape) -> Json:
+    """The part of a ``fieldsV1`` that a shape covers. Keys recur on every object: each is kept once."""
+    kept = {
+        sys.intern(key): _only_written(value, below) if below else _NOTHING
+        for key, value in fields.items()
+        if (below := shape.get(key, shape.get(key[:2]))) is not None
+    }
+    return kept or (_SELF if fields else _NOTHING)
 
 
 def project_pod(body: Json) -> Json:

@@ -80,6 +80,7 @@ class Reconciler:
         """One pass.
 
         A pass that changed something reports nothing: the next one, at once, sees what came of it.
+        Only what must not be forgotten is written before the change (``Action.counted``).
 
         Raises:
             ApiError: a write was refused or lost; come again.
@@ -132,7 +133,11 @@ class Reconciler:
     async def _carry_out(self, sync: KVEventSync, decision: Decision) -> None:
         for announcement in decision.announcements if sync.deleting else ():
             self._writer.announce(sync, announcement)
+        counted = False
         for action in decision.actions:
+            if action.counted and not counted:
+                await self._report(sync, decision.status, decision.announcements)
+                counted = True
             try:
                 await self._writer.patch(action)
             except ApiError as error:

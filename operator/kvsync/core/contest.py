@@ -1,0 +1,180 @@
+"""A model whose changes someone undid: what is missing, who did it, and what comes next.
+
+A repair puts back what stood on a workload by our own word, its record's or the status's, under the
+same terms. So a change of our own settings is none, nor the first change, nor one that follows an
+owner's edit beside ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from kvsync.core.moment import timestamp
+from kvsync.core.opponent import name_of
+from kvsync.core.ownership import Claim, Field, Holder, last_writer
+from kvsync.core.patch import apply, difference, guarded
+from kvsync.core.plan import without_ours
+from kvsync.core.planned import Ask, ModelPlan
+from kvsync.core.preflight import RENDER, way_out
+from kvsync.core.repairs import LIMIT, Count, count, one_more
+from kvsync.core.revert import carries_text, contains_run, readable, record_of
+from kvsync.model.reasons import ModelReason
+from kvsync.model.record import (
+    OWNER_ANNOTATION,
+    REJECTED_ANNOTATION,
+    REPAIRS_ANNOTATION,
+    Record,
+    parse_owner,
+)
+from kvsync.model.repairs import Repairs, dump_repairs, load_repairs, read_repairs
+from kvsync.model.workload import Container, Deployment
+
+Entry = Mapping[str, Any]
+
+LEAVE = "Take the model out of spec.models, or delete this KVEventSync."
+WAY_ON = (
+    "To have it tried again, set the annotation kvsync.aibrix.ai/retry of the KVEventSync to a new "
+    "value."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """What someone undid, and whose turn it is.
+
+    ``by`` names the opponent, ``field`` what it took; ``way_out``: how it would leave that to us.
+    """
+
+    counted: Count
+    by: str
+    field: str
+    way_out: str
+
+    def may_repair(self, now: float) -> bool:
+        """Whether it is put back now."""
+        return self.counted.next_at is not None and now >= self.counted.next_at
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is left as it is, until a person has decided."""
+        return self.counted.next_at is None
+
+
+def terms_of(ask: Ask) -> str:
+    """A digest of what we want of a model. What its owner writes is no part of it."""
+    spec = ask.spec
+    content = [ask.owner.uid, ask.retry, asdict(spec.engine), asdict(spec.events)]
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def repairs_so_far(workload: Deployment | None, entry: Entry, ask: Ask, now: float) -> Count:
+    """How often a model was repaired, by its annotation and by its entry in the status."""
+    text = workload.annotations.get(REPAIRS_ANNOTATION) if workload is not None else None
+    return count(load_repairs(text), read_repairs(entry.get("repairs")), terms_of(ask), now)
+
+
+def is_undone(workload: Deployment, ask: Ask) -> bool:
+    """Whether something of ours is missing that stood on a workload by our own word.
+
+    That word is our mark with its record on it, or the status where those were wiped.
+    """
+    templates = workload.templates
+    if any(REJECTED_ANNOTATION in each.annotations for each in templates):
+        return False  # rolled back by ourselves
+    marks = [parse_owner(each.annotations.get(OWNER_ANNOTATION, "")) for each in templates]
+    marked = any(mark is not None and mark.uid == ask.owner.uid for mark in marks)
+    if not marked:
+        return ask.told_at > 0
+    if not all(map(readable, templates)):
+        return True
+    records = [(each, record) for each in templates if (record := record_of(each)) is not None]
+    newest_at = max((record.at for _, record in records), default=-1)
+    return newest_at < ask.told_at or not records or not all(_stands(*each) for each in records)
+
+
+def _stands(workload: Deployment, record: Record) -> bool:
+    """Whether every piece that a record tells of is on its workload, wherever its owner put it."""
+    labels = {key: change.after for key, change in record.labels.items()}
+    declared = {port.get("containerPort") for c in workload.containers for port in c.ports}
+    return (
+        any(_has_words(container, record) for container in workload.containers)
+        and all(port.get("containerPort") in declared for port in record.ports)
+        and labels.items() <= workload.template_labels.items()
+    )
+
+
+def _has_words(container: Container, record: Record) -> bool:
+    if record.words is not None:
+        return any(
+            contains_run(words, record.words.added) for words in (container.args, container.command)
+        )
+    return record.text is None or carries_text(container.body, record.text)
+
+
+def taker(
+    workload: Deployment, missing: Sequence[Field], claims: Sequence[Claim]
+) -> tuple[Field, str, Holder | None]:
+    """Which of the missing fields someone has now, what that is called, and who: the newest owner.
+
+    ``claims`` are those of others on the missing fields (``ownership.claims_on``). Where there is
+    none, it is whoever changed the template last.
+    """
+    latest = max(claims, key=lambda claim: claim.holder.time, default=None)
+    if latest is not None:
+        return latest.field, latest.title, latest.holder
+    field = next(iter(missing), Field("record"))
+    return field, field.title, last_writer(workload)
+
+
+def contest(workload: Deployment, planned: ModelPlan, counted: Count, entry: Entry) -> Contest:
+    """Who undid what, for a workload that is undone and a plan that would put it back."""
+    field, title, holder = taker(workload, planned.written, planned.claims)
+    # The name carries a time. While one repair is awaited it stays as first told, lest an opponent
+    # who writes every second makes us write every second too.
+    same = (
+        entry.get("reason") == ModelReason.CONTENDED
+        and read_repairs(entry.get("repairs")) == counted.made
+    )
+    by = (str(entry.get("opponent") or "") if same else "") or name_of(holder, workload)
+    return Contest(counted, by, title, way_out(field, holder))
+
+
+def without_risks(planned: ModelPlan) -> ModelPlan:
+    """The plan without the warnings that what was undone may be undone."""
+    notes = tuple(note for note in planned.notes if note.reason != ModelReason.ARGS_AT_RISK)
+    return replace(planned, notes=notes)
+
+
+def repaired(workload: Deployment, planned: ModelPlan, made: Repairs) -> ModelPlan:
+    """The plan with a note of the repair on the workload, in the same one patch."""
+    after = replace(workload, body=apply(workload.body, planned.patch))
+    noted = after.with_annotations({**after.annotations, REPAIRS_ANNOTATION: dump_repairs(made)})
+    container = planned.parts[0].desired.container if planned.parts else ""
+    return replace(
+        planned,
+        patch=guarded(workload, difference(workload.body, noted.body), container),
+        undo=tuple(difference(noted.body, without_ours(noted).body)),
+    )
+
+
+def next_repairs(found: Contest, now: float) -> Repairs:
+    """The count with the repair that is made now."""
+    return one_more(found.counted.made, now, found.by)
+
+
+def in_words(workload: Deployment, found: Contest, now: float) -> str:
+    """The state of the contest in sentences; they do not change while nothing happens."""
+    took = f"{found.by} took the {found.field} of {workload.title} back"
+    at, number = found.counted.next_at, found.counted.number
+    if at is None:
+        ways = [way for way in (found.way_out, RENDER, LEAVE) if way]
+        listed = " ".join(f"{number}. {way}" for number, way in enumerate(ways, 1))
+        return f"{took} after {LIMIT} repairs within 30 minutes: it is left so. {listed} {WAY_ON}"
+    if now < at:
+        return f"{took}; repair {number} of {LIMIT} comes at {timestamp(at)}."
+    return f"{took}; repair {number} of {LIMIT} is made when its turn comes."
