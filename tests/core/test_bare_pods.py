@@ -16,10 +16,11 @@ from core.scenes import (
     sync_of,
     verdict_on,
 )
-from kvsync.core.assess import ModelView, assess, record_mark
+from kvsync.core.assess import ModelView, assess
 from kvsync.core.bare_pods import SETTLING
 from kvsync.core.moment import timestamp
 from kvsync.core.revert import record_of
+from kvsync.core.trial import record_mark
 from kvsync.model.spec import KVEventSyncSpec
 from kvsync.model.workload import Deployment, Pod
 

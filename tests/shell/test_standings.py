@@ -50,7 +50,19 @@ def test_a_model_that_is_done_concerns_those_who_wait() -> None:
     stage.note(B, waiting=True)
     stage.note(C)
     assert stage.note(A, in_flight=("x",)) == [B]
-    assert stage.note(A, in_flight=("x", "y")) == [], "one more frees nothing"
+    assert stage.note(A, in_flight=("x", "y")) == [B], "it may have let A go first"
+    assert stage.note(A, in_flight=("x", "y")) == [], "nothing new"
+    assert stage.note(A, in_flight=("x", "y"), waiting=True) == [B]
+
+
+def test_an_object_whose_passes_fail_is_waited_for_by_nobody() -> None:
+    stage = Stage()
+    stage.note(A, waiting=True, in_flight=("x",))
+    stage.note(B, waiting=True)
+    stage.told.clear()
+    stage.standings.note_failed(A, "default/a")
+    assert stage.told == [B]
+    assert stage.standings.others(B) == (Standing("default/a", in_flight=("x",)),)
 
 
 def test_an_object_that_goes_frees_what_it_held() -> None:

@@ -51,6 +51,15 @@ LEVELS = ("debug", "info", "warning", "error")
     help="Objects worked on at once.  [env: KVSYNC_WORKERS]",
 )
 @click.option(
+    "--max-rolling",
+    type=click.IntRange(0, 1000),
+    default=10,
+    show_default=True,
+    envvar="KVSYNC_MAX_ROLLING",
+    help="Models of all objects together that may restart or wait for verification at once, beside "
+    "each object's own spec.rollout.maxConcurrent; 0 for no limit.  [env: KVSYNC_MAX_ROLLING]",
+)
+@click.option(
     "--probe-workers",
     type=click.IntRange(1, 16),
     default=1,
@@ -104,6 +113,7 @@ def run(
     gateways: tuple[str, ...],
     templates: str | None,
     workers: int,
+    max_rolling: int,
     probe_workers: int,
     probe_memory: int,
     gateway_silence: float,
@@ -126,6 +136,7 @@ def run(
         gateways=gateways,
         templates=templates,
         workers=workers,
+        max_rolling=max_rolling,
         probe_workers=probe_workers,
         probe_memory=probe_memory,
         gateway_silence=gateway_silence,

@@ -100,3 +100,5 @@ class Ask:
     proven_at: int = 0
     """The time in the newest record that was seen working on this workload. An older record was
     brought back, with its template, by ``kubectl rollout undo``."""
+    elder: Owner | None = None
+    """The object that comes before this one where nobody's mark is on the workload."""

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kvsync.core.assess import ModelState, ModelView, record_mark
+from kvsync.core.assess import ModelState, ModelView
 from kvsync.core.compatibility import Compatibility, Finding, compatibility_by_model
 from kvsync.core.forecast import cost_of_change, forecast
 from kvsync.core.gateway import gateway_version
 from kvsync.core.gateway_taken import taken_entry
 from kvsync.core.gateway_view import GatewayView
 from kvsync.core.moment import timestamp
+from kvsync.core.trial import record_mark
 from kvsync.core.wave import Wave
 from kvsync.model.observed import KVEventSync, Observed
 from kvsync.model.reasons import ConditionReason, ModelReason
@@ -20,6 +21,9 @@ from kvsync.model.source import ACTIVE, SourceReason
 
 MAX_MODELS = 50
 """Models listed in detail, failing first; the rest is only counted."""
+
+MAX_MOVING = 100
+"""Models named as on their way: as many as ``spec.rollout.maxConcurrent`` allows."""
 
 MAX_MESSAGE = 1024
 MAX_LINES = 16
@@ -85,7 +89,7 @@ def summarize(picture: Picture) -> dict[str, Any]:
         "modelsReady": sum(view.state is ModelState.READY for view in views),
         "sources": _source_counts(views),
         "gateway": gateway,
-        "wave": _wave_entry(picture.wave),
+        "wave": wave_entry(picture.wave),
         **_whole_plan(picture),
         "summary": {
             "models": f"{sum(v.state is ModelState.READY for v in views)}/{len(views)}",
@@ -251,7 +255,7 @@ def _of_model(views: Sequence[ModelView]) -> Finding:
 
 
 def _reconciling(picture: Picture, ready: Finding) -> Finding:
-    moving = picture.wave.current or picture.wave.start
+    moving = picture.wave.in_flight
     restarting = picture.gateway.reason is ConditionReason.GATEWAY_ROLLING_OUT
     if not picture.observed.held_by and (moving or restarting):
         return ("True", ConditionReason.PROGRESSING, ready[2])
@@ -369,9 +373,10 @@ def _taken_column(gateway: Mapping[str, Any]) -> dict[str, str]:
     return {"taken": f"{sources['taken']}/{sources['total']}"} if sources else {}
 
 
-def _wave_entry(wave: Wave) -> dict[str, Any]:
+def wave_entry(wave: Wave) -> dict[str, Any]:
+    """What the status says of the wave."""
     return {
-        "current": list(wave.current + wave.start)[:MAX_MODELS],
+        "current": list(wave.in_flight)[:MAX_MOVING],
         "next": list(wave.waiting)[:MAX_MODELS],
         "message": wave.message,
     }

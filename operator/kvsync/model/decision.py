@@ -39,6 +39,8 @@ class Action:
     reason: str
     note: str
     warning: bool = False
+    restarts: bool = False
+    """Whether pods of a model restart by it."""
 
     @property
     def model(self) -> str:
@@ -70,6 +72,16 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class CrashedContainer:
+    """A container of a pod whose log is read for why it ended."""
+
+    namespace: str
+    pod: str
+    uid: str
+    container: str
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What one pass comes to. ``status`` None: the object is about to go, nothing is reported.
 
@@ -83,6 +95,8 @@ class Decision:
     """Names of models for which there is no workload."""
     gateway: GatewayWatch | None = None
     """The gateway whose logs shall be read."""
+    crashed: tuple[CrashedContainer, ...] = ()
+    """Engines that crashed and left no message: a roll-back takes their pods, and logs, away."""
     status: Mapping[str, Any] | None = None
     announcements: tuple[Announcement, ...] = ()
     look_again: float | None = None

@@ -38,6 +38,9 @@ class Standing:
     wish: GatewayWish | None = None
     """None: it wants nothing of any gateway."""
     in_flight: tuple[str, ...] = ()
-    """Its models whose pods are being replaced, by its own doing."""
+    """Its models that take places of all objects: their pods are being replaced, or are not verified
+    yet since they were."""
     waiting: bool = False
-    """Whether it has models to change that wait for others."""
+    """Whether it has models to change that wait for those of others."""
+    last_change: int = 0
+    """When it last changed a model, in seconds since the epoch; 0 if it never did."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from kvsync.model.standing import Standing
 
@@ -39,8 +40,8 @@ class Standings:
 
     def note_failed(self, key: Key, mark: str) -> None:
         """Remember that no pass over an object can be made: it must not hold the others up."""
-        if key not in self._known:
-            self.note(key, Standing(mark))
+        known = self._known.get(key, Standing(mark))
+        self.note(key, replace(known, waiting=False))
 
     def forget(self, key: Key) -> None:
         """Forget an object that is gone."""
@@ -66,11 +67,11 @@ class Standings:
         before = before or Standing(after.sync)
         wishes = {w for w in (before.wish, after.wish) if w is not None}
         gateways = {(w.spec.namespace, w.spec.deployment) for w in wishes}
-        freed = len(after.in_flight) < len(before.in_flight)
+        moved = _turn(before) != _turn(after)
         return [
             key
             for key, each in self._known.items()
-            if (freed and each.waiting)
+            if (moved and each.waiting)
             or (
                 before.wish != after.wish
                 and each.wish is not None
@@ -82,3 +83,8 @@ class Standings:
         for other in list(concerned):
             if other != key:
                 self._on_change(other)
+
+
+def _turn(standing: Standing) -> tuple[frozenset[str], bool]:
+    """What decides whose turn it is among those who wait for a common place."""
+    return frozenset(standing.in_flight), standing.waiting
