@@ -19,7 +19,10 @@ ENGINE ?= stand-in
 FUZZ_SECONDS ?= 600
 FUZZ_TARGET  ?=
 
-.PHONY: help setup chart demo demo-stop test test-unit test-bed conformance properties fuzz bench bench-probe bench-hostile bench-latency bench-publisher lint format lock generate clean
+# How often `make kills` kills the operator.
+KILLS ?= 200
+
+.PHONY: help setup chart demo demo-stop test test-unit test-bed conformance kills properties fuzz bench bench-probe bench-hostile bench-latency bench-publisher lint format lock generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +63,10 @@ conformance: setup ## on request: released vLLM packages read our arguments, a r
 	@PYTHONPATH=tests $(BIN)/python -m conformance.sources > /dev/null
 	@PYTHONPATH=tests $(BIN)/python -m testbed.real_engine.install > /dev/null
 	$(INSIDE) $(BIN)/pytest -m conformance tests/conformance
+
+kills: setup ## on request: the operator killed at random KILLS=200 times during waves over ten models (7 minutes)
+	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
+	KVSYNC_KILLS=$(KILLS) $(INSIDE) $(BIN)/pytest -m bed tests/e2e/test_random_kills.py -s
 
 properties: setup ## on request: each property of the core with 2,000 random cases
 	HYPOTHESIS_PROFILE=ci $(BIN)/pytest -m "not bed" tests/core tests/model -n 3 --dist worksteal -q

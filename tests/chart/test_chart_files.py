@@ -95,6 +95,8 @@ def changed(path: str, value: Any) -> Any:
         ("gatewayAccess.policy.enabled", "false"),
         ("image.digest", "sha256:abc"),
         ("logLevel", "verbose"),
+        ("maxRolling", -1),
+        ("maxRolling", "10"),
         ("resources.requets", {}),
     ],
     ids=str,

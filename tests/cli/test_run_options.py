@@ -120,3 +120,10 @@ def test_a_taken_port_ends_the_operator_with_a_way_out(tmp_path: Path) -> None:
     assert isinstance(ended.exception, KvsyncError)
     assert "in use" in str(ended.exception)
     assert "--metrics-address" in str(ended.exception)
+
+
+@pytest.mark.parametrize("number", ["-1", "many", "1001"])
+def test_a_limit_of_the_wrong_form_is_a_usage_error(number: str) -> None:
+    refused = CliRunner().invoke(cli, ["run"], env={"KVSYNC_MAX_ROLLING": number})
+    assert refused.exit_code == 2
+    assert "--max-rolling" in refused.output

@@ -7,6 +7,7 @@ what the cluster keeps.
 
 import copy
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -58,7 +59,7 @@ class Cluster:
     def __init__(self, spec: KVEventSyncSpec, fates: Sequence[str]) -> None:
         self.spec = spec
         self.now = 100_000.0
-        self.fates = dict(zip("abcdef", fates, strict=False))
+        self.fates = dict(zip("abcdefghij", fates, strict=False))
         self.memory = Memory()
         self.objects: dict[str, Json] = {GATEWAY: gateway_of()}
         self.pods: dict[str, list[Json]] = {}
@@ -66,6 +67,8 @@ class Cluster:
         """Models that the operator configured and that are neither verified nor restored since."""
         self.proven: set[str] = set()
         """Uids of the pods whose source was found good."""
+        self.restarts: Counter[str] = Counter()
+        """How often the operator changed the template of each object."""
         self._serial = 0
         self.sync: Json | None = {
             "metadata": {
@@ -130,8 +133,9 @@ class Cluster:
         answers = {uid: answer for uid, answer in known.items() if answer is not None}
         return ObservedModel(name, True, Deployment(self.objects[name]), pods, answers)
 
-    def decide(self) -> Decision:
-        decision = decide(self.observe(), TEMPLATES)
+    def decide(self, **beyond: Any) -> Decision:
+        """What a pass decides; ``beyond``: what it sees of other objects and of the operator."""
+        decision = decide(replace(self.observe(), **beyond), TEMPLATES)
         memory = self.memory
         memory.targets = dict(decision.targets)
         memory.verdicts = {k: v for k, v in memory.verdicts.items() if k in memory.targets}
@@ -148,6 +152,7 @@ class Cluster:
         except PatchConflictError:
             return False
         self._store(action.name, body)
+        self.restarts[action.name] += body["spec"]["template"] != before["spec"]["template"]
         if action.name != GATEWAY:
             self._count(action.name, before)
         return True
@@ -156,7 +161,7 @@ class Cluster:
         body = self.objects[name]
         if not is_configured(body):
             self.changing.discard(name)
-        elif body["spec"]["template"] != before["spec"]["template"]:
+        elif body["spec"]["template"] != before["spec"]["template"] and body["spec"]["replicas"]:
             self.changing.add(name)
 
     def _patch_sync(self, action: Action) -> bool:

@@ -72,7 +72,17 @@ def ask(
 ) -> Ask:
     """What a plan is asked with."""
     versions = {"": running} if running else {}
-    return Ask(spec or spec_of(), owner, TEMPLATES, versions, retry, at, living, proven_at, told_at)
+    return Ask(
+        spec or spec_of(),
+        owner,
+        TEMPLATES,
+        versions,
+        retry,
+        at,
+        living,
+        proven_at,
+        told_at=told_at,
+    )
 
 
 def planned(body: Mapping[str, Any], spec: KVEventSyncSpec | None = None, **more: Any) -> ModelPlan:

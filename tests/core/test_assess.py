@@ -23,7 +23,7 @@ from kvsync.core.manifest import render_manifest
 from kvsync.core.revert import record_of
 from kvsync.core.steady import steady
 from kvsync.core.told import record_mark, was_verified
-from kvsync.core.trouble import pending_words
+from kvsync.core.waiting import waiting_words
 from kvsync.model.observed import EngineAnswers, ObservedModel
 from kvsync.model.record import OWNER_ANNOTATION
 from kvsync.model.source import SourceReason, Target
@@ -105,7 +105,7 @@ def test_a_rollout_in_progress_says_how_far_it_is_and_what_it_waits_for() -> Non
     assert stands(view) == ("RollingOut", "RollingOut")
     assert "0 of 1" in view.message
     assert "0/3 nodes have a GPU" in view.message
-    assert pending_words(()) == ""
+    assert waiting_words(Deployment(body), (), (), NOW) == ""
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
 """One pass: what is written, in which order, what is watched and asked, and when to look again."""
 
+import copy
 from dataclasses import replace
 
 import pytest
 
-from core.objects import RECORD, container, deployment, spec_of
+from core.objects import RECORD, TEMPLATES, container, deployment, spec_of
 from core.scenes import (
     DENIAL,
     NOW,
@@ -20,6 +21,7 @@ from core.scenes import (
     gateway_turned_on,
     is_configured,
     model,
+    observe,
     pod_of,
     rolled_out,
     sync_of,
@@ -27,9 +29,11 @@ from core.scenes import (
     working,
 )
 from kvsync.core.bare_pods import SETTLING
-from kvsync.model.decision import Kind, Question
+from kvsync.core.decide import decide
+from kvsync.model.decision import Decision, Kind, Question
 from kvsync.model.observed import EngineAnswers
 from kvsync.model.source import SourceReason
+from kvsync.model.standing import Standing
 
 GATEWAY = "aibrix-gateway-plugins"
 
@@ -193,9 +197,140 @@ def test_fields_of_a_gateway_that_was_given_back_go_to_their_owner_too() -> None
 
 def test_a_model_no_longer_selected_is_restored() -> None:
     live = rolled_out(configured())
-    decision = decided(model(live, selected=False))
+    first = decided(model(live, selected=False))
+    assert first.actions == (), (
+        "the status names it first: whoever comes next knows whose rollout it is"
+    )
+    assert first.status is not None
+    assert first.status["wave"]["current"] == ["model"]
+    decision = decided(model(live, selected=False), sync=sync_of(status=first.status))
     assert done_to(decision) == [("Reverted", "model")]
     assert after_action(decision, live)["spec"] == deployment()["spec"]
+
+
+def test_models_no_longer_selected_are_restored_one_after_the_other() -> None:
+    live = {name: rolled_out(configured(deployment(name=name))) for name in "ab"}
+    leaving = [model(body, selected=False) for body in live.values()]
+    status = decided(*leaving).status
+    decision = decided(*leaving, sync=sync_of(status=status))
+    assert done_to(decision) == [("Reverted", "a")]
+    assert status is not None
+    assert status["wave"] == {
+        "current": ["a"],
+        "next": ["b"],
+        "message": "Next: b (taken back), when a is rolled out.",
+    }
+    # Also by an operator that has just started: nothing of ours is on the first one any more.
+    rolling = rolled_out(after_action(decision, live["a"]), available=0)
+    half = [model(rolling, selected=False), leaving[1]]
+    waiting = decided(*half, sync=sync_of(status=status))
+    assert waiting.actions == ()
+    assert waiting.standing is not None
+    assert waiting.standing.in_flight == ("a",)
+    settled = [model(rolled_out(rolling), selected=False), leaving[1]]
+    following = decided(*settled, sync=sync_of(status=status))
+    assert following.status is not None
+    assert following.status["wave"]["current"] == ["b"]
+
+
+def test_what_somebody_else_configured_meanwhile_is_not_taken_back() -> None:
+    foreign = rolled_out(configured(deployment(name="a")))
+    foreign["metadata"]["annotations"]["kvsync.aibrix.ai/owner"] = "default/other/uid-of-other"
+    sync = sync_of(status={"wave": {"current": ["a"]}})
+    assert decided(model(foreign, selected=False), sync=sync).actions == ()
+
+
+def test_a_model_that_its_owner_rolls_takes_a_place() -> None:
+    rolling = rolled_out(configured(deployment(name="b")), available=0)
+    sync = sync_of(status={"models": [{"name": "b", "verifiedRecord": 9_990}]})
+    decision = decided(model(rolling), model(rolled_out(deployment(name="a"))), sync=sync)
+    assert decision.actions == ()
+    assert decision.status is not None
+    assert decision.status["wave"]["message"] == "Next: a, when b is rolled out."
+
+
+def test_a_model_that_is_rolled_back_holds_its_place_through_an_edit() -> None:
+    live = rolled_out(configured(deployment(name="b")), available=0)
+    crashed = decided(model(live, pod_of(live, containerStatuses=crashing("bad"))))
+    restored = rolled_out(after_action(crashed, live), available=0)
+    # Its owner's edit makes it worth another try: the wave is not stopped any more.
+    restored["spec"]["template"]["spec"]["serviceAccountName"] = "another"
+    decision = decided(model(restored), model(rolled_out(deployment(name="a"))))
+    assert done_to(decision) == [("Configured", "b")], "itself, and no other beside it"
+
+
+def test_a_roll_back_is_not_held_back_and_takes_a_place() -> None:
+    live = rolled_out(configured(deployment(name="a")), available=0)
+    crash = model(live, pod_of(live, containerStatuses=crashing("bad")))
+    decision = decided(crash, spec=spec_of(rollout={"maxConcurrent": 1}))
+    assert done_to(decision) == [("RolledBack", "a")]
+    assert decision.standing is not None
+    assert decision.standing.in_flight == ("a",)
+
+
+def place_of(decision: Decision) -> Standing:
+    """What an object takes of the common places; what it wants of the gateway aside."""
+    assert decision.standing is not None
+    return replace(decision.standing, wish=None)
+
+
+def test_the_operators_own_limit_holds_beside_the_objects() -> None:
+    others = (Standing("team/x", in_flight=("m", "n")),)
+    models = [model(rolled_out(deployment(name=name))) for name in "ab"]
+    spec = spec_of(rollout={"maxConcurrent": 5})
+    picture = replace(observe(*models, spec=spec), others=others, max_rolling=3)
+    decision = decide(picture, TEMPLATES)
+    assert done_to(decision) == [("Configured", "a")]
+    assert place_of(decision) == Standing("default/sync", in_flight=("a",), waiting=True)
+    assert decision.status is not None
+    assert "team/m, team/n and a" in decision.status["wave"]["message"]
+    unlimited = decide(replace(picture, max_rolling=0), TEMPLATES)
+    assert done_to(unlimited) == [("Configured", "a"), ("Configured", "b")]
+
+
+def test_a_model_that_waits_for_a_first_prompt_holds_up_its_own_object_alone() -> None:
+    live = rolled_out(configured(deployment(name="a")))
+    idle = verdict_on(pod_of(live), verified=False)
+    models = [model(live, pod_of(live)), model(rolled_out(deployment(name="b")))]
+    decision = decided(*models, verdicts=[idle])
+    assert decision.actions == ()
+    assert place_of(decision) == Standing("default/sync", last_change=9_990)
+    assert decision.status is not None
+    assert decision.status["wave"] == {
+        "current": ["a"],
+        "next": ["b"],
+        "message": "Next: b, when a is verified by a first prompt.",
+    }
+
+
+def test_who_sets_a_deadline_of_a_day_does_not_hold_up_all_others_for_it() -> None:
+    spec = spec_of(rollout={"progressDeadline": "24h"})
+    live = rolled_out(configured(at=int(NOW)), available=0)
+    early, late = decided(model(live), spec=spec), decided(model(live), spec=spec, now=NOW + 1801)
+    assert early.standing is not None
+    assert late.standing is not None
+    assert (early.standing.in_flight, late.standing.in_flight) == (("model",), ())
+    assert early.look_again == 1801
+    assert late.status is not None
+    assert late.status["wave"]["current"] == ["model"]
+
+
+def test_a_model_that_two_objects_select_counts_once_and_for_its_owner() -> None:
+    both = rolled_out(configured(deployment(name="a")), available=0)
+    waiting = model(rolled_out(deployment(name="b")))
+    spec = spec_of(rollout={"maxConcurrent": 5})
+    others = (Standing("default/other", in_flight=("a",)),)
+    mine = replace(observe(model(both), waiting, spec=spec), others=others, max_rolling=2)
+    assert done_to(decide(mine, TEMPLATES)) == [("Configured", "b")], "handed over to us just now"
+    theirs = copy.deepcopy(both)
+    theirs["metadata"]["annotations"]["kvsync.aibrix.ai/owner"] = "default/other/uid-of-other"
+    refused = replace(observe(model(theirs), waiting, spec=spec), others=others, max_rolling=1)
+    assert decide(refused, TEMPLATES).actions == ()
+
+
+def test_a_paused_object_holds_no_place() -> None:
+    decision = decided(model(rolled_out(deployment())), spec=spec_of(paused=True))
+    assert place_of(decision) == Standing("default/sync")
 
 
 def test_a_crashing_model_is_rolled_back_and_not_tried_again() -> None:

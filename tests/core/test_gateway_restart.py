@@ -27,7 +27,7 @@ from core.scenes import (
 from kvsync.core.gateway_restart import BEARABLE, PATIENCE
 from kvsync.core.moment import timestamp
 from kvsync.model.decision import Decision
-from kvsync.model.observed import EngineAnswers
+from kvsync.model.observed import EngineAnswers, ObservedModel
 from kvsync.model.tokenizer import TokenizerAnswer, TokenizerQuestion
 
 GATEWAY = "aibrix-gateway-plugins"
@@ -65,7 +65,35 @@ def test_a_pod_of_any_object_that_does_not_answer_holds_the_restart_and_is_named
     assert decision.status is not None
     assert decision.status["gateway"]["waitingSince"] == timestamp(NOW)
     assert decision.look_again is not None
-    assert decision.look_again <= 10, "others need not share this gateway, so they tell nothing"
+    assert decision.look_again <= 20
+    assert decision.standing is not None
+    assert decision.standing.awaits_pods
+
+
+def crowd(number: int) -> tuple[ObservedModel, ...]:
+    """Models whose pods are labelled, run, and were not heard yet."""
+    bodies = [rolled_out(configured(deployment(name=f"m{i}"))) for i in range(number)]
+    return tuple(model(body, pod_of(body)) for body in bodies)
+
+
+@pytest.mark.parametrize(
+    ("number", "labels", "told"), [(5, "Template", True), (4, "Template", False)]
+)
+def test_a_crowd_that_loads_is_recommended_to_be_labelled_late(
+    number: int, labels: str, told: bool
+) -> None:
+    spec = spec_of(engine={"labels": labels})
+    loading = decided(*crowd(number), gateway=gateway_of(), spec=spec)
+    assert ("WhenVerified" in message(loading)) is told
+    names = tuple(f"team/pod-{i}" for i in range(number))
+    held = enabling(others=[companion(silent=names)])
+    assert gateway_condition(held)[1] == "GatewayWouldStall"
+    assert ("WhenVerified" in message(held)) is told
+
+
+def test_who_labels_late_already_is_recommended_nothing() -> None:
+    late = spec_of(engine={"labels": "WhenVerified"})
+    assert "WhenVerified" not in message(decided(*crowd(6), gateway=gateway_of(), spec=late))
 
 
 def test_it_goes_on_when_all_answer() -> None:

@@ -123,7 +123,7 @@ class Life:
     def check_way_out(self, decision: Decision) -> None:
         """The flag goes first, then the gateway restarts, then the models follow, a few at a time."""
         cluster = self.cluster
-        models = {a.name for a in decision.actions if a.kind is Kind.DEPLOYMENT} - {GATEWAY}
+        models = {a.name for a in decision.actions if a.restarts} - {GATEWAY}
         if not cluster.deleting or not models:
             return
         elapsed, rollout = cluster.now - self.deleted_at, cluster.spec.rollout

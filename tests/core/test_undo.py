@@ -1,8 +1,11 @@
 """The way out: the gateway first, then the models, a few at a time, and never held for ever."""
 
+from dataclasses import replace
 from typing import Any
 
-from core.objects import RECORD, deployment, main_container, spec_of
+import pytest
+
+from core.objects import RECORD, TEMPLATES, Json, deployment, main_container, spec_of
 from core.scenes import (
     NOW,
     after_action,
@@ -15,14 +18,17 @@ from core.scenes import (
     gateway_of,
     gateway_turned_on,
     model,
+    observe,
     pod_of,
     rolled_out,
     sync_of,
 )
+from kvsync.core.decide import decide
 from kvsync.core.moment import timestamp
 from kvsync.core.undo import GATEWAY_PATIENCE
 from kvsync.model.decision import Decision, Kind
 from kvsync.model.observed import FINALIZER, ObservedModel
+from kvsync.model.standing import Standing
 
 NAMES = ("a", "b", "c")
 STANDING_FLAG = {"name": "AIBRIX_KV_EVENT_SYNC_ENABLED", "value": "false"}
@@ -102,9 +108,71 @@ def test_a_model_that_rolls_already_is_taken_back_first() -> None:
     assert done_to(leaving(done("a"), rolling("b", ours=True))) == [("Reverted", "b")]
 
 
-def test_past_the_deadline_all_models_go_at_once() -> None:
-    decision = leaving(*(done(name) for name in NAMES), after=1801)
-    assert done_to(decision) == [("Reverted", name) for name in NAMES]
+def progressing(body: Json, status: str, reason: str, at: float) -> ObservedModel:
+    """A model that is not rolled out, with what its controller says of that."""
+    told = {"type": "Progressing", "status": status, "reason": reason}
+    conditions = [{**told, "lastUpdateTime": timestamp(at)}]
+    unfinished = rolled_out(body, available=0)
+    return model({**unfinished, "status": {**unfinished["status"], "conditions": conditions}})
+
+
+def test_past_the_deadline_the_pace_stays() -> None:
+    assert done_to(leaving(*(done(name) for name in NAMES), after=1801)) == [("Reverted", "a")]
+
+
+def test_past_the_deadline_a_model_that_does_not_come_up_is_waited_for_no_more() -> None:
+    stuck = rolling("a", ours=False)
+    assert leaving(stuck, done("b"), after=1799).actions == ()
+    assert done_to(leaving(stuck, done("b"), after=1801)) == [("Reverted", "b")]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "at", "waits"),
+    [
+        ("True", "ReplicaSetUpdated", NOW - 1, True),
+        ("True", "ReplicaSetUpdated", NOW - 500, False),  # no progress since before the deletion
+        ("False", "ProgressDeadlineExceeded", NOW - 1, False),
+        ("True", "NewReplicaSetAvailable", NOW - 1, False),  # scaled, or a node was lost
+    ],
+)
+def test_an_unrelated_model_that_never_rolls_out_is_not_waited_for(
+    status: str, reason: str, at: float, waits: bool
+) -> None:
+    stuck = progressing(deployment(name="a"), status, reason, at)
+    decision = leaving(stuck, done("b"), after=100)
+    assert done_to(decision) == ([] if waits else [("Reverted", "b")])
+
+
+def test_a_model_of_another_object_is_not_waited_for() -> None:
+    foreign = rolled_out(configured(deployment(name="a")), available=0)
+    foreign["metadata"]["annotations"]["kvsync.aibrix.ai/owner"] = "default/other/uid-of-other"
+    assert done_to(leaving(model(foreign), done("b"))) == [("Reverted", "b")]
+
+
+def test_the_way_out_shares_the_operators_places_too() -> None:
+    sync = sync_of(deleted=timestamp(NOW))
+    spec = spec_of(rollout={"maxConcurrent": 3})
+    picture = observe(*(done(name) for name in NAMES), sync=sync, spec=spec)
+    others = (Standing("team/x", in_flight=("m",)),)
+    decision = decide(replace(picture, others=others, max_rolling=2), TEMPLATES)
+    assert done_to(decision) == [("Reverted", "a")]
+    assert decision.standing is not None
+    assert (decision.standing.in_flight, decision.standing.waiting) == (("a",), True)
+    assert "b (taken back) waits" in condition_message(decision)
+
+
+def test_what_restarts_no_pod_is_taken_back_without_a_place() -> None:
+    scaled = configured(deployment(name="b"))
+    scaled["spec"]["replicas"] = 0
+    assert done_to(leaving(done("a"), model(rolled_out(scaled)))) == [
+        ("Reverted", "a"),
+        ("Reverted", "b"),
+    ]
+
+
+def condition_message(decision: Decision) -> str:
+    assert decision.status is not None
+    return str(decision.status["conditions"][0]["message"])
 
 
 def test_an_undo_gives_the_original_back() -> None:

@@ -125,6 +125,25 @@ def test_the_fields_of_a_gateway_that_was_taken_back_are_owed_to_its_owner() -> 
     assert held(observed(sync(), in_use)) == ([], [])
 
 
+def test_the_fields_of_a_gateway_that_nobody_names_any_more_are_given_back_by_who_looks() -> None:
+    entry = {"manager": "kvsync-operator", "operation": "Update", "fieldsV1": {"f:spec": {}}}
+    owed = deployment(GATEWAY[1], GATEWAY[0], managedFields=[entry])
+    elsewhere = sync(namespace=GATEWAY[0], deployment="another")
+    assert held(observed(elsewhere, owed, labelled=YES)) == ([GATEWAY[1]], [])
+    assert held(observed(elsewhere, ours(), labelled=YES)) == ([], [])
+
+
+def test_what_is_configured_beside_the_gateway_is_held_and_taken_back_like_it() -> None:
+    watcher = ("aibrix-system/kvcache-watcher",)
+    both = (ours("team/kv"), deployment("kvcache-watcher", GATEWAY[0], "team/kv"))
+    beside = sync(alsoConfigure=["kvcache-watcher"])
+    grants = ("aibrix-system/aibrix-gateway-plugins", *watcher)
+    assert held(observed(beside, *both, labelled=YES, grants=grants)) == ([], [])
+    assert held(observed(sync(), *both, labelled=YES, grants=grants)) == (["kvcache-watcher"], [])
+    names = [GATEWAY[1], "kvcache-watcher"]
+    assert held(observed(beside, *both, labelled=NO, grants=grants)) == ([], names)
+
+
 def test_our_own_mark_is_seen_before_the_watch_tells_of_it() -> None:
     body = sync()
     world = World(Settings(), {GATEWAY: ours()}, {}, label_of=lambda _: NO)

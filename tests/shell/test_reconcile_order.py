@@ -58,14 +58,16 @@ class Cluster:
 def reconciler(cluster: Cluster) -> Reconciler:
     nothing = lambda *_: None  # noqa: E731
     empty = SimpleNamespace(
-        **dict.fromkeys(("assign", "ask", "note", "forget", "want"), nothing),
+        **dict.fromkeys(("assign", "ask", "note", "forget"), nothing),
         **{name: {} for name in ("answers", "kinds", "readings")},
         **dict.fromkeys(("others", "unheard"), lambda _: ()),
         verdicts=lambda _: {},
+        tokenizers=SimpleNamespace(answers=dict),
     )
-    empty.probes = empty.interviews = empty
+    for name in ("interviews", "strangers", "last_words", "gateway_logs"):
+        setattr(empty, name, empty)
     one = cast(Any, empty)
-    return Reconciler(cluster.world, one, one, one, one, cluster, TEMPLATES, clock=lambda: NOW)
+    return Reconciler(cluster.world, one, one, one, cluster, TEMPLATES, clock=lambda: NOW)
 
 
 def taken_back() -> Json:

@@ -36,6 +36,15 @@ def test_a_changed_wish_concerns_those_who_share_the_gateway() -> None:
     assert stage.note(B) == [A], "a wish that is given up is news too"
 
 
+def test_pods_that_answer_concern_those_who_wait_for_them_whatever_gateway_they_share() -> None:
+    stage = Stage()
+    silent = GatewayWish(GatewaySpec(namespace="elsewhere"), unanswering=("team/pod",))
+    stage.note(A, wish=silent)
+    stage.note(B, wish=wish(), awaits_pods=True)
+    stage.note(C, wish=wish("elsewhere"))
+    assert stage.note(A, wish=wish("elsewhere")) == [B], "and not those who merely share it"
+
+
 def test_a_deployment_beside_the_gateway_is_shared_too() -> None:
     stage = Stage()
     watcher = ("kvcache-watcher",)
@@ -60,7 +69,19 @@ def test_a_model_that_is_done_concerns_those_who_wait() -> None:
     stage.note(B, waiting=True)
     stage.note(C)
     assert stage.note(A, in_flight=("x",)) == [B]
-    assert stage.note(A, in_flight=("x", "y")) == [], "one more frees nothing"
+    assert stage.note(A, in_flight=("x", "y")) == [B], "it may have let A go first"
+    assert stage.note(A, in_flight=("x", "y")) == [], "nothing new"
+    assert stage.note(A, in_flight=("x", "y"), waiting=True) == [B]
+
+
+def test_an_object_whose_passes_fail_is_waited_for_by_nobody() -> None:
+    stage = Stage()
+    stage.note(A, waiting=True, in_flight=("x",))
+    stage.note(B, waiting=True)
+    stage.told.clear()
+    stage.standings.note_failed(A, "default/a")
+    assert stage.told == [B]
+    assert stage.standings.others(B) == (Standing("default/a", in_flight=("x",)),)
 
 
 def test_an_object_that_goes_frees_what_it_held() -> None:

@@ -370,3 +370,61 @@ def test_marks_of_objects_that_do_not_exist_are_known_to_be_gone() -> None:
         seen.note_listed(sync("listed"))
         assert observe(seen, body).gateway.gone == gone
         assert {each.name for each in seen.marked()} == {GATEWAY[1]}
+
+
+def claimant(name: str, created: str, **spec: Any) -> Json:
+    body = sync(name, **spec)
+    body["metadata"] |= {"creationTimestamp": created, "generation": 1}
+    return body
+
+
+def rivals_of(seen: World, body: Json) -> list[str]:
+    (found,) = observe(seen, body).models
+    return [rival.owner.name for rival in found.rivals]
+
+
+def test_who_else_selects_a_model_is_known_the_oldest_first() -> None:
+    seen = world(deployment("m", labels={"app": "m"}))
+    selector = {"selector": {"matchLabels": {"app": "m"}}}
+    others = [
+        claimant("young", "2026-01-03T00:00:00Z"),
+        claimant("by-label", "2026-01-01T00:00:00Z", models=selector),
+        claimant("paused", "2026-01-01T00:00:00Z", paused=True),
+        claimant("elsewhere", "2026-01-01T00:00:00Z", models={"names": ["n"]}),
+        claimant("broken", "2026-01-01T00:00:00Z", models={}),
+    ]
+    leaving = claimant("leaving", "2026-01-01T00:00:00Z")
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-04T00:00:00Z"
+    mine = claimant("kv", "2026-01-02T00:00:00Z")
+    for body in (*others, leaving, mine):
+        seen.note_object(("default", body["metadata"]["name"]), body)
+    assert rivals_of(seen, mine) == ["by-label", "young"]
+
+
+def test_a_changed_spec_is_read_anew() -> None:
+    seen = world(deployment("m"))
+    mine, other = claimant("kv", ""), claimant("other", "")
+    for body in (mine, other):
+        seen.note_object(("default", body["metadata"]["name"]), body)
+    assert rivals_of(seen, mine) == ["other"]
+    changed = claimant("other", "", models={"names": ["n"]})
+    seen.note_object(("default", "other"), changed)
+    assert rivals_of(seen, mine) == []
+    seen.note_object(("default", "other"), other)
+    seen.sync_gone(("default", "other"))
+    assert rivals_of(seen, mine) == []
+
+
+def test_only_news_of_a_claim_concerns_the_others() -> None:
+    seen, key = world(), ("default", "kv")
+    body = claimant("kv", "")
+    assert seen.note_object(key, body)
+    assert not seen.note_object(key, {**body, "status": {"modelsTotal": 1}})
+    for field, value in (("generation", 2), ("deletionTimestamp", "x"), ("finalizers", ["f"])):
+        assert seen.note_object(key, {**body, "metadata": {**body["metadata"], field: value}})
+
+
+def test_what_the_status_says_is_being_taken_back_stays_in_view() -> None:
+    seen = world(deployment("m"), deployment("left"), deployment("other"))
+    body = {**sync(), "status": {"wave": {"current": ["left"]}}}
+    assert models_of(seen, body) == [("left", False, "Deployment"), ("m", True, "Deployment")]

@@ -72,6 +72,15 @@ LEVELS = ("debug", "info", "warning", "error")
     help="Objects worked on at once.  [env: KVSYNC_WORKERS]",
 )
 @click.option(
+    "--max-rolling",
+    type=click.IntRange(0, 1000),
+    default=10,
+    show_default=True,
+    envvar="KVSYNC_MAX_ROLLING",
+    help="Models of all objects together that may restart or wait for verification at once, beside "
+    "each object's own spec.rollout.maxConcurrent; 0 for no limit.  [env: KVSYNC_MAX_ROLLING]",
+)
+@click.option(
     "--probe-workers",
     type=click.IntRange(1, 16),
     default=1,
@@ -126,6 +135,7 @@ def run(
     operator_namespace: str,
     templates: str | None,
     workers: int,
+    max_rolling: int,
     probe_workers: int,
     probe_memory: int,
     gateway_silence: float,
@@ -148,6 +158,7 @@ def run(
         operator_namespace=operator_namespace,
         templates=templates,
         workers=workers,
+        max_rolling=max_rolling,
         probe_workers=probe_workers,
         probe_memory=probe_memory,
         gateway_silence=gateway_silence,

@@ -64,7 +64,12 @@ def _on(deployment: Deployment, operations: Sequence[Mapping[str, object]], *why
         tuple(operations),
         reason,
         note,
+        restarts=deployment.replicas > 0 and any(map(_changes_spec, operations)),
     )
+
+
+def _changes_spec(operation: Mapping[str, object]) -> bool:
+    return operation["op"] != "test" and str(operation["path"]).startswith("/spec/")
 
 
 def rollback_action(view: ModelView) -> Action:
@@ -90,7 +95,7 @@ def undo_action(deployment: Deployment | None) -> Action | None:
     if deployment is None or not operations:
         return None
     note = f"Took the KV event configuration off {deployment.title}; its pods restart."
-    if not any(o["op"] != "test" and o["path"].startswith("/spec/") for o in operations):
+    if not any(map(_changes_spec, operations)):
         note = f"Took our annotations off {deployment.title}; no pod restarts."
     if not lost_records(deployment):
         return _on(deployment, operations, "Reverted", note)

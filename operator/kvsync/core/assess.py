@@ -20,11 +20,15 @@ from kvsync.core.contest import (
 from kvsync.core.plan import plan, unsupported_kind
 from kvsync.core.planned import Ask, ModelPlan, Outcome
 from kvsync.core.ports import publishing_ranks
+from kvsync.core.progress import is_halted
 from kvsync.core.recognise import newest_record
 from kvsync.core.repairs import settled
 from kvsync.core.targets import block_factor, carriers, not_yet, targets_of, trusted
 from kvsync.core.told import entry_of, was_verified
-from kvsync.core.trouble import Trouble, pending_words, trouble_of
+from kvsync.core.trial import given_up, trial_end
+from kvsync.core.trouble import Trouble, heard_out, trouble_of
+from kvsync.core.waiting import halted_words, waiting_words
+from kvsync.model.decision import CrashedContainer
 from kvsync.model.finding import Refusal
 from kvsync.model.observed import Observed, ObservedModel
 from kvsync.model.reasons import ModelReason
@@ -81,6 +85,12 @@ class ModelView:
     """Seconds since the epoch before which nothing is repaired; None: it is not held."""
     told_at: int = 0
     """The time in the record that stands on it, or stood until someone took it away; 0: none."""
+    on_trial: bool = False
+    """Whether the change that stands on it was not seen working yet."""
+    trial_end: float | None = None
+    """Until when it may be on trial, in seconds since the epoch; None where it was not changed."""
+    crashed: CrashedContainer | None = None
+    """The container whose log is to be read before the model is given up."""
 
     @property
     def verified_sources(self) -> int:
@@ -182,8 +192,8 @@ def _to_change(model: ObservedModel, deployment: Deployment, planned: ModelPlan)
             plan=planned,
         )
     record = newest_record(deployment)
-    trouble = _trouble(planned, model.pods) if record is None else None
-    if trouble is not None:
+    trouble = _trouble_before_us(planned, model.pods, deployment) if record is None else ""
+    if trouble:
         return _refused(model, planned, _unhealthy(deployment, trouble))
     return ModelView(
         model.name,
@@ -196,10 +206,18 @@ def _to_change(model: ObservedModel, deployment: Deployment, planned: ModelPlan)
     )
 
 
-def _unhealthy(deployment: Deployment, trouble: Trouble) -> Refusal:
+def _trouble_before_us(planned: ModelPlan, pods: tuple[Pod, ...], deployment: Deployment) -> str:
+    """Why a model that we have not changed does not run; a change could only fail beside that."""
+    trouble = _trouble(planned, pods)
+    if trouble is not None:
+        return str(trouble)
+    return halted_words(deployment) if is_halted(deployment) else ""
+
+
+def _unhealthy(deployment: Deployment, trouble: str) -> Refusal:
     return Refusal(
         ModelReason.MODEL_UNHEALTHY,
-        f"{deployment.title} is not healthy before any change of ours: {trouble}.",
+        f"{deployment.title} is not healthy before any change of ours: {trouble.rstrip('.')}.",
         "Repair it first; it is configured as soon as it runs.",
     )
 
@@ -254,35 +272,54 @@ def _configured(
         block_size=next((size for size in sizes if size), None),
         asked=any(pod.uid in answers for pod in pods),
     )
-    return _progress(view, pods, observed)
+    return _progress(view, pods, model.pods, observed)
 
 
-def _progress(view: ModelView, pods: tuple[Pod, ...], observed: Observed) -> ModelView:
+def _progress(
+    view: ModelView, pods: tuple[Pod, ...], of_model: tuple[Pod, ...], observed: Observed
+) -> ModelView:
     deployment, planned = view.deployment, view.plan
     assert deployment is not None  # _configured has both
     assert planned is not None
-    on_trial = not was_verified(view.name, view.record, observed.sync)
+    view = replace(
+        view,
+        on_trial=not was_verified(view.name, view.record, observed.sync),
+        trial_end=trial_end(view.record, pods, observed),
+    )
     trouble = _trouble(planned, pods)
     if trouble is not None:
-        return _failing(view, trouble.reason, str(trouble), observed, on_trial=on_trial)
+        return _troubled(view, trouble, observed)
     rollout = deployment.rollout
-    late = view.record is not None and observed.now > (
-        view.record.at + observed.spec.rollout.progress_deadline
-    )
     if not rollout.complete:
-        waiting = pending_words(pods)
+        waiting = waiting_words(deployment, of_model, pods, observed.now)
         message = f"{rollout}." + (f" Waiting: {waiting}" if waiting else "")
-        if late and on_trial:
-            reason = ModelReason.PROGRESS_DEADLINE_EXCEEDED
-            return _failing(view, reason, message, observed, on_trial=True)
+        if view.on_trial and _is_late(view, observed):
+            return _failing(view, ModelReason.PROGRESS_DEADLINE_EXCEEDED, message, observed)
         return _at(view, ModelState.ROLLING_OUT, ModelReason.ROLLING_OUT, message)
     if deployment.replicas == 0:
         message = "Scaled to zero: no pod publishes. It is verified when it is scaled up."
         return _at(view, ModelState.READY, ModelReason.SCALED_TO_ZERO, message)
-    return _by_sources(view, observed, on_trial=on_trial, late=late)
+    return _by_sources(view, observed)
 
 
-def _by_sources(view: ModelView, observed: Observed, *, on_trial: bool, late: bool) -> ModelView:
+def _is_late(view: ModelView, observed: Observed) -> bool:
+    return view.trial_end is not None and observed.now > view.trial_end
+
+
+def _troubled(view: ModelView, trouble: Trouble, observed: Observed) -> ModelView:
+    """A crash, or no image. What a crashed engine said is read before it is rolled back: the patch
+    takes its pods away, and their logs."""
+    if not view.on_trial:
+        return _at(view, ModelState.DEGRADED, trouble.reason, str(trouble))
+    heard = heard_out(trouble, observed.last_words)
+    if heard is None:
+        message = f"{trouble}. The end of its log is being read."
+        reading = _at(view, ModelState.ROLLING_OUT, ModelReason.ROLLING_OUT, message)
+        return replace(reading, crashed=trouble.silent)
+    return _failing(view, heard.reason, str(heard), observed, heard.exit_code)
+
+
+def _by_sources(view: ModelView, observed: Observed) -> ModelView:
     if view.verified_sources >= view.expected_sources:
         return _verified(view)
     open_verdicts = [verdict for verdict in view.verdicts if not verdict.verified]
@@ -295,9 +332,9 @@ def _by_sources(view: ModelView, observed: Observed, *, on_trial: bool, late: bo
         message = f"{view.verified_sources} of {view.expected_sources} sources verified so far."
         return _at(view, ModelState.VERIFYING, ModelReason.VERIFYING, message)
     worst, message = faults[0], _of_source(faults[0])
-    if late and on_trial:
-        return _failing(view, ModelReason.SOURCES_FAILING, message, observed, on_trial=True)
-    state = ModelState.VERIFYING if on_trial else ModelState.DEGRADED
+    if view.on_trial and _is_late(view, observed):
+        return _failing(view, ModelReason.SOURCES_FAILING, message, observed)
+    state = ModelState.VERIFYING if view.on_trial else ModelState.DEGRADED
     return _at(view, state, worst.reason, message)
 
 
@@ -316,17 +353,17 @@ def _of_source(verdict: Verdict) -> str:
 
 
 def _failing(
-    view: ModelView, reason: str, message: str, observed: Observed, *, on_trial: bool
+    view: ModelView,
+    reason: ModelReason,
+    evidence: str,
+    observed: Observed,
+    exit_code: int | None = None,
 ) -> ModelView:
-    if not on_trial:
-        return _at(view, ModelState.DEGRADED, reason, message)
-    wanted = observed.spec.rollout.on_failure is OnFailure.ROLLBACK
-    return _at(
-        view, ModelState.FAILED, reason, message, roll_back=wanted and view.record is not None
-    )
+    """A model on trial that is given up."""
+    policy = None if view.record is None else observed.spec.rollout.on_failure
+    failed = _at(view, ModelState.FAILED, reason, given_up(reason, evidence, policy, exit_code))
+    return replace(failed, roll_back=policy is OnFailure.ROLLBACK)
 
 
-def _at(
-    view: ModelView, state: ModelState, reason: str, message: str, *, roll_back: bool = False
-) -> ModelView:
-    return replace(view, state=state, reason=str(reason), message=message, roll_back=roll_back)
+def _at(view: ModelView, state: ModelState, reason: str, message: str) -> ModelView:
+    return replace(view, state=state, reason=str(reason), message=message)

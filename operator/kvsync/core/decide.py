@@ -8,14 +8,15 @@ from kvsync.core.actions import (
     change_action,
     finalizer_action,
     handback_action,
+    owned_by,
     restore_actions,
     rollback_action,
-    undo_action,
 )
 from kvsync.core.announce import announce
 from kvsync.core.arguments import int_of
 from kvsync.core.assess import ModelState, ModelView, assess
 from kvsync.core.bare_pods import SETTLING
+from kvsync.core.claim import elder_of, handover_action
 from kvsync.core.engines import ENGINES
 from kvsync.core.gateway_taken import gateway_watch
 from kvsync.core.gateway_view import GatewayView, view_gateway
@@ -26,10 +27,19 @@ from kvsync.core.render import Templates
 from kvsync.core.subscribed import bystanders
 from kvsync.core.summary import Picture, summarize
 from kvsync.core.told import proven_at, told_at
+from kvsync.core.turns import (
+    announced,
+    budget_of,
+    common_end,
+    last_change,
+    turns_of,
+    undos_of,
+)
 from kvsync.core.undo import decide_undo
 from kvsync.core.wave import Wave, next_wave
 from kvsync.model.decision import Action, Decision, Question
 from kvsync.model.observed import FINALIZER, KVEventSync, Observed, ObservedModel
+from kvsync.model.reasons import ConditionReason, ModelReason
 from kvsync.model.source import SourceKey, Target
 from kvsync.model.spec import EngineType
 from kvsync.model.standing import Standing
@@ -51,30 +61,37 @@ def decide(observed: Observed, templates: Templates) -> Decision:
     views = view_models(observed, templates)
     own = own_member(observed, views)
     gateway = view_gateway(observed, views, templates, own)
-    wave = next_wave(views, observed.spec.rollout.max_concurrent)
+    undos = undos_of(_to_be_taken_back(observed))
+    wave = next_wave(turns_of(observed, views, undos), budget_of(observed))
     status = summarize(Picture(observed, views, gateway, wave))
+    back = [undos[name] for name in wave.take_back if name in announced(observed.sync)]
     actions = (
-        *_model_actions(observed, views, wave),
+        *_model_actions(observed, views, wave, back),
         *gateway.actions,
         *restore_actions(observed.sync, observed.strays, observed.gateway.gone),
     )
     # Who took the permission away need not wait for who holds the object.
     revoked = restore_actions(observed.sync, observed.revoked, observed.gateway.gone)
+    held = bool(observed.held_by)
+    due = revoked if held else (*actions, *revoked)
     return Decision(
-        actions=_held(observed.sync, revoked if observed.held_by else (*actions, *revoked)),
+        actions=_held(observed.sync, due, heir=not held and _may_inherit(views)),
         targets=_targets(observed, views),
         questions=_questions(observed, views),
         missing=tuple(m.name for m in observed.models if m.deployment is None),
         gateway=gateway_watch(observed, views),
         tokenizer=gateway.question,
+        crashed=tuple(view.crashed for view in views if view.crashed is not None),
         status=status,
         announcements=announce(observed.sync.status, status),
         look_again=_look_again(observed, views, gateway),
         standing=Standing(
             own.mark,
             wish=own.wish,
-            in_flight=(*wave.current, *(() if observed.held_by else wave.start)),
-            waiting=bool(wave.waiting),
+            awaits_pods=gateway.reason is ConditionReason.GATEWAY_WOULD_STALL,
+            in_flight=wave.common,
+            waiting=wave.waits_for_others,
+            last_change=last_change(observed),
         ),
     )
 
@@ -101,6 +118,7 @@ def _ask(model: ObservedModel, observed: Observed, templates: Templates) -> Ask:
         retry=observed.sync.retry,
         at=int(observed.now),
         living=observed.living,
+        elder=elder_of(model, observed),
         proven_at=proven_at(model.name, observed.sync),
         told_at=told_at(model.name, observed.sync),
     )
@@ -128,21 +146,37 @@ def _images(workload: Deployment | Pod) -> list[tuple[str, str]]:
     return [(c.name, c.image) for c in workload.containers]
 
 
-def _held(sync: KVEventSync, actions: tuple[Action, ...]) -> tuple[Action, ...]:
-    """The actions, behind the finalizer: nothing is changed that a deletion would not undo."""
-    if FINALIZER in sync.finalizers or not actions:
+def _may_inherit(views: Sequence[ModelView]) -> bool:
+    """Whether another object may hand a model over at any moment."""
+    return any(view.reason == ModelReason.OWNED_BY_ANOTHER for view in views)
+
+
+def _held(sync: KVEventSync, actions: tuple[Action, ...], *, heir: bool) -> tuple[Action, ...]:
+    """The actions, behind the finalizer: nothing is changed, or handed over, that a deletion would
+    not undo."""
+    if FINALIZER in sync.finalizers or not (actions or heir):
         return actions
     return (finalizer_action(sync, (*sync.finalizers, FINALIZER)), *actions)
 
 
+def _to_be_taken_back(observed: Observed) -> list[ObservedModel]:
+    """Models that are ours, not selected any more, and wanted by nobody else."""
+    return [
+        model
+        for model in observed.models
+        if not model.selected and model.heir is None and owned_by(model.deployment, observed.sync)
+    ]
+
+
 def _model_actions(
-    observed: Observed, views: Sequence[ModelView], wave: Wave
+    observed: Observed, views: Sequence[ModelView], wave: Wave, back: Sequence[Action]
 ) -> tuple[Action, ...]:
     rollbacks = [rollback_action(view) for view in views if view.roll_back]
-    orphans = [
-        action
+    given = [
+        handover_action(model.deployment, model.heir, observed.now)
         for model in observed.models
-        if not model.selected and (action := undo_action(model.deployment)) is not None
+        if not model.selected and model.heir and owned_by(model.deployment, observed.sync)
+        if model.deployment is not None
     ]
     gateways = (*observed.gateway.within_reach, *observed.strays)
     released = [
@@ -151,7 +185,7 @@ def _model_actions(
         if (action := handback_action(deployment)) is not None
     ]
     changes = [change_action(view) for view in views if view.name in wave.start]
-    return (*rollbacks, *orphans, *released, *label_actions(observed, views), *changes)
+    return (*rollbacks, *given, *back, *released, *label_actions(observed, views), *changes)
 
 
 def _targets(observed: Observed, views: Sequence[ModelView]) -> dict[SourceKey, Target]:
@@ -196,18 +230,15 @@ def _look_again(
 ) -> float | None:
     """Seconds until the next moment that changes something by time alone: the pods of a model on its
     way count as they are, its deadline is over, an object is not waited for any more, the gateway."""
-    deadline = observed.spec.rollout.progress_deadline
-    waits = {
-        ModelState.ROLLING_OUT: (deadline,),
-        ModelState.VERIFYING: (SETTLING, deadline),
-    }
-    ends = [
-        view.record.at + wait - observed.now
+    under_way = (ModelState.ROLLING_OUT, ModelState.VERIFYING)
+    ends = [view.trial_end for view in views if view.trial_end and view.state in under_way]
+    ends += [
+        view.record.at + SETTLING
         for view in views
-        if view.record is not None
-        for wait in waits.get(view.state, ())
+        if view.record is not None and view.state is ModelState.VERIFYING
     ]
-    ahead = [wait for wait in ends if wait >= 0]
+    ends += [end for view in views if (end := common_end(view)) is not None]
+    ahead = [end - observed.now for end in ends if end >= observed.now]
     ahead += [view.held_until - observed.now for view in views if view.held_until is not None]
     if observed.unheard:
         ahead.append(_SLACK)

@@ -79,8 +79,8 @@ def _sharing(own: Member, others: Iterable[Standing]) -> tuple[Member, ...]:
     rest = [Member(s.sync, s.wish) for s in others if s.wish is not None and s.wish.asks]
     while near := [m for m in rest if not reached.isdisjoint(m.wish.spec.consumers)]:
         found += near
+        rest = [m for m in rest if reached.isdisjoint(m.wish.spec.consumers)]
         reached |= {consumer for member in near for consumer in member.wish.spec.consumers}
-        rest = [member for member in rest if member not in near]
     return tuple(sorted(found, key=lambda member: member.mark))
 
 

@@ -18,6 +18,7 @@ from kvsync.core.moment import seconds
 from kvsync.core.tokenizing import complaint, tokenizer_question
 from kvsync.model.observed import Observed
 from kvsync.model.reasons import ConditionReason
+from kvsync.model.spec import EngineLabels
 from kvsync.model.standing import GatewayWish
 from kvsync.model.tokenizer import TokenizerQuestion
 
@@ -27,8 +28,18 @@ PATIENCE = 600.0
 BEARABLE = 3
 """Silent pods beside which it restarts after that: 15 s, before the liveness probe loses patience."""
 
-_LOOK = 5.0
-"""Seconds to look again, for objects that share no gateway tell each other nothing."""
+CROWD = 5
+"""Silent pods at once from which on another way to label them is recommended: a gateway that starts
+beside so many is killed by its liveness probe before it serves."""
+
+_RECOMMENDED = (
+    f"{CROWD} or more labelled pods load at once, and a gateway waits 5 s for each: with "
+    "spec.engine.labels: WhenVerified in their KVEventSync a pod is labelled only once its events were "
+    "seen."
+)
+
+_LOOK = 15.0
+"""Seconds to look again: one whose pods answer wakes those that wait, but the time passes by itself."""
 _ASK = 30.0
 """Seconds to have a tokenizer asked again."""
 _MOST_NAMED = 5
@@ -82,6 +93,14 @@ def _waiting_since(observed: Observed) -> float:
     return observed.now if at is None else min(at, observed.now)
 
 
+def advice(observed: Observed, own: GatewayWish) -> str:
+    """What spares the gateway a crowd of pods that load at once, for an object some of them are of."""
+    template = observed.spec.engine.labels is EngineLabels.TEMPLATE
+    if template and own.unanswering and len(silent_pods(observed, own)) >= CROWD:
+        return f" {_RECOMMENDED}"
+    return ""
+
+
 def _stall(observed: Observed, silent: Sequence[str], since: float) -> Hold:
     late = observed.now - since >= PATIENCE
     more = len(silent) - _MOST_NAMED
@@ -95,6 +114,8 @@ def _stall(observed: Observed, silent: Sequence[str], since: float) -> Hold:
             " See their engines' logs and replay_endpoint, or take the label "
             "model.aibrix.ai/kv-events-enabled off them."
         )
+    if len(silent) >= CROWD:
+        message += f" {_RECOMMENDED}"
     return Hold(
         ConditionReason.GATEWAY_WOULD_STALL, message, stalled=late, since=since, look_again=_LOOK
     )

@@ -9,7 +9,7 @@ from kvsync.core.actions import release_action
 from kvsync.core.assess import ModelView
 from kvsync.core.gateway import GatewayPlan, owners_of, plan_gateway
 from kvsync.core.gateway_fold import Fold, Member, fold, values_for
-from kvsync.core.gateway_restart import Hold, hold
+from kvsync.core.gateway_restart import Hold, advice, hold
 from kvsync.core.gateway_taken import gateway_taken
 from kvsync.core.gateway_wish import waiting_for
 from kvsync.core.reached import Consumer, consumers, out_of_reach
@@ -62,7 +62,8 @@ def view_gateway(
         return _refused(*refusal)
     waiting = waiting_for(views)
     if waiting and own.mark not in owners_of(found[-1].deployment):
-        return GatewayView("False", ConditionReason.WAITING_FOR_EVENTS, waiting)
+        message = waiting + advice(observed, own.wish)
+        return GatewayView("False", ConditionReason.WAITING_FOR_EVENTS, message)
     return _configure(observed, views, templates, own, folded, found)
 
 
@@ -136,7 +137,7 @@ def _configure(
         held = hold(observed, views, own.wish, folded, values)
         if held is not None:
             return _held(held)
-    return _carried_out(found, plans) or _taken(observed, views, found)
+    return _carried_out(found, plans) or _taken(observed, views, own, found)
 
 
 def _held(held: Hold) -> GatewayView:
@@ -167,7 +168,7 @@ def _carried_out(found: Sequence[Consumer], plans: Sequence[GatewayPlan]) -> Gat
 
 
 def _taken(
-    observed: Observed, views: Sequence[ModelView], found: Sequence[Consumer]
+    observed: Observed, views: Sequence[ModelView], own: Member, found: Sequence[Consumer]
 ) -> GatewayView:
     """Whether the gateway took it. Of what is configured beside it nothing tells."""
     *also, gateway = found
@@ -175,7 +176,7 @@ def _taken(
     if also and status == "True":
         message += f" The same variables are set on {', '.join(each.title for each in also)}."
         message = " ".join((message, *(each.note for each in also if each.note)))
-    return GatewayView(status, reason, message)
+    return GatewayView(status, reason, message + advice(observed, own.wish))
 
 
 def _actions(found: Sequence[Consumer], plans: Sequence[GatewayPlan]) -> Iterator[Action]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from kvsync.core.patch import Operation, difference, guarded
-from kvsync.core.planned import Ask, ModelPlan
+from kvsync.core.planned import Ask, ModelPlan, Outcome
 from kvsync.core.recognise import newest_record
 from kvsync.core.storm import plan_storm, strip_storm
 from kvsync.core.template_plan import lost_record_notes, plan_template, strip_template
 from kvsync.model.finding import Note, Refusal
 from kvsync.model.reasons import ModelReason
+from kvsync.model.record import OWNER_ANNOTATION, Owner, parse_owner
 from kvsync.model.storm import StormService
 from kvsync.model.workload import Deployment
 
@@ -19,9 +20,35 @@ def plan(workload: Deployment, ask: Ask) -> ModelPlan:
     Raises:
         TemplateRenderError: the dialect's template is broken.
     """
+    refusal = _foreign(workload, ask)
+    if refusal is not None:
+        return ModelPlan(Outcome.REFUSED, refusal=refusal)
     if isinstance(workload, StormService):
         return plan_storm(workload, ask)
     return plan_template(workload, ask)
+
+
+def _foreign(workload: Deployment, ask: Ask) -> Refusal | None:
+    """The refusal of a workload that is another object's: by its mark, or where there is none by age."""
+    mark = parse_owner(workload.annotations.get(OWNER_ANNOTATION, ""))
+    # A mark of an object that is gone came back with an old revision.
+    alive = mark is not None and (ask.living is None or mark.uid in ask.living)
+    if mark is not None and alive:
+        return None if mark.uid == ask.owner.uid else _owned_by(workload, mark, _HAD_IT_FIRST)
+    return _owned_by(workload, ask.elder, _COMES_FIRST) if ask.elder else None
+
+
+_HAD_IT_FIRST = "is configured by"
+_COMES_FIRST = "has no owner yet, and of several objects the oldest that is not paused gets it:"
+
+
+def _owned_by(workload: Deployment, other: Owner, why: str) -> Refusal:
+    return Refusal(
+        ModelReason.OWNED_BY_ANOTHER,
+        f"{workload.title} {why} KVEventSync {other.namespace}/{other.name}.",
+        "Take it out of spec.models of one of the two. When the other lets go of it, this one takes "
+        "it over as it is.",
+    )
 
 
 def unsupported_kind(kind: str, name: str) -> Refusal:

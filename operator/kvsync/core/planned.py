@@ -105,6 +105,8 @@ class Ask:
     proven_at: int = 0
     """The time in the newest record that was seen working on this workload. An older record was
     brought back, with its template, by ``kubectl rollout undo``."""
+    elder: Owner | None = None
+    """The object that comes before this one where nobody's mark is on the workload."""
     told_at: int = 0
     """The time in the record that stands on this workload by the status; 0 where it tells of none.
     Such a workload was configured, whatever has become of its annotations."""

@@ -24,6 +24,9 @@ from kvsync.model.source import ACTIVE, SourceReason
 MAX_MODELS = 50
 """Models listed in detail, failing first; the rest is only counted."""
 
+MAX_MOVING = 100
+"""Models named as on their way: as many as ``spec.rollout.maxConcurrent`` allows."""
+
 MAX_MESSAGE = 1024
 MAX_LINES = 16
 """Notes, and planned changes, of one model."""
@@ -98,7 +101,7 @@ def summarize(picture: Picture) -> dict[str, Any]:
         "modelsReady": sum(view.state is ModelState.READY for view in views),
         "sources": _source_counts(views),
         "gateway": gateway,
-        "wave": _wave_entry(picture.wave),
+        "wave": wave_entry(picture.wave),
         **_whole_plan(picture),
         "summary": {
             "models": f"{sum(v.state is ModelState.READY for v in views)}/{len(views)}",
@@ -264,7 +267,7 @@ def _of_model(views: Sequence[ModelView]) -> Finding:
 
 
 def _reconciling(picture: Picture, ready: Finding) -> Finding:
-    moving = picture.wave.current or picture.wave.start
+    moving = picture.wave.in_flight
     restarting = picture.gateway.reason is ConditionReason.GATEWAY_ROLLING_OUT
     if not picture.observed.held_by and (moving or restarting):
         return ("True", ConditionReason.PROGRESSING, ready[2])
@@ -416,9 +419,10 @@ def _taken_column(gateway: Mapping[str, Any]) -> dict[str, str]:
     return {"taken": f"{sources['taken']}/{sources['total']}"} if sources else {}
 
 
-def _wave_entry(wave: Wave) -> dict[str, Any]:
+def wave_entry(wave: Wave) -> dict[str, Any]:
+    """What the status says of the wave."""
     return {
-        "current": list(wave.current + wave.start)[:MAX_MODELS],
+        "current": list(wave.in_flight)[:MAX_MOVING],
         "next": list(wave.waiting)[:MAX_MODELS],
         "message": wave.message,
     }

@@ -49,9 +49,6 @@ def plan_template(deployment: Deployment, ask: Ask) -> ModelPlan:
     Raises:
         TemplateRenderError: the dialect's template is broken.
     """
-    refusal = _foreign(deployment, ask)
-    if refusal is not None:
-        return ModelPlan(Outcome.REFUSED, refusal=refusal)
     base = strip_template(deployment)
     written, role = written_dialect(deployment), role_of(deployment)
     detected = find_engine(base, ask.spec.engine, ask.running_versions.get(role), written)
@@ -145,19 +142,6 @@ def written_dialect(deployment: Deployment) -> Dialect | None:
     words = [word for text in added for word in text.split()]
     flags = any(flag_of(word) in KV_EVENT_FLAGS for word in words)
     return Dialect.FLAGS if flags else Dialect.CONFIG_JSON
-
-
-def _foreign(deployment: Deployment, ask: Ask) -> Refusal | None:
-    other = parse_owner(deployment.annotations.get(OWNER_ANNOTATION, ""))
-    if other is None or other.uid == ask.owner.uid:
-        return None
-    if ask.living is not None and other.uid not in ask.living:
-        return None  # its object is gone, the mark came back with an old revision
-    return Refusal(
-        ModelReason.OWNED_BY_ANOTHER,
-        f"{deployment.title} is configured by KVEventSync {other.namespace}/{other.name}.",
-        "Remove it from one of the two.",
-    )
 
 
 def _changed(

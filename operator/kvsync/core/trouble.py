@@ -1,28 +1,39 @@
-"""What the kubelet and the scheduler say of a pod that does not come up, in their own words."""
+"""What the kubelet says of a container that does not come up, and what the container itself said."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kvsync.core.last_words import quoted, telling_line
+from kvsync.model.decision import CrashedContainer
+from kvsync.model.observed import LastWords
 from kvsync.model.reasons import ModelReason
 from kvsync.model.workload import JSON, Pod
 
 _CRASHING = frozenset({"CrashLoopBackOff", "RunContainerError", "CreateContainerError"})
 _NO_IMAGE = frozenset({"ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
-_MAX_QUOTE = 400
+_PLAIN_ENDS = frozenset({"", "Error", "Completed"})
+
+REFUSED_ARGUMENTS = 2
+"""The exit code of a command line that its parser refuses (Python, ``argparse``)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why a container keeps failing."""
+    """Why a container keeps failing. ``exit_code`` None: it never ran."""
 
     reason: ModelReason
     pod: str
     evidence: str
+    exit_code: int | None = None
+    said: str = ""
+    silent: CrashedContainer | None = None
+    """The container where it left no message, so that only its log can tell."""
 
     def __str__(self) -> str:
-        return f"pod {self.pod}: {self.evidence}"
+        said = f" and said: {self.said}" if self.said else ""
+        return f"pod {self.pod}: {self.evidence}{said}"
 
 
 def trouble_of(pod: Pod, container: str) -> Trouble | None:
@@ -36,6 +47,24 @@ def trouble_of(pod: Pod, container: str) -> Trouble | None:
     return None
 
 
+def heard_out(trouble: Trouble, words: Mapping[str, LastWords] | None) -> Trouble | None:
+    """The trouble with what the container's log says; None while that is still to be read."""
+    silent = trouble.silent
+    if silent is None or words is None:
+        return trouble
+    found = words.get(silent.uid)
+    if found is None:
+        return None
+    evidence = trouble.evidence
+    if found.refused:
+        evidence += (
+            f"; the operator may not read why: {found.refused}. Grant it 'get' on 'pods/log'"
+        )
+    return Trouble(
+        trouble.reason, trouble.pod, evidence, exit_code=trouble.exit_code, said=found.line
+    )
+
+
 def _crash(pod: Pod, status: JSON) -> Trouble | None:
     state = status.get("state") or {}
     waiting = (state.get("waiting") or {}).get("reason", "")
@@ -45,12 +74,17 @@ def _crash(pod: Pod, status: JSON) -> Trouble | None:
     again = bool(state.get("terminated")) and restarts >= 1
     if not again and (waiting not in _CRASHING or not ended):
         return None
-    said = _quote(str(ended.get("message") or ""))
-    evidence = f"container {status['name']} exited with code {ended.get('exitCode')}"
+    # Only with terminationMessagePolicy FallbackToLogsOnError, or a file of its own, is there one.
+    said, name = telling_line(str(ended.get("message") or "")), str(status["name"])
+    end = quoted(str(ended.get("reason") or ""))
+    evidence = f"container {name} exited with code {ended.get('exitCode')}"
     return Trouble(
         ModelReason.ENGINE_CRASHED,
         pod.name,
-        evidence + (f" and said: {said}" if said else ""),
+        evidence + (f" ({end})" if end not in _PLAIN_ENDS else ""),
+        exit_code=ended.get("exitCode"),
+        said=said,
+        silent=None if said else CrashedContainer(pod.namespace, pod.name, pod.uid, name),
     )
 
 
@@ -58,24 +92,5 @@ def _no_image(pod: Pod, status: JSON) -> Trouble | None:
     waiting = (status.get("state") or {}).get("waiting") or {}
     if waiting.get("reason") not in _NO_IMAGE:
         return None
-    said = _quote(str(waiting.get("message") or waiting["reason"]))
+    said = quoted(str(waiting.get("message") or waiting["reason"]))
     return Trouble(ModelReason.IMAGE_PULL_FAILED, pod.name, f"image cannot be pulled: {said}")
-
-
-def _quote(text: str) -> str:
-    """The last line that says something, bounded: what an engine prints is not to be trusted."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    printable = "".join(c for c in lines[-1] if c.isprintable()) if lines else ""
-    return printable[:_MAX_QUOTE]
-
-
-def pending_words(pods: Iterable[Pod]) -> str:
-    """What the scheduler says of the first pod that it cannot place; empty if there is none."""
-    for pod in pods:
-        for condition in (pod.body.get("status") or {}).get("conditions") or ():
-            unplaced = (
-                condition.get("type") == "PodScheduled" and condition.get("status") == "False"
-            )
-            if unplaced:
-                return f"pod {pod.name}: {_quote(str(condition.get('message') or ''))}"
-    return ""

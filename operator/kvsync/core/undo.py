@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from kvsync.core.actions import (
     finalizer_action,
     handback_action,
+    mark_of,
     owned_by,
     release_action,
     restore_actions,
     retain_actions,
-    undo_action,
 )
+from kvsync.core.claim import gateway_handover_action, gateway_heir, handover_action
 from kvsync.core.moment import seconds
 from kvsync.core.pod_labels import unlabel_actions
-from kvsync.core.summary import conditions
+from kvsync.core.summary import conditions, wave_entry
+from kvsync.core.turns import announced, budget_of, last_change, turns_on_the_way_out, undos_of
+from kvsync.core.wave import Wave, next_wave
 from kvsync.model.decision import Action, Decision
-from kvsync.model.observed import FINALIZER, KVEventSync, Observed
+from kvsync.model.observed import FINALIZER, KVEventSync, Observed, Rival
 from kvsync.model.reasons import ConditionReason
 from kvsync.model.spec import DeletionPolicy
+from kvsync.model.standing import Standing
 from kvsync.model.workload import Deployment
 
 GATEWAY_PATIENCE = 120.0
@@ -34,30 +39,18 @@ def decide_undo(observed: Observed) -> Decision:
     sync = observed.sync
     if FINALIZER not in sync.finalizers:
         return Decision()
-    owned = [m.deployment for m in observed.models if owned_by(m.deployment, sync)]
-    deployments = [deployment for deployment in owned if deployment is not None]
-    gateway = observed.gateway.deployment if observed.gateway.permitted else None
+    owned = [
+        model.deployment
+        for model in observed.models
+        if model.deployment is not None and owned_by(model.deployment, sync)
+    ]
     # The gateway first: its flag is taken back before anything else.
     gateways = (*observed.gateway.within_reach, *observed.strays)
     if observed.spec.deletion_policy is DeletionPolicy.RETAIN:
-        return _retain(observed, deployments, gateways)
-    released = [
-        action
-        for deployment in (*(m.deployment for m in observed.models), *gateways)
-        if (action := handback_action(deployment)) is not None
-    ]
-    if released:
-        return _step(observed, released, "Fields go back to their owners.")
-    gone = observed.gateway.gone
-    releases = [a for g in gateways if (a := release_action(sync, g, gone)) is not None]
-    releases += restore_actions(sync, observed.revoked, gone)
-    if releases:
-        return _step(observed, releases, _RESTORING)
-    elapsed = observed.now - (seconds(sync.deletion_timestamp) or 0)
-    restarting = gateway is not None and not gateway.rollout.complete
-    if restarting and deployments and elapsed < GATEWAY_PATIENCE:
-        return _step(observed, [], "Waiting until the gateway has restarted.", look_again=5.0)
-    return _undo_models(observed, deployments, elapsed)
+        return _retain(observed, owned, gateways)
+    undos = undos_of([m for m in observed.models if owned_by(m.deployment, sync)])
+    wave = next_wave(turns_on_the_way_out(observed, undos), budget_of(observed))
+    return _next_step(observed, owned, gateways, undos, wave)
 
 
 def _retain(
@@ -71,27 +64,80 @@ def _retain(
     return Decision(actions=(*actions, _let_go(observed.sync)))
 
 
-def _undo_models(observed: Observed, owned: Sequence[Deployment], elapsed: float) -> Decision:
-    pods = (pod for model in observed.models for pod in model.pods)
-    labels = unlabel_actions(observed.sync, pods)
+def _next_step(
+    observed: Observed,
+    owned: Sequence[Deployment],
+    gateways: Sequence[Deployment],
+    undos: Mapping[str, Action],
+    wave: Wave,
+) -> Decision:
+    still = _standing(observed, wave, wave.current)
+    for actions, message in _steps(observed, owned, gateways):
+        if actions:
+            return replace(_step(observed, actions, message), standing=still)
+    if undos and _restarts(observed, gateways):
+        step = _step(observed, [], "Waiting until the gateway has restarted.", look_again=5.0)
+        return replace(step, standing=still)
+    labels = unlabel_actions(observed.sync, (p for m in observed.models for p in m.pods))
     if labels:
-        return _step(observed, labels, "Pods lose the gateway's label.")
-    # Models that roll already come first: taking them back takes no further model out of service.
-    ordered = sorted(owned, key=lambda d: (d.rollout.complete, d.model))
-    undos = {d.model: action for d in ordered if (action := undo_action(d)) is not None}
+        return replace(_step(observed, labels, "Pods lose the gateway's label."), standing=still)
     if not undos:
-        return Decision(actions=(_let_go(observed.sync),))
-    late = elapsed > observed.spec.rollout.progress_deadline
-    moving = [
-        model.name
-        for model in observed.models
-        if model.deployment and model.name not in undos and not model.deployment.rollout.complete
+        return Decision(actions=(_let_go(observed.sync),), standing=still)
+    return _undo_models(observed, undos, wave)
+
+
+def _restarts(observed: Observed, gateways: Sequence[Deployment]) -> bool:
+    """Whether the models still wait for the gateway to restart without them."""
+    elapsed = observed.now - (seconds(observed.sync.deletion_timestamp) or 0)
+    gateway = observed.gateway.deployment
+    restarting = gateway in gateways and gateway is not None and not gateway.rollout.complete
+    return restarting and elapsed < GATEWAY_PATIENCE
+
+
+def _standing(observed: Observed, wave: Wave, in_flight: tuple[str, ...]) -> Standing:
+    return Standing(
+        mark_of(observed.sync),
+        in_flight=in_flight,
+        waiting=wave.waits_for_others,
+        last_change=last_change(observed),
+    )
+
+
+def _steps(
+    observed: Observed, owned: Sequence[Deployment], gateways: Sequence[Deployment]
+) -> Iterator[tuple[list[Action], str]]:
+    """What restarts no model, in the order in which it is done."""
+    workloads = [m.deployment for m in observed.models]
+    handbacks = map(handback_action, (*workloads, *gateways))
+    yield [action for action in handbacks if action], "Fields go back to their owners."
+    heirs = {m.name: m.heir for m in observed.models if m.heir and m.deployment in owned}
+    yield _kept_gateways(observed, [*heirs.values()], gateways), "The gateway is handed over."
+    gone = observed.gateway.gone
+    releases = [a for g in gateways if (a := release_action(observed.sync, g, gone)) is not None]
+    yield [*releases, *restore_actions(observed.sync, observed.revoked, gone)], _RESTORING
+    given = [handover_action(d, heirs[d.model], observed.now) for d in owned if d.model in heirs]
+    yield given, "Models are handed over."
+
+
+def _kept_gateways(
+    observed: Observed, heirs: Sequence[Rival], gateways: Sequence[Deployment]
+) -> list[Action]:
+    found = ((gateway_heir(observed.sync, heirs, gateway), gateway) for gateway in gateways)
+    return [
+        gateway_handover_action(observed.sync, heir, gateway)
+        for heir, gateway in found
+        if heir is not None
     ]
-    free = len(undos) if late else max(0, observed.spec.rollout.max_concurrent - len(moving))
-    chosen = [*undos.values()][:free]
-    message = f"{len(undos)} models to be taken back"
-    message += f"; waiting for {', '.join(moving[:5])}." if moving else "."
-    return _step(observed, chosen, message, look_again=5.0)
+
+
+def _undo_models(observed: Observed, undos: Mapping[str, Action], wave: Wave) -> Decision:
+    # A model that is still selected is in view without being named in the status first.
+    named = {model.name for model in observed.models if model.selected} | announced(observed.sync)
+    chosen = [undos[name] for name in wave.take_back if name in named]
+    message = " ".join((f"{len(undos)} models to be taken back.", wave.message)).strip()
+    step = _step(observed, chosen, message, look_again=5.0)
+    status = {**(step.status or {}), "wave": wave_entry(wave)}
+    return replace(step, status=status, standing=_standing(observed, wave, wave.in_flight))
 
 
 def _let_go(sync: KVEventSync) -> Action:
@@ -99,7 +145,10 @@ def _let_go(sync: KVEventSync) -> Action:
 
 
 def _step(
-    observed: Observed, actions: Sequence[Action], message: str, look_again: float | None = None
+    observed: Observed,
+    actions: Sequence[Action],
+    message: str,
+    look_again: float | None = None,
 ) -> Decision:
     undoing = ("False", ConditionReason.UNDOING, message)
     findings = {

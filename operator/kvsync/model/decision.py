@@ -43,6 +43,8 @@ class Action:
     counted: bool = False
     """Whether the status, which counts it, is written before it is carried out: one that was made
     must be counted whatever happens next."""
+    restarts: bool = False
+    """Whether pods of a model restart by it."""
 
     @property
     def model(self) -> str:
@@ -74,6 +76,16 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class CrashedContainer:
+    """A container of a pod whose log is read for why it ended."""
+
+    namespace: str
+    pod: str
+    uid: str
+    container: str
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What one pass comes to. ``status`` None: the object is about to go, nothing is reported.
 
@@ -89,6 +101,8 @@ class Decision:
     """The gateway whose logs shall be read."""
     tokenizer: TokenizerQuestion | None = None
     """The tokenizer to be asked before the gateway is told of it."""
+    crashed: tuple[CrashedContainer, ...] = ()
+    """Engines that crashed and left no message: a roll-back takes their pods, and logs, away."""
     status: Mapping[str, Any] | None = None
     announcements: tuple[Announcement, ...] = ()
     look_again: float | None = None

@@ -56,6 +56,16 @@ class KVEventSync:
         return str(self.body["metadata"].get("deletionTimestamp") or "")
 
     @property
+    def created(self) -> str:
+        """When it was made, RFC 3339."""
+        return str(self.body["metadata"].get("creationTimestamp") or "")
+
+    @property
+    def seniority(self) -> tuple[str, str]:
+        """See ``Rival.seniority``."""
+        return (self.created, self.name)
+
+    @property
     def finalizers(self) -> tuple[str, ...]:
         """What holds it back from going."""
         return tuple(self.body["metadata"].get("finalizers") or ())
@@ -90,6 +100,35 @@ class EngineAnswers:
 
 
 @dataclass(frozen=True, slots=True)
+class LastWords:
+    """What the log of a container that crashed says: the one line that tells most; may be empty.
+
+    ``refused``: what the API server said where the operator may not read logs.
+    """
+
+    line: str = ""
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """Another object of the namespace that selects a model too, lives and is not paused."""
+
+    owner: Owner
+    created: str
+    """RFC 3339."""
+    held: bool = False
+    """Whether our finalizer is on it: what is handed to one without may never be taken back."""
+    gateways: frozenset[tuple[str, str]] = frozenset()
+    """Namespace and name of each Deployment that it has configured as a gateway."""
+
+    @property
+    def seniority(self) -> tuple[str, str]:
+        """Of two objects the lesser one is the older; of two of the same second the first by name."""
+        return (self.created, self.owner.name)
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedModel:
     """One model: a Deployment that is selected, or was and still carries our changes."""
 
@@ -101,6 +140,13 @@ class ObservedModel:
     """By pod uid."""
     other_kind: str = ""
     """Where there is no such workload: the kind of another object of that name, if any."""
+    rivals: tuple[Rival, ...] = ()
+    """Other objects that select it, the oldest first."""
+
+    @property
+    def heir(self) -> Rival | None:
+        """Who gets it when its object lets go of it; None where nobody else wants it."""
+        return next((rival for rival in self.rivals if rival.held), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +205,10 @@ class Observed:
     """The other objects that the operator serves, as their last pass left them."""
     unheard: tuple[str, ...] = ()
     """Objects, as ``namespace/name``, that no pass has looked at since the operator started."""
+    max_rolling: int = 0
+    """How many models of all objects together may be on their way; 0 for no limit."""
+    last_words: Mapping[str, LastWords] | None = None
+    """Of crashed engines, by pod uid; None where nobody reads logs."""
 
     @property
     def held_by(self) -> str:

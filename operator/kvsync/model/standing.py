@@ -42,7 +42,12 @@ class Standing:
     sync: str
     wish: GatewayWish | None = None
     """None: nothing is known of what it wants, or it is about to go."""
+    awaits_pods: bool = False
+    """Whether a restart of its gateway waits for pods, of whatever object, that do not answer."""
     in_flight: tuple[str, ...] = ()
-    """Its models whose pods are being replaced, by its own doing."""
+    """Its models that take places of all objects: their pods are being replaced, or are not verified
+    yet since they were."""
     waiting: bool = False
-    """Whether it has models to change that wait for others."""
+    """Whether it has models to change that wait for those of others."""
+    last_change: int = 0
+    """When it last changed a model, in seconds since the epoch; 0 if it never did."""

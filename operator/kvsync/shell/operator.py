@@ -22,6 +22,8 @@ from kvsync.model.errors import ApiError, NotFound, Unavailable
 from kvsync.model.storm import storm_model, storm_of
 from kvsync.shell.gateway_logs import GatewayLogs
 from kvsync.shell.handlers import watch_objects
+from kvsync.shell.inquiries import Inquiries
+from kvsync.shell.last_words import LastWordsDesk
 from kvsync.shell.leftovers import Leftovers
 from kvsync.shell.metering import Metering
 from kvsync.shell.monitoring import Monitoring
@@ -104,6 +106,7 @@ class Operator:
         self._sources = Sources(settings, self._queue.add)
         self._strangers = Strangers(kube, self._queue.add, time.monotonic)
         self._standings = Standings(self._queue.add, time.monotonic)
+        self._last_words = LastWordsDesk(kube, self._queue.add)
         self._gateway_logs = GatewayLogs(
             kube,
             self._world.pods,
@@ -116,10 +119,15 @@ class Operator:
         self._leftovers = Leftovers(self._world, writer)
         self._reconciler = Reconciler(
             self._world,
-            self._sources,
-            self._strangers,
+            self._sources.probes,
+            Inquiries(
+                self._sources.interviews,
+                self._strangers,
+                self._last_words,
+                self._gateway_logs,
+                self._sources.tokenizers,
+            ),
             self._standings,
-            self._gateway_logs,
             writer,
             read_templates(settings.templates),
             time.time,
@@ -227,6 +235,7 @@ class Operator:
         await self._monitoring.close()
         await self._strangers.close()
         await self._gateway_logs.close()
+        await self._last_words.close()
         await self._sources.close()
         await self._recorder.close()
 
@@ -238,8 +247,9 @@ class Operator:
             # Others may share its gateway or its models.
             for other in self._world.syncs:
                 self._queue.add(other)
-        else:
-            self._world.syncs[key] = body
+        elif self._world.note_object(key, body):
+            for sibling in self._world.siblings(key[0]):
+                self._queue.add((sibling.namespace, sibling.name))
         self._queue.add(key)
 
     def _deployment_changed(self, key: Key, _: Json | None, new: Json | None) -> None:
@@ -257,6 +267,7 @@ class Operator:
     def _pod_changed(self, key: Key, old: Json | None, new: Json | None) -> None:
         if new is None and old is not None:
             self._sources.interviews.forget(old["metadata"]["uid"])
+            self._last_words.forget(old["metadata"]["uid"])
         model = self._world.pod_changed(key, new)
         if model:
             self._concern(key[0], model)

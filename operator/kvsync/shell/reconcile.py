@@ -16,10 +16,9 @@ from kvsync.model.errors import ApiError, Invalid, NotFound
 from kvsync.model.observed import KVEventSync, Observed
 from kvsync.model.spec import KVEventSyncSpec, ModelSelection, SpecError
 from kvsync.model.standing import Standing
-from kvsync.shell.gateway_logs import GatewayLogs
-from kvsync.shell.sources import Sources
+from kvsync.shell.inquiries import Inquiries
+from kvsync.shell.probes import Probes
 from kvsync.shell.standings import Standings
-from kvsync.shell.strangers import Strangers
 from kvsync.shell.world import Heard, World
 
 log = logging.getLogger(__name__)
@@ -57,21 +56,17 @@ class Reconciler:
     def __init__(
         self,
         world: World,
-        sources: Sources,
-        strangers: Strangers,
+        probes: Probes,
+        inquiries: Inquiries,
         standings: Standings,
-        gateway_logs: GatewayLogs,
         writer: Writer,
         templates: Templates,
         clock: Callable[[], float],
     ) -> None:
         self._world = world
-        self._probes = sources.probes
-        self._interviews = sources.interviews
-        self._tokenizers = sources.tokenizers
-        self._strangers = strangers
+        self._probes = probes
+        self._inquiries = inquiries
         self._standings = standings
-        self._gateway_logs = gateway_logs
         self._writer = writer
         self._templates = templates
         self._clock = clock
@@ -89,16 +84,13 @@ class Reconciler:
         if sync is None:
             self._probes.assign(key, {})
             self._standings.forget(key)
-            self._gateway_logs.want(key, None)
-            self._tokenizers.ask(key, None)
+            self._inquiries.forget(key)
             return Outcome(acted=False, look_again=None)
+        # No pass of another object may decide between these two: both would take the last place.
         decision = self._decide(sync)
         self._standings.note(key, decision.standing or Standing(mark_of(sync)))
         self._probes.assign(key, decision.targets)
-        self._interviews.ask(key, decision.questions)
-        self._strangers.ask(key, decision.missing)
-        self._gateway_logs.want(key, decision.gateway)
-        self._tokenizers.ask(key, decision.tokenizer)
+        self._inquiries.ask(key, decision)
         if decision.actions:
             await self._carry_out(sync, decision)
             return Outcome(acted=True, look_again=None)
@@ -108,13 +100,14 @@ class Reconciler:
     def _observe(self, sync: KVEventSync, spec: KVEventSyncSpec) -> Observed:
         verdicts = self._probes.verdicts((sync.namespace, sync.name))
         heard = Heard(
-            self._interviews.answers,
+            self._inquiries.interviews.answers,
             verdicts,
-            self._strangers.kinds,
+            self._inquiries.strangers.kinds,
             self._standings.others((sync.namespace, sync.name)),
             self._standings.unheard((sync.namespace, sync.name)),
-            self._gateway_logs.readings,
-            self._tokenizers.answers(),
+            self._inquiries.gateway_logs.readings,
+            self._inquiries.tokenizers.answers(),
+            self._inquiries.last_words.answers,
         )
         return self._world.observe(sync, spec, heard, self._clock())
 

@@ -30,6 +30,8 @@ class Settings:
     templates: str | None = None
     """A folder of templates to use in place of the built-in ones."""
     workers: int = 4
+    max_rolling: int = 10
+    """Models of all objects together that may be on their way at once; 0 for no limit."""
     probe_workers: int = 1
     """Processes that watch the engines."""
     probe_memory: int = 256

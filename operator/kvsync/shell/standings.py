@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
-from kvsync.model.standing import Standing
+from kvsync.model.standing import GatewayWish, Standing
 
 Key = tuple[str, str]
 
@@ -39,8 +40,8 @@ class Standings:
 
     def note_failed(self, key: Key, mark: str) -> None:
         """Remember that no pass over an object can be made: it must not hold the others up."""
-        if key not in self._known:
-            self.note(key, Standing(mark))
+        known = self._known.get(key, Standing(mark))
+        self.note(key, replace(known, waiting=False))
 
     def forget(self, key: Key) -> None:
         """Forget an object that is gone."""
@@ -62,23 +63,32 @@ class Standings:
         return tuple("/".join(other) for other in sorted(self._expected) if other != key)
 
     def _concerned(self, before: Standing | None, after: Standing) -> list[Key]:
-        """Who shares the gateway with it, and who waits for what it gives free."""
+        """Who shares the gateway with it, and who waits for what it gives free, or for its pods."""
         before = before or Standing(after.sync)
         wishes = {w for w in (before.wish, after.wish) if w is not None}
-        shared = {consumer for wish in wishes for consumer in wish.spec.consumers}
-        freed = len(after.in_flight) < len(before.in_flight)
+        new = _without_pods(before.wish) != _without_pods(after.wish)
+        shared = {consumer for w in wishes for consumer in w.spec.consumers} if new else set()
+        moved = _turn(before) != _turn(after)
+        answered = before.wish != after.wish
         return [
             key
             for key, each in self._known.items()
-            if (freed and each.waiting)
-            or (
-                before.wish != after.wish
-                and each.wish is not None
-                and not shared.isdisjoint(each.wish.spec.consumers)
-            )
+            if (moved and each.waiting)
+            or (answered and each.awaits_pods)
+            or (each.wish is not None and not shared.isdisjoint(each.wish.spec.consumers))
         ]
 
     def _tell(self, key: Key, concerned: Iterable[Key]) -> None:
         for other in list(concerned):
             if other != key:
                 self._on_change(other)
+
+
+def _turn(standing: Standing) -> tuple[frozenset[str], bool]:
+    """What decides whose turn it is among those who wait for a common place."""
+    return frozenset(standing.in_flight), standing.waiting
+
+
+def _without_pods(wish: GatewayWish | None) -> GatewayWish | None:
+    """What a wish is to those who share the gateway; pods matter only to who waits for them."""
+    return None if wish is None else replace(wish, unanswering=())

@@ -10,11 +10,13 @@ from kvsync.core.actions import owned_by
 from kvsync.core.gateway import owners_of
 from kvsync.core.handback import plan_handback
 from kvsync.core.pod_labels import MARK
+from kvsync.core.turns import announced
 from kvsync.model.decision import Kind
 from kvsync.model.gateway_log import GatewayReading
 from kvsync.model.observed import (
     EngineAnswers,
     KVEventSync,
+    LastWords,
     Observed,
     ObservedGateway,
     ObservedModel,
@@ -25,6 +27,7 @@ from kvsync.model.standing import Standing
 from kvsync.model.storm import StormService, model_of, storm_of
 from kvsync.model.tokenizer import TokenizerAnswer
 from kvsync.model.workload import Deployment, Pod
+from kvsync.shell.claims import Claims, selecting
 from kvsync.shell.gateways import Gateways, Held, LabelOf, no_labels
 from kvsync.shell.settings import Settings
 
@@ -48,6 +51,7 @@ class Heard:
     logs: Mapping[tuple[str, str], GatewayReading] = field(default_factory=dict)
     """What gateways' logs say, by pod uid and container."""
     tokenizers: Mapping[str, TokenizerAnswer] = field(default_factory=dict)
+    last_words: Mapping[str, LastWords] | None = None
 
 
 class World:
@@ -75,9 +79,11 @@ class World:
         self._relabelled: dict[Key, Json] = {}
         self._labelled_by: dict[Key, str] = {}
         self._served = settings.namespaces
+        self._max_rolling = settings.max_rolling
         self.syncs: dict[Key, Json] = {}
         self._listed: dict[Key, str] = {}
         self._gateways = Gateways(settings.access, label_of, deployments, self.deployment)
+        self._claims = Claims()
 
     def note_listed(self, body: Json) -> None:
         """Remember that an object exists, whether or not its watch has told of it yet."""
@@ -124,13 +130,26 @@ class World:
         body = self._freshest(Kind.SYNC, key, self.syncs.get(key))
         return KVEventSync(body) if body is not None else None
 
+    def note_object(self, key: Key, body: Json) -> bool:
+        """Keep an object as its watch tells. Returns whether its claims to models may have changed:
+        then the others of its namespace are concerned."""
+        before, self.syncs[key] = self.syncs.get(key), body
+        return before is None or _claims(before) != _claims(body)
+
     def objects(self) -> tuple[KVEventSync, ...]:
         """All objects, each as last heard of or written."""
         return tuple(sync for key in self.syncs if (sync := self.sync(key)) is not None)
 
+    def siblings(self, namespace: str) -> tuple[KVEventSync, ...]:
+        """The objects of one namespace."""
+        found = (self.sync(key) for key in self.syncs if key[0] == namespace)
+        return tuple(sync for sync in found if sync is not None)
+
     def sync_gone(self, key: Key) -> None:
         """Forget an object that is gone."""
-        self.syncs.pop(key, None)
+        body = self.syncs.pop(key, None)
+        if body is not None:
+            self._claims.forget(str(body["metadata"].get("uid", "")))
         self._listed.pop(key, None)
         self._written.pop((Kind.SYNC, key), None)
 
@@ -223,6 +242,8 @@ class World:
             verdicts=heard.verdicts,
             others=heard.others,
             unheard=heard.unheard,
+            max_rolling=self._max_rolling,
+            last_words=heard.last_words,
             now=now,
             living=self._living(sync.namespace),
         )
@@ -249,17 +270,13 @@ class World:
     def _models(
         self, sync: KVEventSync, spec: KVEventSyncSpec, heard: Heard
     ) -> Iterator[ObservedModel]:
-        answers = heard.answers
-        labelled = {
-            self._maker_of.get(key, "")
-            for key, uid in self._labelled_by.items()
-            if key[0] == sync.namespace and uid == sync.owner.uid
-        }
+        answers, in_view = heard.answers, announced(sync) | self._labelled(sync)
         meant = [
             each
             for each in self._workloads(sync.namespace)
-            if _is_meant(each, sync, spec) or each.model in labelled
+            if _is_meant(each, sync, spec) or each.model in in_view
         ]
+        claimants = self._claims.rivals_of(sync, self.siblings(sync.namespace))
         models: dict[str, Deployment | None] = {each.model: each for each in meant}
         known = {each.name for each in meant}
         models |= {name: None for name in spec.models.names if name not in known}
@@ -272,7 +289,16 @@ class World:
                 pods=pods,
                 answers={pod.uid: answers[pod.uid] for pod in pods if pod.uid in answers},
                 other_kind="" if workload else heard.kinds.get((sync.namespace, name), ""),
+                rivals=selecting(claimants, workload) if workload else (),
             )
+
+    def _labelled(self, sync: KVEventSync) -> frozenset[str]:
+        """Models with pods that the object labelled."""
+        return frozenset(
+            self._maker_of.get(key, "")
+            for key, uid in self._labelled_by.items()
+            if key[0] == sync.namespace and uid == sync.owner.uid
+        )
 
     def _workloads(self, namespace: str) -> Iterator[Deployment]:
         """All that may be a model in a namespace."""
@@ -292,6 +318,12 @@ def _is_meant(workload: Deployment, sync: KVEventSync, spec: KVEventSyncSpec) ->
     """Whether it is a model of the object, or was one and is not free of it yet."""
     selected = _is_selected(workload, spec) or owned_by(workload, sync)
     return selected or bool(plan_handback(workload))
+
+
+def _claims(body: Json) -> Json:
+    metadata = body["metadata"]
+    marks = ("uid", "generation", "deletionTimestamp", "finalizers")
+    return {mark: metadata.get(mark) for mark in marks} | {"held": KVEventSync(body).held_by}
 
 
 def _version(body: Json) -> int:

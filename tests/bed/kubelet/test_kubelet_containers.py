@@ -134,13 +134,17 @@ def test_run_and_tmp_are_a_containers_own(stage: Stage) -> None:
 
 
 def test_a_crash_loop_shows_exit_code_last_words_and_count(stage: Stage) -> None:
-    name = stage.run(pod("crash", shell("main", "echo $$; echo unknown flag >&2; exit 2")))
+    talk = "echo $$; echo unknown flag >&2; exit 2"
+    told = shell("main", talk, terminationMessagePolicy="FallbackToLogsOnError")
+    name = stage.run(pod("crash", told, shell("silent", talk)))
     found = stage.wait_container(name, "main", lambda c: c["restartCount"] >= 2)
     assert found["state"]["waiting"]["reason"] == "CrashLoopBackOff"
     assert "back-off" in found["state"]["waiting"]["message"]
     ended = found["lastState"]["terminated"]
     assert (ended["exitCode"], ended["reason"]) == (2, "Error")
     assert ended["message"].endswith("unknown flag")
+    silent = stage.wait_container(name, "silent", lambda c: c["restartCount"] >= 2)
+    assert "message" not in silent["lastState"]["terminated"], "the default policy is File"
     assert found["ready"] is False
     assert stage.condition(name, "Ready")["reason"] == "ContainersNotReady"
 

@@ -122,12 +122,18 @@ class Supervisor:
             since,
             datetime.now(UTC),
             self.record.container_id,
-            "" if code == 0 else self.process.last_words,
+            self._message(code),
         )
         self.record.ready = self.record.role is Role.INIT and code == 0
         self.record.started = False
         self._changed()
         return code
+
+    def _message(self, code: int) -> str:
+        # The default policy, File, reads /dev/termination-log, which no stand-in writes.
+        policy = self.container.get("terminationMessagePolicy")
+        told = code != 0 and policy == "FallbackToLogsOnError"
+        return self.process.last_words if told else ""
 
     def _wait_for_restart(self, backoff: float) -> None:
         assert isinstance(self.record.state, Terminated)
