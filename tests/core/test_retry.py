@@ -190,7 +190,7 @@ def test_left_as_it_is_it_says_so() -> None:
 
 
 def test_a_model_that_was_scaled_up_later_is_tried_from_then() -> None:
-    body = rolled_out(configured(at=int(NOW) - 90_000), available=0)
+    body = rolled_out(configured(at=int(NOW) - 9_000), available=0)
     fresh = pod_of(body, conditions=[])
     fresh.body["metadata"]["creationTimestamp"] = timestamp(NOW - 100)
     waiting = decided(model(body, fresh))
