@@ -95,13 +95,13 @@ def test_who_only_may_take_them_back_is_warned_of_and_repaired_once(
     del body["metadata"]["annotations"]
     owner.apply(body)
     scene.create(sync("kv", scene.namespace, "m", gateway={"manage": False}))
-    scene.wait_ready("kv")
+    owner.wait_for("Verified")
     (risk,) = [note for note in owner.entry()["notes"] if "takes ours away" in note]
     assert risk.startswith("kubectl apply (manager kubectl-client-side-apply")
 
     scene.api.kubectl("apply", "-f", "-", stdin=json.dumps(body))
     scene.wait("repaired", lambda: "repairs" in owner.entry())
-    scene.wait_ready("kv")
+    owner.wait_for("Verified")
     assert len(owner.entry()["repairs"]["times"]) == 1
     events = scene.api.list("events", scene.namespace)
     told = {event["reason"]: event for event in events if event["type"] == "Warning"}
