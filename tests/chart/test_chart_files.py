@@ -44,7 +44,7 @@ def test_shared_files_are_those_of_their_sources() -> None:
 
 def test_the_rules_are_those_of_the_install_manifest() -> None:
     install = (ROOT / "docs" / "samples" / "install" / "operator.yaml").read_text()
-    (role,) = [b for b in yaml.safe_load_all(install) if b["kind"] == "ClusterRole"]
+    role = next(b for b in yaml.safe_load_all(install) if b["kind"] == "ClusterRole")
     assert yaml.safe_load((CHART / "files" / "rules.yaml").read_text()) == role["rules"]
 
 

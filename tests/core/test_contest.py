@@ -220,7 +220,7 @@ def test_the_undo_takes_the_count_off_too() -> None:
     original = rolled_out(owned_model())
     war.lose()
     # What is taken back is named in the status first.
-    status = {**war.status, "wave": {"current": ["model"]}}
+    status = {**(war.status or {}), "wave": {"current": ["model"]}}
     left = decided(model(war.body, selected=False), sync=sync_of(status=status))
     after = applied(war.body, left.actions[0])
     del after["metadata"]["managedFields"]

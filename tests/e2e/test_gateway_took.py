@@ -30,6 +30,7 @@ OLD_NAMES = {
 StartOperator = Callable[..., OperatorProcess]
 QUICK = ("--gateway-silence", "2")
 RIGHT = "kvsync-operator-gateway-log"
+ENGINE_LOGS = "kvsync-operator-engine-logs"
 OPERATOR = "system:serviceaccount:kvsync-system:kvsync-operator"
 
 
@@ -172,9 +173,11 @@ def test_a_gateway_that_does_not_consume_is_told_by_its_log_with_what_to_do(
 def test_without_the_right_to_read_logs_it_is_unknown_until_that_is_granted(stage: Scene) -> None:
     stage.wait_ready("kv")
     binding = stage.api.get("rolebindings", RIGHT, GATEWAY[1])
+    everywhere = stage.api.get("clusterrolebindings", ENGINE_LOGS)
     point_at(stage, ROWS[0].name)
     stage.wait_reason("kv", "GatewayNotInitialized")
     stage.api.delete("rolebindings", RIGHT, GATEWAY[1])
+    stage.api.delete("clusterrolebindings", ENGINE_LOGS)
     try:
         stage.wait("the right is gone", lambda: not may_read_logs(stage))
         point_at(stage, WELL.name)
@@ -185,6 +188,7 @@ def test_without_the_right_to_read_logs_it_is_unknown_until_that_is_granted(stag
     finally:
         metadata = {key: binding["metadata"][key] for key in ("name", "namespace")}
         stage.api.create({**binding, "metadata": metadata})
+        stage.api.create({**everywhere, "metadata": {"name": ENGINE_LOGS}})
     stage.wait_ready("kv")
 
 

@@ -12,7 +12,14 @@ from kvsync.core.releases import gateway_release
 from kvsync.core.revert import readable, record_of
 from kvsync.model.image import parse_image
 from kvsync.model.reasons import ConditionReason
-from kvsync.model.record import RECORD_ANNOTATION, Record, ValueChange, dump_record
+from kvsync.model.record import (
+    RECORD_ANNOTATION,
+    REPAIRS_ANNOTATION,
+    Record,
+    ValueChange,
+    dump_record,
+)
+from kvsync.model.repairs import Repairs, dump_repairs
 from kvsync.model.spec import GatewayEnvironment
 from kvsync.model.version import Version
 from kvsync.model.workload import Container, Deployment
@@ -71,11 +78,13 @@ def plan_gateway(
     *,
     heard: Collection[str] = (),
     gone: Collection[str] = (),
+    repairs: Repairs | None = None,
 ) -> GatewayPlan:
     """The patch that gives the gateway its environment and notes who needs it; empty when it has both.
 
     ``heard`` are the objects whose wishes ``wanted`` is made of, ``gone`` those that do not exist any
-    more: their marks are taken off. What any other owner was given is not changed.
+    more: their marks are taken off. What any other owner was given is not changed. ``repairs`` are noted
+    on a gateway that is set again after someone set it back.
     """
     found = deployment.container(container)
     if found is None:
@@ -91,6 +100,9 @@ def plan_gateway(
         # What the gateway reads is right: whatever else differs is not worth its restart.
         target = deployment
     restarts = target.template != deployment.template
+    if restarts and repairs is not None:
+        noted = {**target.annotations, REPAIRS_ANNOTATION: dump_repairs(repairs)}
+        target = target.with_annotations(noted)
     return GatewayPlan(_patch(deployment, _with_owners(target, owners), container), restarts)
 
 
@@ -222,7 +234,7 @@ def strip_gateway(deployment: Deployment) -> Deployment:
     annotations = {
         key: value
         for key, value in deployment.annotations.items()
-        if key not in (RECORD_ANNOTATION, OWNERS_ANNOTATION)
+        if key not in (RECORD_ANNOTATION, OWNERS_ANNOTATION, REPAIRS_ANNOTATION)
     }
     stripped = deployment
     if deployment.body["metadata"].get("annotations") is not None:

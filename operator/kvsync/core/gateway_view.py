@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 from kvsync.core.actions import release_action
 from kvsync.core.assess import ModelView
 from kvsync.core.gateway import GatewayPlan, owners_of, plan_gateway
+from kvsync.core.gateway_contest import GatewayContest, gateway_contest
 from kvsync.core.gateway_fold import Fold, Member, fold, values_for
 from kvsync.core.gateway_restart import Hold, advice, hold
 from kvsync.core.gateway_taken import gateway_taken
@@ -17,6 +18,7 @@ from kvsync.core.render import Templates, gateway_variables
 from kvsync.model.decision import Action, Kind
 from kvsync.model.observed import Observed
 from kvsync.model.reasons import ConditionReason
+from kvsync.model.repairs import Repairs
 from kvsync.model.tokenizer import TokenizerQuestion
 
 
@@ -37,6 +39,10 @@ class GatewayView:
     waiting_since: float | None = None
     question: TokenizerQuestion | None = None
     look_again: float | None = None
+    terms: str = ""
+    """A digest of what the gateway was last seen to have; empty where that was not looked at."""
+    repairs: Repairs | None = None
+    """How often it was set again after someone set it back, while that is to be remembered."""
 
 
 def view_gateway(
@@ -118,26 +124,69 @@ def _configure(
 ) -> GatewayView:
     marked = {mark for consumer in found for mark in owners_of(consumer.deployment)}
     members = folded.in_force({*marked, own.mark})
-    plans = []
-    for consumer in found:
-        values = values_for(members, consumer.deployment, consumer.container)
-        planned = plan_gateway(
-            consumer.deployment,
-            consumer.container,
-            gateway_variables(templates, **asdict(values)),
-            own.mark,
-            int(observed.now),
-            heard=folded.marks,
-            gone=observed.gateway.gone,
-        )
-        if planned.refusal is not None:
-            return _refused(*planned.refusal)
-        plans.append(planned)
-    if any(planned.restarts for planned in plans):
-        held = hold(observed, views, own.wish, folded, values)
-        if held is not None:
-            return _held(held)
-    return _carried_out(found, plans) or _taken(observed, views, own, found)
+    values = [values_for(members, each.deployment, each.container) for each in found]
+    wanted = [gateway_variables(templates, **asdict(each)) for each in values]
+
+    planned = [
+        _plan(observed, each, variables, own, folded)
+        for each, variables in zip(found, wanted, strict=True)
+    ]
+    refusal = next((each.refusal for each in planned if each.refusal is not None), None)
+    if refusal is not None:
+        return _refused(*refusal)
+    lacking = [
+        (each, variables)
+        for each, variables, plan in zip(found, wanted, planned, strict=True)
+        if plan.restarts
+    ]
+    contest = gateway_contest(observed, members, lacking, wanted)
+    if contest.held:
+        return _contended(observed, contest)
+    held = hold(observed, views, own.wish, folded, values[-1]) if lacking else None
+    if held is not None:
+        return replace(_held(held), terms=contest.told, repairs=contest.made)
+    if contest.repair is not None:
+        planned = [
+            _plan(observed, each, variables, own, folded, contest.repair)
+            for each, variables in zip(found, wanted, strict=True)
+        ]
+    view = _carried_out(found, planned) or _taken(observed, views, own, found)
+    if observed.held_by:
+        return replace(view, terms=contest.told, repairs=contest.made)
+    return replace(view, terms=contest.terms, repairs=contest.repair or contest.made)
+
+
+def _plan(
+    observed: Observed,
+    consumer: Consumer,
+    wanted: Mapping[str, str],
+    own: Member,
+    folded: Fold,
+    repairs: Repairs | None = None,
+) -> GatewayPlan:
+    return plan_gateway(
+        consumer.deployment,
+        consumer.container,
+        wanted,
+        own.mark,
+        int(observed.now),
+        heard=folded.marks,
+        gone=observed.gateway.gone,
+        repairs=repairs,
+    )
+
+
+def _contended(observed: Observed, contest: GatewayContest) -> GatewayView:
+    wait = None if contest.next_at is None else max(0.0, contest.next_at - observed.now)
+    return GatewayView(
+        "False",
+        ConditionReason.CONTENDED,
+        contest.held,
+        stalled=contest.ended,
+        look_again=wait,
+        terms=contest.terms,
+        repairs=contest.made,
+    )
 
 
 def _held(held: Hold) -> GatewayView:
@@ -190,4 +239,6 @@ def _actions(found: Sequence[Consumer], plans: Sequence[GatewayPlan]) -> Iterato
                 planned.patch,
                 "GatewayConfigured",
                 f"{note} {consumer.title}.",
+                # What it is given is noted first, so that whoever sets it back is known to.
+                counted=planned.restarts,
             )

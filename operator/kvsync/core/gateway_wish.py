@@ -34,6 +34,7 @@ def wish_of(observed: Observed, views: Sequence[ModelView]) -> GatewayWish:
         ),
         usual_port=ENGINES[spec.engine.type].http_port,
         ready=not observed.held_by and not waiting_for(views),
+        retry=observed.sync.retry,
         unanswering=unanswering(observed, views),
     )
 

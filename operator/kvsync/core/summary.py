@@ -384,6 +384,7 @@ def _gateway_entry(picture: Picture) -> dict[str, Any]:
         entry["version"] = str(version)
     if picture.gateway.reason in _GATEWAY_TOLD:
         entry |= taken_entry(picture.observed, picture.views)
+    entry |= _gateway_contest_entry(picture)
     if picture.gateway.waiting_since is not None:
         entry["waitingSince"] = timestamp(picture.gateway.waiting_since)
     own = {mark_of(picture.observed.sync), *picture.observed.gateway.gone}
@@ -392,6 +393,17 @@ def _gateway_entry(picture: Picture) -> dict[str, Any]:
         entry["sharedWith"] = others[:MAX_MODELS]
     also = [_consumer_entry(each, picture) for each in picture.observed.gateway.also]
     return {**entry, "alsoConfigured": also} if also else entry
+
+
+def _gateway_contest_entry(picture: Picture) -> dict[str, Any]:
+    """What is remembered for the next one who sets the gateway back; kept while it is not looked at."""
+    told, spec = picture.observed.sync.status.get("gateway") or {}, picture.observed.spec.gateway
+    if not picture.gateway.terms:
+        same = told.get("deployment") == f"{spec.namespace}/{spec.deployment}"
+        return {key: told[key] for key in ("terms", "repairs") if same and key in told}
+    repairs = picture.gateway.repairs
+    made = {"repairs": repairs.entry()} if repairs is not None and repairs.times else {}
+    return {"terms": picture.gateway.terms, **made}
 
 
 def _consumer_entry(consumer: ObservedConsumer, picture: Picture) -> dict[str, str]:

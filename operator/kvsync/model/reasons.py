@@ -87,6 +87,7 @@ class ConditionReason(enum.StrEnum):
     WAITING_FOR_EVENTS = "WaitingForEvents"
     RECORD_UNREADABLE = "RecordUnreadable"
     CONFLICT = "Conflict"
+    CONTENDED = "Contended"
     # Compatibility
     COMPATIBLE = "Compatible"
     GATEWAY_TOO_OLD = "GatewayTooOld"

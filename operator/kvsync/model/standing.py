@@ -25,6 +25,8 @@ class GatewayWish:
     usual_port: int = 8000
     """Where engines of its kind serve HTTP by default."""
     ready: bool = False
+    retry: str = ""
+    """A new value asks to set again what someone set back."""
     unanswering: tuple[str, ...] = ()
     """Pods, as ``namespace/name``, that the gateway subscribes to and that do not answer a replay
     request: each stalls a starting gateway for 5 s (AIBrix ``pkg/cache/kvcache``). Of many, the first

@@ -60,9 +60,14 @@ def rendered(values: Object | None = None, *, major: int = 4) -> list[Object]:
     return [body for body in yaml.safe_load_all(text) if body]
 
 
+ENGINE_LOGS = "-engine-logs"
+
+
 def one(bodies: list[Object], kind: str) -> Any:
-    (found,) = [body for body in bodies if body["kind"] == kind]
-    return found
+    """The only object of a kind, beside the right to read engines' logs, which stands apart."""
+    found = [body for body in bodies if body["kind"] == kind]
+    (only,) = [body for body in found if not body["metadata"]["name"].endswith(ENGINE_LOGS)]
+    return only
 
 
 @pytest.mark.parametrize("values", [None, EVERYTHING])
@@ -88,7 +93,8 @@ def test_the_crd_is_the_one_source_and_can_be_left_out_or_given_up() -> None:
 
 
 def test_it_installs_what_the_install_manifest_installs() -> None:
-    sample = {b["kind"]: b for b in yaml.safe_load_all(INSTALL.read_text())}
+    manifest = list(yaml.safe_load_all(INSTALL.read_text()))
+    sample = {b["kind"]: one(manifest, b["kind"]) for b in manifest}
     bodies = rendered()
     assert one(bodies, "ClusterRole")["rules"] == sample["ClusterRole"]["rules"]
     pod = one(bodies, "Deployment")["spec"]["template"]["spec"]
@@ -130,6 +136,20 @@ def test_logs_are_read_in_the_namespaces_that_gateways_are_named_in_and_nowhere_
         assert [body["metadata"]["namespace"] for body in found] == ["a", "b"]
     without = rendered({"rbac": {"gatewayLogs": False}})
     assert not [body for body in without if body["kind"] in ("Role", "RoleBinding")]
+
+
+def test_the_right_to_read_engines_logs_is_that_of_the_install_manifest_and_can_be_left_out() -> (
+    None
+):
+    def roles(bodies: list[Object]) -> list[Object]:
+        return [b for b in bodies if b["metadata"]["name"].endswith(ENGINE_LOGS)]
+
+    role, binding = roles(rendered())
+    expected, _ = roles(list(yaml.safe_load_all(INSTALL.read_text())))
+    assert role["rules"] == expected["rules"]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert binding["subjects"] == one(rendered(), "ClusterRoleBinding")["subjects"]
+    assert roles(rendered({"rbac": {"engineLogs": False}})) == []
 
 
 @pytest.mark.parametrize("action", ["Warn", "Deny"])
