@@ -64,7 +64,7 @@ conformance: setup ## on request: released vLLM packages read our arguments, a r
 	@PYTHONPATH=tests $(BIN)/python -m testbed.real_engine.install > /dev/null
 	$(INSIDE) $(BIN)/pytest -m conformance tests/conformance
 
-kills: setup ## on request: the operator killed at random KILLS=200 times during waves over ten models (7 minutes)
+kills: setup ## on request: the operator killed at random KILLS=200 times during waves over ten models (10 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
 	KVSYNC_KILLS=$(KILLS) $(INSIDE) $(BIN)/pytest -m bed tests/e2e/test_random_kills.py -s
 

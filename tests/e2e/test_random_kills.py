@@ -18,7 +18,7 @@ from e2e.scene import OperatorProcess, Scene
 KILLS = int(os.environ.get("KVSYNC_KILLS", "8"))
 SEED = int(os.environ.get("KVSYNC_KILLS_SEED", "7"))
 MODELS = [f"m{number}" for number in range(10)]
-SHORTEST, LONGEST = 0.8, 3.2
+SHORTEST, LONGEST = 0.8, 4.5
 """Seconds of a life: it takes most of one until anything is decided."""
 
 pytestmark = [pytest.mark.bed, pytest.mark.timeout(120 + 8 * KILLS)]
