@@ -19,6 +19,8 @@ FLAG = "AIBRIX_PREFIX_CACHE_KV_EVENT_SYNC_ENABLED"
 WATCHER = ("kvcache-watcher", "aibrix-system")
 LOADING = 8
 LOAD_SECONDS = 12
+STALL = 5.0
+"""Seconds that a gateway waits for one pod that does not answer."""
 
 
 @pytest.fixture
@@ -60,6 +62,12 @@ def revision(scene: Scene) -> int:
 def name_endpoint(scene: Scene, name: str, url: str) -> None:
     patch = {"spec": {"gateway": {"remoteTokenizer": {"endpoint": url}}}}
     scene.api.patch("kveventsyncs", name, patch, scene.namespace)
+
+
+def start_of(log: str) -> float:
+    """Seconds that the gateway took to initialise KV event sync."""
+    begun = at(log, "Initializing KV event synchronization")
+    return (at(log, "KV event synchronization initialized successfully") - begun).total_seconds()
 
 
 def owners(scene: Scene) -> list[str]:
@@ -131,12 +139,13 @@ def test_two_objects_share_a_gateway_from_the_first_to_the_last(
     assert revision(scene) == before + 3, "enabled, endpoint, restored"
 
 
-def loading(scene: Scene) -> Object:
-    """A model that its owner configured and labelled, whose engines all load for long."""
+def loading(scene: Scene, *, labelled: bool = True) -> Object:
+    """A model that its owner configured, and labelled, whose engines all load for long."""
     load = [{"name": "TESTBED_LOAD_SECONDS", "value": str(LOAD_SECONDS)}]
     body = model("slow", scene.namespace, replicas=LOADING, args=[CONFIG], env=load)
     template = body["spec"]["template"]
-    template["metadata"]["labels"] = {**template["metadata"]["labels"], EVENTS_LABEL: "true"}
+    labels = {EVENTS_LABEL: "true"} if labelled else {}
+    template["metadata"]["labels"] = {**template["metadata"]["labels"], **labels}
     return body
 
 
@@ -174,10 +183,7 @@ def test_the_gateway_restarts_when_engines_and_tokenizer_are_there(
     log = gateway_log(scene)
     assert "Failed to" not in log
     assert log.count("Successfully requested replay") >= LOADING + 1
-    taken = at(log, "KV event synchronization initialized successfully") - at(
-        log, "Initializing KV event synchronization"
-    )
-    assert taken.total_seconds() < 5.0, "not one pod was waited for in vain"
+    assert start_of(log) < STALL, "not one pod was waited for in vain"
 
     beside = scene.api.get("deployments", *WATCHER)
     env = beside["spec"]["template"]["spec"]["containers"][0]["env"]
@@ -191,6 +197,31 @@ def test_the_gateway_restarts_when_engines_and_tokenizer_are_there(
     after = scene.api.get("deployments", *WATCHER)
     assert after["spec"]["template"] == watcher["spec"]["template"]
     assert OWNERS not in after["metadata"].get("annotations", {})
+
+
+def test_labelled_late_loading_engines_neither_stall_the_gateway_nor_hold_it_back(
+    scene: Scene, operator: OperatorProcess
+) -> None:
+    scene.create(model("m", scene.namespace))
+    scene.wait_available("m")
+    late = {"labels": "WhenVerified"}
+    scene.create(
+        loading(scene, labelled=False),
+        sync("kv-slow", scene.namespace, "slow", engine=late),
+        sync("kv", scene.namespace, "m"),
+    )
+
+    scene.wait_ready("kv")
+    slow = scene.deployment("slow").get("status") or {}
+    assert not slow.get("availableReplicas"), "the gateway was told while all of them still load"
+    log = gateway_log(scene)
+    assert start_of(log) < STALL
+    assert "/slow-" not in log, "none of them was labelled"
+
+    scene.wait_ready("kv-slow")
+    subscribed = f"Subscribed to KV events for pod {scene.namespace}/slow-"
+    scene.wait("all are heard", lambda: gateway_log(scene).count(subscribed) == LOADING)
+    assert "Failed to" not in gateway_log(scene)
 
 
 def test_a_gateway_is_given_back_though_its_only_object_went_by_force(
