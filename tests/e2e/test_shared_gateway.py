@@ -139,9 +139,9 @@ def test_two_objects_share_a_gateway_from_the_first_to_the_last(
     assert revision(scene) == before + 3, "enabled, endpoint, restored"
 
 
-def loading(scene: Scene, *, labelled: bool = True) -> Object:
+def loading(scene: Scene, seconds: int = LOAD_SECONDS, *, labelled: bool = True) -> Object:
     """A model that its owner configured, and labelled, whose engines all load for long."""
-    load = [{"name": "TESTBED_LOAD_SECONDS", "value": str(LOAD_SECONDS)}]
+    load = [{"name": "TESTBED_LOAD_SECONDS", "value": str(seconds)}]
     body = model("slow", scene.namespace, replicas=LOADING, args=[CONFIG], env=load)
     template = body["spec"]["template"]
     labels = {EVENTS_LABEL: "true"} if labelled else {}
@@ -206,7 +206,7 @@ def test_labelled_late_loading_engines_neither_stall_the_gateway_nor_hold_it_bac
     scene.wait_available("m")
     late = {"labels": "WhenVerified"}
     scene.create(
-        loading(scene, labelled=False),
+        loading(scene, 2 * LOAD_SECONDS, labelled=False),
         sync("kv-slow", scene.namespace, "slow", engine=late),
         sync("kv", scene.namespace, "m"),
     )
