@@ -23,7 +23,7 @@ from kvsync.core.wire_limits import WireLimits
 from kvsync.model.events import AllBlocksCleared, BlockHash, BlockRemoved, BlockStored, KVEvent
 
 AT_ONCE = 128 << 10
-"""Bytes of the longest payload that is read at once; the worst of this size takes some 20 ms."""
+"""Bytes of the longest payload that is read at once; the worst of this size takes some 25 ms."""
 
 _LIMITS = WireLimits()
 _PRIVATE = Keep(token_ids=True, extra_keys=True)
