@@ -22,7 +22,7 @@ FUZZ_TARGET  ?=
 # How often `make kills` kills the operator.
 KILLS ?= 200
 
-.PHONY: help setup chart demo demo-stop test test-unit test-bed conformance kills properties fuzz bench bench-probe bench-hostile bench-latency bench-publisher lint format lock generate clean
+.PHONY: help setup chart demo demo-stop test test-unit test-bed conformance kills properties fuzz bench bench-probe bench-hostile bench-latency bench-publisher bench-relay lint format lock generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -92,7 +92,10 @@ bench-latency: setup ## on request: from a fault to the verdict, 20 of each (2 m
 bench-publisher: setup ## on request: what a publisher pays for being watched (4 minutes)
 	$(BENCH).publisher
 
-bench: bench-publisher bench-latency bench-hostile bench-probe ## on request: all measurements, one after another
+bench-relay: setup ## on request: what the relay adds to each batch, beside a bare forwarder (3 minutes)
+	$(BENCH).relay
+
+bench: bench-publisher bench-latency bench-hostile bench-probe bench-relay ## on request: all measurements, one after another
 
 lint: setup ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check operator tests docs charts

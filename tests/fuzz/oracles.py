@@ -15,6 +15,8 @@ from typing import TypeVar
 from kvsync.core.event_json import batch_json
 from kvsync.core.gist import gist_of, read_gist
 from kvsync.core.recording import LineError, decode_line_or_error, read_line, write_line
+from kvsync.core.relay.relay import Relay, Terms
+from kvsync.core.relay.residency import Bounds
 from kvsync.core.wire import Keep, decode_batch, parse_replay
 from kvsync.model.events import (
     Batch,
@@ -22,6 +24,9 @@ from kvsync.model.events import (
     KVEvent,
     WireError,
 )
+from testbed.gateway import array_decoder
+from testbed.gateway.events import BlockRemoved as Gone
+from testbed.gateway.events import BlockStored as Told
 
 ALL = Keep(token_ids=True, extra_keys=True)
 SOON = 0.3
@@ -77,6 +82,34 @@ def check_line(line: bytes) -> None:
         assert read_line(write_line(frames, 1.0)) == frames
 
 
+def check_relay(data: bytes) -> None:
+    """Whatever two ranks send, what the relay says is decoded by a gateway's strict rules.
+
+    ``data`` is payloads with a length in two bytes before each; odd ones are of rank 1.
+    """
+    relay = Relay(Terms(ranks=2, replay=False, bounds=Bounds(blocks=64)), 0.0)
+    told: dict[int, int | None] = {}
+    at = number = 0
+    with in_time():
+        while at + 2 <= len(data):
+            end = at + 2 + int.from_bytes(data[at : at + 2], "big")
+            relay.heard(
+                number % 2, [b"", (number // 2).to_bytes(8, "big"), data[at + 2 : end]], 0.0
+            )
+            at, number = end, number + 1
+            while (message := relay.next_message(1.0)) is not None:
+                for event in array_decoder.decode(message[2]):
+                    if isinstance(event, Told):
+                        (key,), (_,) = event.hashes, event.blocks
+                        assert event.parent is None or event.parent in told
+                        told[key] = event.parent
+                    elif isinstance(event, Gone):
+                        for key in event.hashes:
+                            told.pop(key, None)
+            assert len(relay.residency) <= 64
+            assert len(told) <= 64
+
+
 def value_or_refusal(read: Callable[[], T]) -> T | None:
     """What ``read`` returns; None where it raises a WireError in plain words."""
     with in_time():
@@ -111,7 +144,9 @@ def without_private_fields(batch: Batch) -> Batch:
 
 def _bare(event: KVEvent) -> KVEvent:
     if isinstance(event, BlockStored):
-        return dataclasses.replace(event, token_ids=None, extra_keys=None, lookahead_token_ids=None)
+        return dataclasses.replace(
+            event, token_ids=None, extra_keys=None, lookahead_token_ids=None, cache_salt=None
+        )
     return event
 
 

@@ -58,6 +58,7 @@ TARGETS = {
     "message": Target(lambda data: oracles.check_message(frames(data)), "frames"),
     "parse_replay": Target(lambda data: oracles.check_replay(frames(data)), "replay"),
     "recording": Target(oracles.check_line, "line"),
+    "relay": Target(oracles.check_relay, "relay"),
     "connection": Target(check_connection, "stream"),
     "gateway_log": Target(check_log, "gateway_log"),
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.metadata import version
 
 import click
 
@@ -21,6 +20,7 @@ COMMANDS = (
     "record",
     "decode",
     "run",
+    "relay",
 )
 """Each is a module of this package with a command of the same name."""
 
@@ -43,7 +43,7 @@ class Commands(click.Group):
 @click.command(
     cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.version_option(version("kvsync-operator"), prog_name="kvsync")
+@click.version_option(package_name="kvsync-operator", prog_name="kvsync")
 def cli() -> None:
     """Turn on, verify and undo KV event synchronization of vLLM models behind the AIBrix gateway."""
 

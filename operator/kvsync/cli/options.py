@@ -10,10 +10,20 @@ from typing import Any, TypeVar
 
 import click
 
+from kvsync.cli.values import Duration, ListenAddress, SourceAddress
 from kvsync.core.gateway_access import GatewayGrant, parse_grant
-from kvsync.model.address import Address, parse_address, parse_listen_address
-from kvsync.model.duration import parse_duration
 from kvsync.model.spec import DNS_LABEL
+
+__all__ = [
+    "Duration",
+    "Gateway",
+    "ListenAddress",
+    "NamespaceName",
+    "SourceAddress",
+    "cluster_options",
+    "run_async",
+    "stop_signals",
+]
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Result = TypeVar("Result")
@@ -32,57 +42,6 @@ def cluster_options(command: Decorated) -> Decorated:
     ):
         command = option(command)
     return command
-
-
-class Duration(click.ParamType[float]):
-    """A duration such as ``90s``, ``30m`` or ``1h30m``, in seconds."""
-
-    name = "duration"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """The seconds, or a usage error that says the form."""
-        if isinstance(value, float):
-            return value
-        try:
-            return parse_duration(str(value))
-        except ValueError as error:
-            self.fail(f"{value!r} is no duration such as 30m: {error}", param, ctx)
-
-
-class SourceAddress(click.ParamType[Address]):
-    """Where a publisher listens: ``tcp://HOST:PORT``."""
-
-    name = "address"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Address:
-        """The address, or a usage error that says the form."""
-        if isinstance(value, Address):
-            return value
-        try:
-            return parse_address(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class ListenAddress(click.ParamType[Address | None]):
-    """Where to listen: ``HOST:PORT``."""
-
-    name = "address"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Address | None:
-        """The address, None for ``off`` or an empty text, or a usage error that says the form."""
-        if isinstance(value, Address):
-            return value
-        try:
-            return None if value in {"", "off"} else parse_listen_address(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 class Gateway(click.ParamType[GatewayGrant]):

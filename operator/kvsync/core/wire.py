@@ -88,9 +88,10 @@ _READERS: _Readers = {
     "ownership": Payload.scalar_or_nothing,
     "session_id": Payload.scalar_or_nothing,
     "lookahead_token_ids": _skipped,
+    "cache_salt": _skipped,
 }
 _TOKENS: _Readers = {"token_ids": _kept_tokens, "lookahead_token_ids": _kept_lookahead}
-_EXTRA: _Readers = {"extra_keys": Payload.value}
+_EXTRA: _Readers = {"extra_keys": Payload.value, "cache_salt": Payload.scalar_or_nothing}
 
 
 def decode_batch(

@@ -47,6 +47,17 @@ def parse_address(text: str) -> Address:
     return Address(host, port)
 
 
+def parse_bind_address(text: str) -> Address:
+    """The address in ``tcp://HOST:PORT`` to listen on; the host may be ``*``, every address.
+
+    Raises ValueError with what is wrong and how to write it.
+    """
+    if text.startswith("tcp://*:"):
+        port = parse_address(text.replace("*", "any", 1)).port
+        return Address("*", port)
+    return parse_address(text)
+
+
 def parse_listen_address(text: str) -> Address:
     """The address in ``HOST:PORT``, ``[IPv6]:PORT`` or ``:PORT`` (every address); port 0: a free one.
 

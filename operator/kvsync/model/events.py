@@ -25,6 +25,10 @@ HARMLESS_REPLAY_REQUEST: tuple[bytes, bytes] = (b"", b"\xff" * 7 + b"\xfe")
 Never ask for an earlier sequence: a replay blocks the engine's publisher thread.
 """
 
+WATCHING = b"\x00kvsync-watches"
+"""A topic that the operator's probe asks for just before it asks for all of them, of a relay only: it
+looks, and is not to be told what was said before."""
+
 
 class EventLayout(enum.StrEnum):
     """How one event stands inside a batch on the wire (vllm/distributed/kv_events.py)."""
@@ -41,8 +45,8 @@ class WireError(ValueError):
 class BlockStored:
     """Blocks that entered the cache, in prompt order.
 
-    ``token_count`` is the length of the token list on the wire; ``token_ids``, ``extra_keys`` and
-    ``lookahead_token_ids`` are None unless they were asked for.
+    ``token_count`` is the length of the token list on the wire; ``token_ids``, ``extra_keys``,
+    ``lookahead_token_ids`` and ``cache_salt`` (SGLang since 0.5.20) are None unless they were asked for.
     """
 
     block_hashes: tuple[BlockHash, ...]
@@ -61,6 +65,7 @@ class BlockStored:
     token_ids: tuple[int, ...] | None = None
     extra_keys: Value = None
     lookahead_token_ids: tuple[int, ...] | None = None
+    cache_salt: Scalar = None
 
 
 @dataclass(frozen=True, slots=True)

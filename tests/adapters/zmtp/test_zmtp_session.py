@@ -11,6 +11,7 @@ from kvsync.adapters.zmtp import commands
 from kvsync.adapters.zmtp.errors import PeerError, Wrong
 from kvsync.adapters.zmtp.frames import COMMAND, MORE, Allowance, write_frame
 from kvsync.adapters.zmtp.session import Arrival, Kind, Limits, Session
+from kvsync.model.events import WATCHING
 
 LIMITS = Limits(frame=4096, parts=4, message=6000, small=100)
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
@@ -45,6 +46,19 @@ def up(octets: int = HELD) -> Talk:
     assert [each.kind for each in talk.hear(HELLO)] == [Kind.READY]
     talk.session.subscribe()
     return talk
+
+
+def test_a_relay_is_told_that_it_is_only_watched() -> None:
+    talk = Talk()
+    talk.hear(GREETING + commands.ready(b"XPUB"))
+    talk.session.outgoing()
+    talk.session.subscribe()
+    told = commands.subscribe(1, WATCHING) + commands.subscribe(1)
+    assert talk.session.outgoing() == told
+    talk.session.cancel()
+    assert talk.session.outgoing() == commands.cancel(1) + commands.cancel(1, WATCHING)
+    engine = up()
+    assert engine.session.outgoing().endswith(commands.ready(b"SUB") + commands.subscribe(1))
 
 
 def test_nothing_that_names_a_mechanism_is_said_before_the_peer_has() -> None:

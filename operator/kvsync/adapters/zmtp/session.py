@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from kvsync.adapters.zmtp import commands
 from kvsync.adapters.zmtp.errors import PeerError, Wrong
 from kvsync.adapters.zmtp.frames import COMMAND, MORE, Allowance, Frame, FrameReader, write_frame
+from kvsync.model.events import WATCHING
 
 _SIGNATURE = b"\xff" + bytes(8) + b"\x7f"
 _VERSION = b"\x03\x01"
@@ -73,6 +74,8 @@ class Session:
         self.minor = 0
         """The minor version that both sides speak."""
         self.ready = False
+        self._is_relay = False
+        """Whether it may be one: engines are PUB."""
 
     @property
     def greeted(self) -> bool:
@@ -91,14 +94,18 @@ class Session:
         return data
 
     def subscribe(self) -> None:
-        """Ask for all topics, and keep what comes."""
+        """Ask for all topics, and keep what comes. A relay is told that it is only watched."""
         self._wanted = True
+        if self._is_relay:
+            self._out.append(commands.subscribe(self.minor, WATCHING))
         self._out.append(commands.subscribe(self.minor))
 
     def cancel(self) -> None:
         """Ask for no more; what still comes is stepped over."""
         self._wanted = False
         self._out.append(commands.cancel(self.minor))
+        if self._is_relay:
+            self._out.append(commands.cancel(self.minor, WATCHING))
 
     def ping(self) -> None:
         """Ask for a sign of life."""
@@ -148,7 +155,9 @@ class Session:
 
     def _take_command(self, name: bytes, data: bytes) -> Arrival | None:
         if name == commands.READY and not self.ready:
-            self._check_type(commands.socket_type(data))
+            found = commands.socket_type(data)
+            self._check_type(found)
+            self._is_relay = found == b"XPUB"
             self.ready = True
             self._out.append(commands.ready(self._own_type))
             return Arrival(Kind.READY)

@@ -1,0 +1,153 @@
+"""The relay as a whole: messages of the engine's ranks in, messages for the gateway out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from kvsync.core.envelope import sequence_of
+from kvsync.core.relay.announcer import Announcer, Rhythm
+from kvsync.core.relay.counts import Counts, RankCounts
+from kvsync.core.relay.encoding import batch, fitting, stored_key
+from kvsync.core.relay.intake import Apply, Intake, Message, Step
+from kvsync.core.relay.outbox import Outbox
+from kvsync.core.relay.reading import read_message
+from kvsync.core.relay.replay_log import Frames, LogBounds, ReplayLog, Replays
+from kvsync.core.relay.residency import Bounds, Residency
+from kvsync.core.relay.subscriptions import Subscriptions
+from kvsync.core.relay.translation import Translation
+from kvsync.core.wire import parse_replay
+from kvsync.model.events import WireError
+
+YOUNG = 60.0
+"""Seconds in which a new reader may still believe what the relay before us told it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How one relay works. ``replay``: whether the engine's replay socket may be asked."""
+
+    ranks: int = 1
+    topic: bytes = b""
+    replay: bool = True
+    bounds: Bounds = field(default_factory=Bounds)
+    rhythm: Rhythm = field(default_factory=Rhythm)
+    log: LogBounds = field(default_factory=LogBounds)
+
+
+class Relay:
+    """Call what happens, then publish what :meth:`next_message` gives. Times are monotonic seconds."""
+
+    def __init__(self, terms: Terms, now: float) -> None:
+        self._topic = terms.topic
+        self._began = now
+        self._out = Outbox()
+        self._queue: list[bytes] = []
+        self.counts = Counts([RankCounts() for _ in range(terms.ranks)])
+        self.residency = Residency(terms.bounds, self._out)
+        self.announcer = Announcer(self.residency, terms.rhythm, now)
+        self.subscriptions = Subscriptions(terms.topic)
+        self.log = ReplayLog(terms.log)
+        self.replays = Replays(self.log)
+        self.intakes = [Intake(c, replay=terms.replay) for c in self.counts.ranks]
+        left_out = self.counts.left_out
+        self._translations = [
+            Translation(rank, self.residency, self._out, left_out) for rank in range(terms.ranks)
+        ]
+        self.engine_time: float | None = None
+        """The engine's own time of the last message that was taken, seconds since the epoch."""
+
+    def heard(self, rank: int, frames: Sequence[bytes], now: float) -> None:
+        """A rank published something."""
+        self.counts.ranks[rank].batches += 1
+        try:
+            message = _message(frames)
+        except WireError:
+            self.counts.ranks[rank].unreadable += 1
+            return
+        self._carry_out(rank, self.intakes[rank].take(message, now))
+
+    def replayed(self, rank: int, frames: Sequence[bytes], now: float) -> None:
+        """The engine's replay socket answered the question of this rank (``Intake.question``)."""
+        intake = self.intakes[rank]
+        try:
+            reply = parse_replay(frames)
+        except WireError:
+            self.counts.ranks[rank].unreadable += 1
+            return
+        if reply.sequence is None:
+            self._carry_out(rank, intake.end_replay())
+        else:
+            message = Message(reply.sequence, reply.payload)
+            self._carry_out(rank, intake.take_replayed(message, now))
+
+    def disconnected(self, rank: int) -> None:
+        """A rank is gone, and what it held with it."""
+        self._carry_out(rank, self.intakes[rank].disconnect())
+
+    def subscribed(self, message: bytes, now: float) -> None:
+        """A subscription came or went."""
+        if self.subscriptions.heard(message, now):
+            self.counts.subscribers += 1
+            if now - self._began < YOUNG:
+                self._out.cleared()
+            self.announcer.greet(now)
+
+    def lost(self, now: float) -> None:
+        """The last message could not be sent to everybody."""
+        self.counts.lost += 1
+        keys = map(stored_key, self._queue)
+        self.residency.note_loss(key for key in keys if key is not None)
+        self.announcer.note_loss(now)
+
+    def tick(self, now: float) -> None:
+        """Time passes: tell again what is due, give up what does not come."""
+        for rank, intake in enumerate(self.intakes):
+            if intake.question is not None:
+                self._carry_out(rank, intake.tick(now))
+        self.residency.tidy()
+        self.announcer.tick(now)
+
+    def next_message(self, time: float) -> Frames | None:
+        """What is to be published now; None for nothing more.
+
+        ``time`` is that of the batch, in seconds since the epoch.
+        """
+        if not self._queue:
+            self._queue = self._out.take()
+            if not self._queue:
+                return None
+        count = fitting(self._queue)
+        payload = batch(time, self._queue[:count])
+        del self._queue[:count]
+        self.counts.messages += 1
+        return (self._topic, self.log.add(payload).to_bytes(8, "big"), payload)
+
+    def _carry_out(self, rank: int, steps: Iterable[Step]) -> None:
+        for step in steps:
+            if isinstance(step, Apply):
+                self._apply(rank, step)
+            else:
+                self._translations[rank].forget()
+
+    def _apply(self, rank: int, step: Apply) -> None:
+        translation = self._translations[rank]
+        counts = self.counts.ranks[rank]
+        frames = (b"", step.message.sequence.to_bytes(8, "big"), step.message.payload)
+        try:
+            reading = read_message(frames)
+        except WireError:
+            translation.forget()
+            self.intakes[rank].note_unreadable()
+            return
+        counts.events += len(reading.events)
+        self.counts.left_out.unknown += reading.unknown
+        self.engine_time = reading.timestamp
+        for event in reading.events:
+            translation.apply(event, complete=step.complete)
+
+
+def _message(frames: Sequence[bytes]) -> Message:
+    if len(frames) != 3:
+        raise WireError(f"the message has {len(frames)} frames; an engine sends 3")
+    return Message(sequence_of(frames[1]), frames[2])

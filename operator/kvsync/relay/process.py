@@ -1,0 +1,205 @@
+"""The process: one loop that reads the engine first, then speaks, and never waits for anybody."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import time
+from collections.abc import Callable
+
+import zmq
+
+from kvsync.core.relay.announcer import Rhythm
+from kvsync.core.relay.relay import Relay, Terms
+from kvsync.core.relay.residency import Bounds
+from kvsync.model.address import Address
+from kvsync.relay.downstream import SUBSCRIPTIONS, Audience, ReplayDoor
+from kvsync.relay.exposition import metrics_text
+from kvsync.relay.pages import PageServer
+from kvsync.relay.settings import Settings
+from kvsync.relay.sockets import Context
+from kvsync.relay.upstream import Publisher, Question
+
+log = logging.getLogger(__name__)
+
+BUSY, CALM = 0.01, 0.1
+"""Seconds from one look at what is due to the next, while something is told again and otherwise."""
+
+
+class Process:
+    """Everything that listens. Raises KvsyncError where something cannot."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._relay = Relay(_terms(settings), time.monotonic())
+        self._context: Context = zmq.Context()
+        self._lag: float | None = None
+        self._questions: dict[int, Question] = {}
+        self._publishers: list[Publisher] = []
+        self._poller = zmq.Poller()
+        self._polled: tuple[tuple[object, ...], ...] | None = None
+        try:
+            self._audience = Audience(self._context, settings.listen)
+            self._door = ReplayDoor(self._context, settings.replay, self._relay.replays)
+            for rank in range(settings.ranks):
+                self._publishers.append(Publisher(self._context, _further(settings.upstream, rank)))
+            pages = {"/metrics": self._metrics, "/healthz": lambda: b"ok\n"}
+            address = settings.metrics_address
+            self._pages = PageServer(address, pages) if address is not None else None
+        except BaseException:
+            self._context.destroy(linger=0)
+            raise
+
+    @property
+    def pages_address(self) -> Address | None:
+        """Where metrics and health are served."""
+        return self._pages.address if self._pages is not None else None
+
+    def run(self, stopped: Callable[[], bool]) -> None:
+        """Relay until ``stopped`` says so; it is asked ten times a second or more often."""
+        # Nothing here makes cycles that live long, and to look through all blocks for them takes
+        # longer than a message may.
+        gc.set_threshold(1000, 10, 1 << 30)
+        due = 0.0
+        try:
+            while not stopped():
+                self._turn(max(0.0, due - time.monotonic()))
+                now = time.monotonic()
+                if now >= due:
+                    self._relay.tick(now)
+                    self._publish(time.time(), now)
+                    self._ask()
+                    due = now + (BUSY if self._relay.announcer.is_busy else CALM)
+        finally:
+            self._close()
+
+    def _turn(self, seconds: float) -> None:
+        """Wait for something to happen, and take it."""
+        self._renew_poller()
+        waits = bool(self._relay.replays) and BUSY  # some answers could not be sent
+        ready = dict(self._poller.poll(int(1000 * (min(waits, seconds) if waits else seconds)) + 1))
+        now = time.monotonic()
+        for rank, publisher in enumerate(self._publishers):
+            if publisher.socket in ready:
+                self._hear(rank, publisher)
+            if publisher.monitor in ready and publisher.has_left():
+                self._lose(rank, publisher)
+        for rank, question in list(self._questions.items()):
+            if question.socket in ready:
+                self._take_answers(rank, question)
+        if self._audience.socket in ready:
+            self._greet(now)
+        if self._door.socket in ready:
+            self._door.hear()
+        self._door.answer()
+        if self._pages is not None:
+            self._pages.turn(ready, now)
+        self._ask()
+
+    def _renew_poller(self) -> None:
+        """What is waited for changes with the questions to the engine, and with requests for pages."""
+        pages = self._pages
+        wanted = (
+            tuple(question.socket for question in self._questions.values()),
+            tuple(pages.reading()) if pages is not None else (),
+            tuple(pages.writing()) if pages is not None else (),
+        )
+        if wanted == self._polled:
+            return
+        self._polled = wanted
+        self._poller = zmq.Poller()
+        for publisher in self._publishers:
+            self._poller.register(publisher.socket, zmq.POLLIN)
+            self._poller.register(publisher.monitor, zmq.POLLIN)
+        for one in (self._audience.socket, self._door.socket, *wanted[0], *wanted[1]):
+            self._poller.register(one, zmq.POLLIN)
+        for one in wanted[2]:
+            self._poller.register(one, zmq.POLLOUT)
+
+    def _hear(self, rank: int, publisher: Publisher) -> None:
+        for frames in publisher.messages():
+            now = time.monotonic()
+            self._relay.heard(rank, frames, now)
+            self._tell_at_engine_time(now)
+
+    def _tell_at_engine_time(self, now: float) -> None:
+        sent_at = self._relay.engine_time
+        if sent_at is None:
+            return
+        self._lag = time.time() - sent_at
+        self._publish(sent_at, now)
+
+    def _lose(self, rank: int, publisher: Publisher) -> None:
+        for _ in range(16):  # what it said before it went
+            self._hear(rank, publisher)
+        self._relay.disconnected(rank)
+        log.info("the engine of rank %d is gone; what it held is taken back", rank)
+        self._publish(time.time(), time.monotonic())
+
+    def _take_answers(self, rank: int, question: Question) -> None:
+        for frames in question.answers():
+            now = time.monotonic()
+            self._relay.replayed(rank, frames, now)
+            self._tell_at_engine_time(now)
+
+    def _ask(self) -> None:
+        """Hold the questions to the engine that the relay has, and no others."""
+        for rank, intake in enumerate(self._relay.intakes):
+            question = self._questions.get(rank)
+            if question is not None and (
+                intake.question is None or question.number != intake.asked
+            ):
+                question.close()
+                del self._questions[rank]
+                question = None
+            address = self._settings.upstream_replay
+            if intake.question is not None and question is None and address is not None:
+                where = _further(address, rank)
+                self._questions[rank] = Question(
+                    self._context, where, intake.asked, intake.question
+                )
+
+    def _greet(self, now: float) -> None:
+        for message in self._audience.subscriptions():
+            self._relay.subscribed(message, now)
+        self._relay.tick(now)
+        self._publish(time.time(), now)
+        if self._relay.subscriptions.standing > SUBSCRIPTIONS:
+            log.warning("more than %d subscriptions: all begin anew", SUBSCRIPTIONS)
+            self._audience.begin_anew()
+            self._polled = None
+            self._relay.subscriptions.standing = 0
+
+    def _publish(self, at: float, now: float) -> None:
+        while (frames := self._relay.next_message(at)) is not None:
+            if not self._audience.send(frames):
+                self._relay.lost(now)
+
+    def _metrics(self) -> bytes:
+        there = [publisher.is_there for publisher in self._publishers]
+        return metrics_text(self._relay, there, self._lag)
+
+    def _close(self) -> None:
+        if self._pages is not None:
+            self._pages.close()
+        for question in self._questions.values():
+            question.close()
+        for publisher in self._publishers:
+            publisher.close()
+        self._audience.close()
+        self._door.close()
+        self._context.destroy(linger=0)
+
+
+def _terms(settings: Settings) -> Terms:
+    return Terms(
+        settings.ranks,
+        settings.topic.encode(),
+        settings.upstream_replay is not None,
+        Bounds(settings.max_blocks, settings.max_memory << 20),
+        Rhythm(settings.reannounce, settings.budget),
+    )
+
+
+def _further(address: Address, rank: int) -> Address:
+    return Address(address.host, address.port + rank)

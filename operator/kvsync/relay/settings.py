@@ -1,0 +1,30 @@
+"""The relay's settings: one frozen object, from the command line (``kvsync relay --help``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kvsync.model.address import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where one relay stands and what it may use."""
+
+    upstream: Address
+    """Listened on for the engine of rank 0; rank r is one port further each."""
+    upstream_replay: Address | None
+    """Where the engine of rank 0 replays; None where it does not."""
+    listen: Address
+    replay: Address
+    ranks: int = 1
+    topic: str = ""
+    max_blocks: int = 100_000
+    max_memory: int = 64
+    """MiB for the table of blocks."""
+    reannounce: float = 300.0
+    """Seconds from one slow pass to the next; 0 for none."""
+    budget: float = 10_000.0
+    """Events a second of everything that is told again."""
+    metrics_address: Address | None = None
+    """Where metrics and health are served over HTTP; None for nowhere."""

@@ -1,0 +1,213 @@
+"""`make bench-relay`: what the relay adds, beside a bare forwarder (zmq_proxy) in the same run.
+
+An engine with 100,000 resident blocks publishes batches of 64 new ones and takes 64 old ones back.
+The batch's own time stands in what both pass on: latency is from there to the reader.
+"""
+
+import statistics
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import zmq
+
+from kvsync.core.relay.relay import Relay, Terms
+from testbed.engine.launch import free_ports
+from testbed.engine.layouts import Layout, layout_for
+from testbed.engine.versions import Version
+from testbed.engine.wire import BlockRemoved, BlockStored, Event, encode_batch, sequence_frame
+from testbed.partner import Partner
+from testbed.watching import cpu_seconds, resident
+
+FILLING = 200
+"""Batches a second while the cache is filled: 64 blocks come in each and none goes."""
+RATES = (50, 200, 1000)
+"""Batches a second after that: 64 come in each, and 64 go."""
+SECONDS = 10.0
+KVSYNC = Path(sys.executable).parent / "kvsync"
+BLOCKS, SIZE, VOCABULARY = 64, 16, 128_000
+RESIDENT = 100_000
+BATCHES = 2 * (RESIDENT // BLOCKS)
+"""That are published over and over; a half of them is resident at any time."""
+LAYOUTS = {"array events (0.16)": Version(0, 16), "map events (0.33)": Version(0, 33)}
+_TIME = struct.Struct(">d")
+
+
+def hashes(number: int) -> list[int | bytes]:
+    first = number % BATCHES * BLOCKS + 1
+    return [n * 0x9E3779B97F4A7C15 % 2**64 for n in range(first, first + BLOCKS)]
+
+
+def payload(layout: Layout, number: int, *, full: bool, single: bool = False) -> bytes:
+    tokens = [(number * 131 + n * 7919) % VOCABULARY for n in range(BLOCKS * SIZE)]
+    new = hashes(number)
+    events: list[Event] = [BlockStored(new, None, tokens, SIZE)]
+    if single:
+        events = [
+            BlockStored([h], new[n - 1] if n else None, tokens[n * SIZE : (n + 1) * SIZE], SIZE)
+            for n, h in enumerate(new)
+        ]
+    if full:  # an engine makes room first
+        events = [*(BlockRemoved([h]) for h in hashes(number + BATCHES // 2)), *events]
+    return encode_batch(layout, 0.0, events, 0)
+
+
+def publish(upstream: int, version: str) -> None:
+    """Be the engine: a line on stdin is a rate; after the first one, that fills the cache."""
+    layout = layout_for(Version(*map(int, version.split("."))))
+    with zmq.Context() as context, context.socket(zmq.PUB) as pub:
+        pub.set_hwm(100_000)
+        pub.setsockopt(zmq.LINGER, 0)
+        pub.connect(f"tcp://127.0.0.1:{upstream}")
+        filling = [payload(layout, n, full=False) for n in range(BATCHES // 2)]
+        steady = [payload(layout, n + BATCHES // 2, full=True) for n in range(BATCHES)]
+        print("up", flush=True)
+        sys.stdin.readline()
+        sequence = 0
+        due = time.monotonic()
+        for each in filling:
+            stamped = each[:2] + _TIME.pack(time.time()) + each[10:]
+            pub.send_multipart([b"", sequence_frame(sequence), stamped])
+            sequence += 1
+            due += 1 / FILLING
+            time.sleep(max(0.0, due - time.monotonic()))
+        print("sent", flush=True)
+        for line in sys.stdin:
+            rate, count = map(int, line.split())
+            due = time.monotonic()
+            for _ in range(count):
+                each = steady[(sequence - BATCHES // 2) % BATCHES]
+                stamped = each[:2] + _TIME.pack(time.time()) + each[10:]
+                pub.send_multipart([b"", sequence_frame(sequence), stamped])
+                sequence += 1
+                due += 1 / rate
+                time.sleep(max(0.0, due - time.monotonic()))
+            print("sent", flush=True)
+
+
+def forward(upstream: int, listen: int) -> None:
+    """Be the bare forwarder."""
+    with zmq.Context() as context:
+        sub, pub = context.socket(zmq.XSUB), context.socket(zmq.XPUB)
+        sub.bind(f"tcp://127.0.0.1:{upstream}")
+        pub.bind(f"tcp://127.0.0.1:{listen}")
+        print("up", flush=True)
+        zmq.proxy(sub, pub)
+
+
+@dataclass
+class Between:
+    """What stands between the engine and the reader."""
+
+    name: str
+    pid: int
+    upstream: int
+    listen: int
+
+
+@contextmanager
+def forwarder() -> Iterator[Between]:
+    upstream, listen = free_ports(2)
+    partner = Partner("bench.relay", "forward", upstream, listen)
+    partner.hear()
+    try:
+        yield Between("forwarder", partner.pid, upstream, listen)
+    finally:
+        partner.end()
+
+
+@contextmanager
+def relay() -> Iterator[Between]:
+    upstream, asked, listen, replay = free_ports(4)
+    words = {
+        "--upstream": upstream,
+        "--upstream-replay": asked,
+        "--listen": listen,
+        "--replay": replay,
+    }
+    options = [w for option, port in words.items() for w in (option, f"tcp://127.0.0.1:{port}")]
+    command = [
+        sys.executable,
+        "-m",
+        "kvsync.cli.main",
+        "relay",
+        *options,
+        "--metrics-address",
+        "off",
+    ]
+    command[1:3] = ["-c", "from kvsync.cli.main import main; main()"]
+    with subprocess.Popen(command) as process:
+        try:
+            yield Between("relay", process.pid, upstream, listen)
+        finally:
+            process.kill()
+
+
+def measure(between: Between, version: Version) -> None:
+    engine = Partner("bench.relay", "publish", between.upstream, version)
+    with zmq.Context() as context, context.socket(zmq.SUB) as sub:
+        sub.set_hwm(0)
+        sub.setsockopt(zmq.LINGER, 0)
+        sub.connect(f"tcp://127.0.0.1:{between.listen}")
+        sub.setsockopt(zmq.SUBSCRIBE, b"")
+        engine.hear()
+        time.sleep(1.0)  # connections stand
+        rounds = [(FILLING, BATCHES // 2), *((rate, int(rate * SECONDS)) for rate in RATES)]
+        for rate, count in rounds:
+            began, before = time.monotonic(), cpu_seconds(between.pid)
+            engine.say(f"{rate} {count}")
+            found: list[float] = []
+            while len(found) < count and sub.poll(2000):
+                sent_at = _TIME.unpack_from(sub.recv_multipart()[2], 2)[0]
+                found.append(1000 * (time.time() - sent_at))
+            share = (cpu_seconds(between.pid) - before) / (time.monotonic() - began)
+            engine.hear()
+            cuts = statistics.quantiles(found, n=100)
+            full = (rate, count) == rounds[0]
+            print(
+                f"{between.name:10} {rate:5}/s {'filling' if full else 'full':8} p50 {cuts[49]:6.2f} ms  "
+                f"p99 {cuts[98]:6.2f} ms  CPU {share:6.1%}  RSS {resident(between.pid) / 1e6:5.1f} MB  "
+                f"{len(found)} of {count}",
+                flush=True,
+            )
+    engine.end()
+
+
+def cost_of_a_batch() -> None:
+    """Microseconds of CPU for one batch inside the relay, by the form of its events."""
+    for name, version in LAYOUTS.items():
+        for single in (False, True):
+            layout, made = layout_for(version), Relay(Terms(), 0.0)
+            some = [payload(layout, n, full=False, single=single) for n in range(500)]
+            began = time.thread_time()
+            for n, each in enumerate(some):
+                made.heard(0, [b"", sequence_frame(n), each], 0.0)
+                while made.next_message(0.0):
+                    pass
+            each_took = (time.thread_time() - began) / len(some) * 1e6
+            form = "64 events of one block" if single else "one event of 64 blocks"
+            print(f"{name}, {form}: {each_took:.0f} us a batch")
+
+
+def main() -> None:
+    cost_of_a_batch()
+    for name, version in LAYOUTS.items():
+        print(name)
+        for made in (forwarder, relay):
+            with made() as between:
+                measure(between, version)
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["publish", port, version]:
+            publish(int(port), version)
+        case ["forward", upstream_port, listen_port]:
+            forward(int(upstream_port), int(listen_port))
+        case _:
+            main()

@@ -1,0 +1,139 @@
+"""A message read in one go says what the bounded reader says of it."""
+
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.golden_messages import CAPTURE, GOLDEN_FRAMES
+from kvsync.core.relay.reading import (
+    Cleared,
+    Removed,
+    Stored,
+    read_at_once,
+    read_message,
+    read_whole,
+)
+from kvsync.model.events import WireError
+
+
+def message(batch: Any) -> list[bytes]:
+    return [b"kv", (7).to_bytes(8, "big"), msgpack.packb(batch)]
+
+
+STORED: dict[str, Any] = {"type": "BlockStored", "block_hashes": [5], "parent_block_hash": None}
+STORED |= {"token_ids": [1, 2], "block_size": 2}
+
+
+def plain(reading: Any) -> Any:
+    """Lists and tuples are the same here, and removals one by one or together."""
+    together: list[Any] = []
+    for event in reading.events:
+        if (
+            isinstance(event, Removed)
+            and together
+            and isinstance(together[-1], Removed)
+            and together[-1][1:] == event[1:]
+        ):
+            together[-1] = event._replace(hashes=[*together[-1].hashes, *event.hashes])
+        else:
+            together.append(event)
+    reading = reading._replace(events=together)
+    events = [
+        (*(tuple(v) if isinstance(v, list) else v for v in event), type(event))
+        for event in reading.events
+    ]
+    return reading._replace(events=events)
+
+
+@pytest.mark.parametrize("frames", [*GOLDEN_FRAMES, *CAPTURE[:40]])
+def test_real_messages(frames: list[bytes]) -> None:
+    assert plain(read_message(frames)) == plain(read_whole(frames))
+
+
+def test_real_streams_are_read_at_once() -> None:
+    not_at_once = [frames for frames in CAPTURE if read_at_once(frames) is None]
+    assert len(not_at_once) < len(CAPTURE) / 10  # with salts
+
+
+def test_the_fields_that_count() -> None:
+    events = [
+        {
+            **STORED,
+            "lora_name": "a",
+            "medium": "CPU",
+            "group_idx": 1,
+            "kv_cache_spec_kind": "mamba",
+        },
+        {**STORED, "cache_salt": "s", "locality": "REMOTE"},
+        ["BlockRemoved", [1, b"x"], "GPU", 3],
+        ["AllBlocksCleared"],
+        {"type": "Moved"},
+    ]
+    reading = read_message(message([1.5, events, 0]))
+    assert (reading.sequence, reading.timestamp, reading.unknown) == (7, 1.5, 1)
+    lora, salted, removed, cleared = reading.events
+    assert isinstance(lora, Stored)
+    assert (lora.tied, lora.medium, lora.group, lora.kind) == (True, "CPU", 1, "mamba")
+    assert isinstance(salted, Stored)
+    assert (salted.tied, salted.remote) == (True, True)
+    assert isinstance(removed, Removed)
+    assert (list(removed.hashes), removed.medium, removed.group) == ([1, b"x"], "GPU", 3)
+    assert cleared == Cleared()
+
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 3)
+    | st.floats()
+    | st.text(max_size=3)
+    | st.binary(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2)
+    ),
+    max_leaves=5,
+)
+FIELDS = [
+    *STORED,
+    "lora_id",
+    "medium",
+    "lora_name",
+    "extra_keys",
+    "group_idx",
+    "kv_cache_spec_kind",
+]
+FIELDS += ["kv_cache_spec_sliding_window", "locality", "ownership", "session_id", "cache_salt"]
+
+
+@st.composite
+def events(draw: st.DrawFn) -> Any:
+    """Mostly an event, with something strange in one of its fields."""
+    event: dict[str, Any]
+    event = {**STORED, **draw(st.dictionaries(st.sampled_from(FIELDS), anything, max_size=2))}
+    if draw(st.booleans()):
+        event = {"type": "BlockRemoved", "block_hashes": [draw(st.integers(0, 3))]}
+        if draw(st.booleans()):
+            event["group_idx"] = draw(anything)
+    if draw(st.booleans()):
+        return event
+    kind, *values = event.values()
+    return [kind, *values][: draw(st.integers(0, 6))]
+
+
+@given(st.lists(events() | anything, max_size=3), st.none() | st.integers(0, 3) | anything)
+def test_any_message_is_read_alike(sent: list[Any], rank: Any) -> None:
+    frames = message([1.0, sent, rank])
+    at_once = read_at_once(frames)
+    if at_once is not None:
+        assert plain(at_once) == plain(read_whole(frames))
+
+
+@pytest.mark.parametrize(
+    "frames", [[], [b"", b"", b""], [b"kv", bytes(8), b"\xc1"], [b"kv", bytes(7), b"\x90"]]
+)
+def test_what_is_none_is_refused(frames: list[bytes]) -> None:
+    with pytest.raises(WireError):
+        read_message(frames)

@@ -1,0 +1,97 @@
+"""The relay's pages on a real socket: nobody can keep others out, and nothing is taken that is long."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from kvsync.model.address import Address
+from kvsync.model.errors import KvsyncError
+from kvsync.relay import pages as served
+from kvsync.relay.pages import CONNECTIONS, PageServer
+
+
+@pytest.fixture
+def server() -> Iterator[PageServer]:
+    """A server whose loop turns in a thread."""
+    made = PageServer(
+        Address("127.0.0.1", 0), {"/healthz": lambda: b"ok\n", "/long": lambda: b"x" * 9_000_000}
+    )
+    stop = threading.Event()
+
+    def turn() -> None:
+        while not stop.is_set():
+            read, write, _ = select.select(list(made.reading()), list(made.writing()), [], 0.02)
+            made.turn(dict.fromkeys((*read, *write), 1), time.monotonic())
+
+    thread = threading.Thread(target=turn)
+    thread.start()
+    yield made
+    stop.set()
+    thread.join()
+    made.close()
+
+
+def talk(server: PageServer, request: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", server.address.port), timeout=10) as end:
+        end.sendall(request)
+        answer = b""
+        while data := end.recv(1 << 16):
+            answer += data
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        (b"GET /healthz HTTP/1.1", b"200 OK"),
+        (b"HEAD /healthz HTTP/1.1", b"200 OK"),
+        (b"GET /healthz?x=1 HTTP/1.0", b"200 OK"),
+        (b"GET / HTTP/1.1", b"404 Not Found"),
+        (b"POST /healthz HTTP/1.1", b"405 Method Not Allowed"),
+        (b"hello", b"400 Bad Request"),
+        (b"GET /\xff HTTP/1.1", b"404 Not Found"),
+    ],
+)
+def test_answers(server: PageServer, request_line: bytes, status: bytes) -> None:
+    answer = talk(server, request_line + b"\r\nHost: x\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 " + status + b"\r\n")
+    assert answer.endswith(b"ok\n") == request_line.startswith(b"GET /healthz")
+
+
+def test_a_long_page_arrives_whole(server: PageServer) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.address.port}/long", timeout=20) as page:
+        assert len(page.read()) == 9_000_000
+
+
+def test_a_long_request_is_refused(server: PageServer) -> None:
+    assert talk(server, b"GET /healthz HTTP/1.1\r\n" + b"a" * 5000).startswith(b"HTTP/1.1 400")
+
+
+def test_silent_connections_keep_nobody_out(server: PageServer) -> None:
+    silent = [
+        socket.create_connection(("127.0.0.1", server.address.port)) for _ in range(3 * CONNECTIONS)
+    ]
+    try:
+        assert talk(server, b"GET /healthz HTTP/1.1\r\n\r\n").endswith(b"ok\n")
+    finally:
+        for end in silent:
+            end.close()
+
+
+def test_a_connection_that_lasts_is_ended(
+    server: PageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served, "PATIENCE", 0.1)
+    assert talk(server, b"GET ") == b""
+
+
+def test_a_taken_port_is_said_with_a_way_out(server: PageServer) -> None:
+    with pytest.raises(KvsyncError, match="--metrics-address"):
+        PageServer(server.address, {})
