@@ -25,7 +25,7 @@ from testbed.waiting import wait_for
 
 KVSYNC = str(Path(sys.executable).parent / "kvsync")
 OLD, NEW = layout_for(Version(0, 16)), layout_for(Version(0, 33))
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 class RelayProcess:

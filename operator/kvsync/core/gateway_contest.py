@@ -1,8 +1,9 @@
 """A gateway whose variables someone sets back: how often they are set again, and who does it.
 
-The status keeps a digest of what the gateway was last given, written before that is done. What it
-lacks while the same is wanted was taken off by someone; anything else that differs is a change of
-our own. Each repair restarts the gateway, so they are bounded like those of models (``core.repairs``).
+What the gateway lacks although our record on it says that we wrote it, or the status that it was seen
+to have it (an opponent may wipe the record), was taken off by someone; anything else that differs is
+a change of our own. Each repair restarts the gateway, so they are bounded like those of models
+(``core.repairs``).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kvsync.core.contest import WAY_ON, taker
+from kvsync.core.gateway import configured_variables
 from kvsync.core.gateway_fold import Member
 from kvsync.core.moment import timestamp
 from kvsync.core.opponent import name_of
@@ -36,13 +38,12 @@ _WAYS = (
 class GatewayContest:
     """Where a gateway stands among those who write it.
 
-    ``terms`` is the digest of what is wanted, ``told`` of what it was given last. ``made``: the repairs
+    ``terms`` is the digest of what it was last seen to have. ``made``: the repairs
     to be remembered, ``repair``: the same with the one that is due now.
     ``held``: why it is not set again now; empty where nothing holds it. ``ended``: a person must act.
     """
 
     terms: str
-    told: str = ""
     made: Repairs | None = None
     repair: Repairs | None = None
     held: str = ""
@@ -65,9 +66,10 @@ def gateway_contest(
     told = read_repairs(entry.get("repairs"))
     if not lacking:
         left = settled(told, observed.now) if told is not None and told.terms == terms else None
-        return GatewayContest(terms, terms, left)
-    if entry.get("terms") != terms:
-        return GatewayContest(terms, str(entry.get("terms") or ""), told)
+        return GatewayContest(terms, left)
+    seen = str(entry.get("terms") or "")
+    if seen != terms and not any(_was_written(*each) for each in lacking):
+        return GatewayContest(seen, told)
     return _disputed(observed, lacking, terms, told)
 
 
@@ -81,18 +83,27 @@ def _disputed(
     if counted.next_at is not None and observed.now >= counted.next_at:
         by, _ = _opponent(*lacking[0])
         repair = one_more(counted.made, observed.now, by)
-        return GatewayContest(terms, terms, counted.made, repair)
+        return GatewayContest(terms, counted.made, repair)
     # As first told, lest an opponent who writes every second makes us write every second too.
     entry = _entry(observed)
     same = entry.get("state") == ConditionReason.CONTENDED and told == counted.made
     before = str(entry.get("message") or "") if same else ""
     return GatewayContest(
         terms,
-        terms,
         counted.made,
         held=before or _in_words(*lacking[0], counted),
         ended=counted.next_at is None,
         next_at=counted.next_at,
+    )
+
+
+def _was_written(consumer: Consumer, wanted: Variables) -> bool:
+    """Whether a variable that is not as wanted is, by our record, one that we set so."""
+    container = consumer.deployment.container(consumer.container)
+    written = configured_variables(consumer.deployment)
+    return container is not None and any(
+        written.get(name) == value and container.env(name) != value
+        for name, value in wanted.items()
     )
 
 

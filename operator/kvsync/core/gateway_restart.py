@@ -73,11 +73,20 @@ def hold(
         return Hold(ConditionReason.WAITING_FOR_EVENTS, waiting)
     if observed.unheard:
         first = ", ".join(observed.unheard[:_MOST_NAMED])
-        return Hold(ConditionReason.WAITING_FOR_EVENTS, f"Looking first at {first}.")
+        message = _as_told(observed, f"Looking first at {first}.")
+        return Hold(ConditionReason.WAITING_FOR_EVENTS, message)
     silent, since = silent_pods(observed, own), _waiting_since(observed)
     if silent and (observed.now - since < PATIENCE or len(silent) > BEARABLE):
         return _stall(observed, silent, since)
     return _tokenizer(observed, views, folded, values, since if silent else None)
+
+
+def _as_told(observed: Observed, message: str) -> str:
+    """What a moment's wait is called: as the wait before it. Each start of the operator goes through
+    such moments; were each of them written down, one that is killed at every write came no further."""
+    before = observed.sync.status.get("gateway") or {}
+    waits = before.get("state") == ConditionReason.WAITING_FOR_EVENTS
+    return str(before.get("message") or message) if waits else message
 
 
 def silent_pods(observed: Observed, own: GatewayWish) -> tuple[str, ...]:
@@ -135,7 +144,7 @@ def _tokenizer(
         return None
     answer = observed.gateway.tokenizers.get(question.url)
     if answer is None:
-        message = "Asking the tokenizer before the gateway is told of it."
+        message = _as_told(observed, "Asking the tokenizer before the gateway is told of it.")
         return Hold(ConditionReason.WAITING_FOR_EVENTS, message, since=since, question=question)
     if answer.works:
         return None

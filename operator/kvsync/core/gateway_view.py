@@ -144,16 +144,17 @@ def _configure(
         return _contended(observed, contest)
     held = hold(observed, views, own.wish, folded, values[-1]) if lacking else None
     if held is not None:
-        return replace(_held(held), terms=contest.told, repairs=contest.made)
+        return replace(_held(held), terms=contest.terms, repairs=contest.made)
     if contest.repair is not None:
         planned = [
             _plan(observed, each, variables, own, folded, contest.repair)
             for each, variables in zip(found, wanted, strict=True)
         ]
-    view = _carried_out(found, planned) or _taken(observed, views, own, found)
-    if observed.held_by:
-        return replace(view, terms=contest.told, repairs=contest.made)
-    return replace(view, terms=contest.terms, repairs=contest.repair or contest.made)
+    repairing = contest.repair is not None and not observed.held_by
+    carried_out = _carried_out(found, planned, counted=repairing)
+    view = carried_out or _taken(observed, views, own, found)
+    made = contest.repair if repairing else contest.made
+    return replace(view, terms=contest.terms, repairs=made)
 
 
 def _plan(
@@ -201,9 +202,11 @@ def _held(held: Hold) -> GatewayView:
     )
 
 
-def _carried_out(found: Sequence[Consumer], plans: Sequence[GatewayPlan]) -> GatewayView | None:
+def _carried_out(
+    found: Sequence[Consumer], plans: Sequence[GatewayPlan], *, counted: bool
+) -> GatewayView | None:
     """What is written, or rolls out; None where all is as it shall be."""
-    actions = tuple(_actions(found, plans))
+    actions = tuple(_actions(found, plans, counted=counted))
     if actions:
         where = ", ".join(consumer.title for consumer in found)
         message = f"The gateway {where} gets its environment and restarts."
@@ -228,7 +231,9 @@ def _taken(
     return GatewayView(status, reason, message + advice(observed, own.wish))
 
 
-def _actions(found: Sequence[Consumer], plans: Sequence[GatewayPlan]) -> Iterator[Action]:
+def _actions(
+    found: Sequence[Consumer], plans: Sequence[GatewayPlan], *, counted: bool
+) -> Iterator[Action]:
     for consumer, planned in zip(found, plans, strict=True):
         if planned.patch:
             note = "Set the KV event variables of" if planned.restarts else "Marked as in use:"
@@ -239,6 +244,5 @@ def _actions(found: Sequence[Consumer], plans: Sequence[GatewayPlan]) -> Iterato
                 planned.patch,
                 "GatewayConfigured",
                 f"{note} {consumer.title}.",
-                # What it is given is noted first, so that whoever sets it back is known to.
-                counted=planned.restarts,
+                counted=counted,
             )
