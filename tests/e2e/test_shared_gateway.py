@@ -144,7 +144,8 @@ def loading(scene: Scene, seconds: int = LOAD_SECONDS, *, labelled: bool = True)
     load = [{"name": "TESTBED_LOAD_SECONDS", "value": str(seconds)}]
     body = model("slow", scene.namespace, replicas=LOADING, args=[CONFIG], env=load)
     template = body["spec"]["template"]
-    labels = {EVENTS_LABEL: "true"} if labelled else {}
+    # With these it is right as it is: the operator rolls nothing out.
+    labels = {"model.aibrix.ai/engine": "vllm", **({EVENTS_LABEL: "true"} if labelled else {})}
     template["metadata"]["labels"] = {**template["metadata"]["labels"], **labels}
     return body
 

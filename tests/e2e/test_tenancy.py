@@ -54,12 +54,16 @@ def victim(unlabelled: Scene) -> Iterator[Callable[[], Object]]:
     api.delete("namespace", namespace)
 
 
+REVISION = "deployment.kubernetes.io/revision"
+
+
 def settled(body: Object) -> Object:
     """An object without what its own controllers write."""
     metadata = {
         k: v for k, v in body["metadata"].items() if k not in ("resourceVersion", "managedFields")
     }
-    return {**body, "metadata": metadata, "status": None}
+    annotations = {k: v for k, v in metadata.get("annotations", {}).items() if k != REVISION}
+    return {**body, "metadata": {**metadata, "annotations": annotations}, "status": None}
 
 
 def attempts(namespace: str) -> list[tuple[Object, tuple[str, str]]]:
