@@ -17,7 +17,7 @@ from testbed.waiting import wait_for
 KVSYNC = str(Path(sys.executable).parent / "kvsync")
 GATEWAY = ("aibrix-gateway-plugins", "aibrix-system")
 GATEWAY_ACCESS = {"kvsync.aibrix.ai/gateway-access": "true"}
-DEADLINE = 40.0
+DEADLINE = 75.0
 
 
 class OperatorProcess:
