@@ -143,7 +143,7 @@ def _contended(
     """A model whose change was undone: put back at once, or later, or not any more."""
     view = ModelView(
         model.name,
-        ModelState.REFUSED if found.ended else ModelState.PENDING,
+        ModelState.REFUSED if found.counted.ended else ModelState.PENDING,
         ModelReason.CONTENDED,
         in_words(deployment, found, now),
         deployment=deployment,
@@ -151,9 +151,9 @@ def _contended(
         record=newest_record(deployment),
         opponent=found.by,
     )
-    if found.ended:
+    if found.counted.ended:
         return view
-    if not found.may_repair(now):
+    if not found.counted.is_due(now):
         return replace(view, held_until=found.counted.next_at)
     made = next_repairs(found, now)
     return replace(view, plan=repaired(deployment, planned, made), next_repairs=made)

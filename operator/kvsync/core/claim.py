@@ -7,11 +7,11 @@ and record in one patch of the metadata: no pod restarts, and what the model had
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from kvsync.core.actions import mark_of
-from kvsync.core.gateway import OWNERS_ANNOTATION, owners_of
+from kvsync.core.gateway import owners_of, with_owners
 from kvsync.core.patch import difference, guarded
 from kvsync.model.decision import Action, Kind, kind_of
 from kvsync.model.observed import KVEventSync, Observed, ObservedModel, Rival
@@ -42,14 +42,13 @@ def handover_action(deployment: Deployment, heir: Rival, now: float) -> Action:
     }
     target = deployment.with_annotations({**annotations, OWNER_ANNOTATION: str(heir.owner)})
     operations = difference(deployment.body, target.body)
-    to = f"{heir.owner.namespace}/{heir.owner.name}"
     return Action(
         kind_of(deployment),
         deployment.namespace,
         deployment.name,
         tuple(guarded(deployment, operations)),
         "HandedOver",
-        f"{deployment.title} is KVEventSync {to}'s from now on; no pod restarts.",
+        f"{deployment.title} is KVEventSync {_mark(heir)}'s from now on; no pod restarts.",
     )
 
 
@@ -75,12 +74,8 @@ def gateway_heir(sync: KVEventSync, heirs: Sequence[Rival], gateway: Deployment)
 
 def gateway_handover_action(sync: KVEventSync, heir: Rival, gateway: Deployment) -> Action:
     """The patch that puts the heir in this object's place: the gateway does not restart."""
-    owners = {*owners_of(gateway), _mark(heir)} - {mark_of(sync)}
-    annotations: Mapping[str, str] = {
-        **gateway.annotations,
-        OWNERS_ANNOTATION: ",".join(sorted(owners)),
-    }
-    operations = difference(gateway.body, gateway.with_annotations(annotations).body)
+    owners = sorted({*owners_of(gateway), _mark(heir)} - {mark_of(sync)})
+    operations = difference(gateway.body, with_owners(gateway, owners).body)
     return Action(
         Kind.DEPLOYMENT,
         gateway.namespace,

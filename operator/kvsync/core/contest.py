@@ -54,15 +54,6 @@ class Contest:
     field: str
     way_out: str
 
-    def may_repair(self, now: float) -> bool:
-        """Whether it is put back now."""
-        return self.counted.next_at is not None and now >= self.counted.next_at
-
-    @property
-    def ended(self) -> bool:
-        """Whether it is left as it is, until a person has decided."""
-        return self.counted.next_at is None
-
 
 def terms_of(ask: Ask) -> str:
     """A digest of what we want of a model. What its owner writes is no part of it."""

@@ -103,7 +103,7 @@ def plan_gateway(
     if restarts and repairs is not None:
         noted = {**target.annotations, REPAIRS_ANNOTATION: dump_repairs(repairs)}
         target = target.with_annotations(noted)
-    return GatewayPlan(_patch(deployment, _with_owners(target, owners), container), restarts)
+    return GatewayPlan(_patch(deployment, with_owners(target, owners), container), restarts)
 
 
 def _no_container(deployment: Deployment, container: str) -> tuple[ConditionReason, str]:
@@ -125,7 +125,7 @@ def plan_release(deployment: Deployment, *leaving: str) -> tuple[Operation, ...]
     rest = tuple(owner for owner in owners if owner not in leaving)
     if rest == owners:
         return ()
-    target = _with_owners(deployment, rest) if rest else strip_gateway(deployment)
+    target = with_owners(deployment, rest) if rest else strip_gateway(deployment)
     record = record_of(deployment)
     return _patch(deployment, target, record.container if record else "")
 
@@ -136,7 +136,7 @@ def plan_retain(deployment: Deployment, owner: str) -> tuple[Operation, ...]:
     if owner not in owners:
         return ()
     rest = tuple(other for other in owners if other != owner)
-    return _patch(deployment, _with_owners(deployment, rest), "")
+    return _patch(deployment, with_owners(deployment, rest), "")
 
 
 def _patch(old: Deployment, new: Deployment, container: str) -> tuple[Operation, ...]:
@@ -267,7 +267,8 @@ def _with_env(
     return deployment.with_container(index, body if env is None else {**body, "env": list(env)})
 
 
-def _with_owners(deployment: Deployment, owners: Sequence[str]) -> Deployment:
+def with_owners(deployment: Deployment, owners: Sequence[str]) -> Deployment:
+    """The gateway with these as the objects that need it."""
     annotations = {k: v for k, v in deployment.annotations.items() if k != OWNERS_ANNOTATION}
     if owners:
         annotations[OWNERS_ANNOTATION] = ",".join(owners)

@@ -80,7 +80,7 @@ def _disputed(
     told: Repairs | None,
 ) -> GatewayContest:
     counted = _count([consumer for consumer, _ in lacking], told, terms, observed.now)
-    if counted.next_at is not None and observed.now >= counted.next_at:
+    if counted.is_due(observed.now):
         by, _ = _opponent(*lacking[0])
         repair = one_more(counted.made, observed.now, by)
         return GatewayContest(terms, counted.made, repair)
@@ -92,7 +92,7 @@ def _disputed(
         terms,
         counted.made,
         held=before or _in_words(*lacking[0], counted),
-        ended=counted.next_at is None,
+        ended=counted.ended,
         next_at=counted.next_at,
     )
 

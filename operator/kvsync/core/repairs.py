@@ -31,6 +31,15 @@ class Count:
     next_at: int | None
     """The moment from which one more may be made, in seconds since the epoch; None: no more."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether what is undone is left as it is, until a person has decided."""
+        return self.next_at is None
+
+    def is_due(self, now: float) -> bool:
+        """Whether one more is made now."""
+        return self.next_at is not None and now >= self.next_at
+
 
 def count(on_object: Repairs | None, in_status: Repairs | None, terms: str, now: float) -> Count:
     """The repairs by both copies of them.
