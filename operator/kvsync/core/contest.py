@@ -7,12 +7,11 @@ owner's edit beside ours.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from kvsync.core.digest import digest
 from kvsync.core.moment import timestamp
 from kvsync.core.opponent import name_of
 from kvsync.core.ownership import Claim, Field, Holder, last_writer
@@ -58,9 +57,7 @@ class Contest:
 def terms_of(ask: Ask) -> str:
     """A digest of what we want of a model. What its owner writes is no part of it."""
     spec = ask.spec
-    content = [ask.owner.uid, ask.retry, asdict(spec.engine), asdict(spec.events)]
-    text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest([ask.owner.uid, ask.retry, asdict(spec.engine), asdict(spec.events)])
 
 
 def repairs_so_far(workload: Deployment | None, entry: Entry, ask: Ask, now: float) -> Count:

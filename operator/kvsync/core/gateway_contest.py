@@ -8,12 +8,11 @@ a change of our own. Each repair restarts the gateway, so they are bounded like 
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kvsync.core.contest import WAY_ON, taker
+from kvsync.core.digest import digest
 from kvsync.core.gateway import configured_variables
 from kvsync.core.gateway_fold import Member
 from kvsync.core.moment import timestamp
@@ -150,5 +149,4 @@ def _entry(observed: Observed) -> Mapping[str, object]:
 def _terms(members: Sequence[Member], wanted: Sequence[Variables]) -> str:
     """A digest of what all want; whoever asks for another try changes it."""
     retries = sorted({member.wish.retry for member in members})
-    text = json.dumps([[dict(each) for each in wanted], retries], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest([[dict(each) for each in wanted], retries])

@@ -7,8 +7,6 @@ owner is simply a new base, and the inverse is known before anything is written.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,6 +15,7 @@ from kvsync.core.arguments import KV_EVENT_FLAGS, flag_of
 from kvsync.core.caution import notes
 from kvsync.core.desired import Desired, configure, desire
 from kvsync.core.detect import find_engine
+from kvsync.core.digest import digest
 from kvsync.core.guard import Case, check
 from kvsync.core.patch import difference, guarded
 from kvsync.core.placement import place
@@ -266,4 +265,4 @@ def fingerprint(base: Deployment, desired: Desired, retry: str) -> str:
         dict(desired.labels),
         retry,
     ]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+    return digest(content)
