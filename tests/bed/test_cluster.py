@@ -191,7 +191,9 @@ def test_a_pod_of_the_bed_runs_and_its_words_come_through_the_api_server(bed: Be
         20.0,
         what="a running pod",
     )
-    wait_for(lambda: bed.api.logs("p", "smoke") == "hello\n", 10.0, what="its log")
+    wait_for(
+        lambda: bed.api.logs("p", "smoke") == "hello\n", 20.0, what="its log", ignore=(ApiError,)
+    )
     bed.api.delete("namespace", "smoke")
 
 

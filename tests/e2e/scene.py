@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from e2e.manifests import Object
-from testbed.api import rolled_out
+from testbed.api import ApiError, rolled_out
 from testbed.bed import Bed
 from testbed.waiting import wait_for
 
@@ -96,7 +96,7 @@ class Scene:
     def wait(self, what: str, is_so: Callable[[], Any], deadline: float = DEADLINE) -> Any:
         """Look until something is so; the failure tells the state of the objects."""
         try:
-            return wait_for(is_so, deadline, what=what)
+            return wait_for(is_so, deadline, what=what, ignore=(ApiError,))
         except TimeoutError as error:
             raise TimeoutError(f"{error}\n{self.describe()}") from None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from testbed.api import Object, find_kubectl, rolled_out
+from testbed.api import ApiError, Object, find_kubectl, rolled_out
 from testbed.bed import Bed
 from testbed.waiting import wait_for
 
@@ -65,8 +65,8 @@ class Stage:
         return next(found, {})
 
     def wait(self, what: str, is_so: Callable[[], Any]) -> Any:
-        """Look until something is so."""
-        return wait_for(is_so, DEADLINE, what=what)
+        """Look until something is so; what the API server refuses meanwhile is not so yet."""
+        return wait_for(is_so, DEADLINE, what=what, ignore=(ApiError,))
 
     def wait_phase(self, name: str, *phases: str) -> None:
         """Wait until a pod is in one of these phases."""
