@@ -7,6 +7,7 @@ VENV   := .venv
 PYTHON ?= python3
 BIN    := $(VENV)/bin
 INSIDE := PYTHONPATH=tests $(BIN)/python -m testbed.enter --
+ATTEMPTS := $(INSIDE) $(BIN)/python -m testbed.attempts
 BENCH  := PYTHONPATH=tests $(BIN)/python -m bench
 STAMP  := $(VENV)/.installed
 # Without bytecode each process compiles the tests and the testbed anew.
@@ -55,8 +56,8 @@ test-bed: setup ## tests on a real control plane with pods as processes
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
 	@PYTHONPATH=tests $(BIN)/python -m testbed.helm.install > /dev/null
 	@# Apart: tests of the bed change the gateway that the stories stand on.
-	$(INSIDE) $(BIN)/pytest -m bed tests/bed tests/adapters -n 2 --dist loadfile
-	$(INSIDE) $(BIN)/pytest -m bed tests/e2e -n 3 --dist loadfile
+	$(ATTEMPTS) -m bed tests/bed tests/adapters -n 2 --dist loadfile
+	$(ATTEMPTS) -m bed tests/e2e -n 3 --dist loadfile
 
 conformance: setup ## on request: released vLLM packages read our arguments, a real vLLM runs as a pod (8 GB, once)
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
