@@ -10,6 +10,7 @@ from core.objects import Json, deployment
 from core.scenes import decided, gateway_of, model, rolled_out, working
 from kvsync.core.announce import announce
 from kvsync.core.assess import ModelState
+from kvsync.model.source import LOSSY
 
 
 def status(*, models: Json | None = None, **conditions: str) -> Json:
@@ -71,9 +72,10 @@ def test_another_reason_in_the_same_state_is_news() -> None:
     assert told(before, after) == [(True, "Stale")]
 
 
-def test_a_lossy_path_is_a_warning_and_its_end_is_none() -> None:
-    good, lossy = (status(models={"a": ("Ready", why)}) for why in ("Verified", "SequenceGap"))
-    assert told(good, lossy) == [(True, "SequenceGap")]
+@pytest.mark.parametrize("reason", sorted(LOSSY))
+def test_a_lossy_path_is_a_warning_and_its_end_is_none(reason: str) -> None:
+    good, lossy = (status(models={"a": ("Ready", why)}) for why in ("Verified", reason))
+    assert told(good, lossy) == [(True, reason)]
     assert told(lossy, good) == [(False, "Verified")]
 
 

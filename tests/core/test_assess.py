@@ -26,7 +26,7 @@ from kvsync.core.told import record_mark, was_verified
 from kvsync.core.waiting import waiting_words
 from kvsync.model.observed import EngineAnswers, ObservedModel
 from kvsync.model.record import OWNER_ANNOTATION
-from kvsync.model.source import SourceReason, Target
+from kvsync.model.source import LOSSY, SourceReason, Target
 from kvsync.model.workload import Deployment, Pod
 
 ON_TIME, LATE = NOW, NOW + 100_000
@@ -194,13 +194,16 @@ def test_an_end_of_the_operators_own_process_is_no_news(verified: bool) -> None:
 
 @pytest.mark.parametrize("now", [ON_TIME, LATE])
 @pytest.mark.parametrize("proven", [True, False])
-def test_a_lossy_path_is_told_and_takes_nothing_back(now: float, proven: bool) -> None:
+@pytest.mark.parametrize("reason", sorted(LOSSY))
+def test_a_lossy_path_is_told_and_takes_nothing_back(
+    now: float, proven: bool, reason: SourceReason
+) -> None:
     body = live()
     pod = pod_of(body)
     sync = verified_before(body) if proven else sync_of()
-    gap = verdict_on(pod, SourceReason.SEQUENCE_GAP)
+    gap = verdict_on(pod, reason)
     view = assessed(model(body, pod), verdicts=[gap], sync=sync, now=now)
-    assert stands(view) == ("Ready", "SequenceGap")
+    assert stands(view) == ("Ready", reason.value)
     assert not view.roll_back
     assert view.message == "1 of 1 sources verified. model-0: seen do"
 

@@ -132,5 +132,6 @@ def test_every_reason_that_sockets_can_show_has_a_row() -> None:
         *(R.CONNECTING, R.PROBE_RESTARTED),  # moments, in tests/adapters/probe/test_pool.py
         *(R.SILENT_DESPITE_TRAFFIC, R.PREFIX_CACHING_OFF),  # the engine's own metrics
         *(R.NOT_INJECTED, R.NOT_RESTARTED),  # of pods
+        *(R.RELAY_DOWN, R.RELAY_UPSTREAM_SILENT, R.RELAY_LAGGING),  # a relay's own metrics
     }
     assert {row[2] for row in ROWS} == set(R) - elsewhere

@@ -7,7 +7,7 @@ from typing import Any
 
 from kvsync.core.assess import ModelState
 from kvsync.model.decision import Announcement
-from kvsync.model.source import SourceReason
+from kvsync.model.source import LOSSY
 
 _ANNOUNCED = ("Ready", "EventsFlowing", "GatewayConfigured", "GatewayCompatible")
 _BAD_STATES = frozenset({ModelState.FAILED, ModelState.DEGRADED, ModelState.REFUSED})
@@ -42,6 +42,6 @@ def _models(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Announc
         if same or entry["state"] in _NO_NEWS:
             continue
         note = f"{entry['name']}: {entry['message']}"
-        bad = entry["state"] in _BAD_STATES or entry["reason"] == SourceReason.SEQUENCE_GAP
+        bad = entry["state"] in _BAD_STATES or entry["reason"] in LOSSY
         found.append(Announcement(bad, entry["reason"], note, model=entry["name"]))
     return found

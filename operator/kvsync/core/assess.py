@@ -34,7 +34,7 @@ from kvsync.model.observed import Observed, ObservedModel
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import REJECTED_ANNOTATION, Record, load_rejection
 from kvsync.model.repairs import Repairs
-from kvsync.model.source import SourceReason, Target, Verdict
+from kvsync.model.source import LOSSY, SourceReason, Target, Verdict
 from kvsync.model.spec import OnFailure
 from kvsync.model.workload import Deployment, Pod
 
@@ -339,10 +339,10 @@ def _by_sources(view: ModelView, observed: Observed) -> ModelView:
 
 
 def _verified(view: ModelView) -> ModelView:
-    """All sources are verified. One that loses batches on its way to us is told, and no more: that
-    must neither roll a model back nor hold the gateway or the models after it."""
+    """All sources are verified. One that loses batches on its way, or tells them late, is told, and no
+    more: that must neither roll a model back nor hold the gateway or the models after it."""
     message = f"{view.verified_sources} of {view.expected_sources} sources verified."
-    lossy = next((v for v in view.verdicts if v.reason is SourceReason.SEQUENCE_GAP), None)
+    lossy = next((v for v in view.verdicts if v.reason in LOSSY), None)
     if lossy is None:
         return _at(view, ModelState.READY, ModelReason.VERIFIED, message)
     return _at(view, ModelState.READY, lossy.reason, f"{message} {_of_source(lossy)}")

@@ -19,7 +19,7 @@ from kvsync.core.told import entry_of, record_mark
 from kvsync.core.wave import Wave
 from kvsync.model.observed import KVEventSync, Observed, ObservedConsumer
 from kvsync.model.reasons import ConditionReason, ModelReason
-from kvsync.model.source import ACTIVE, SourceReason
+from kvsync.model.source import ACTIVE, LOSSY, SourceReason
 
 MAX_MODELS = 50
 """Models listed in detail, failing first; the rest is only counted."""
@@ -251,7 +251,7 @@ def _events_flowing(views: Sequence[ModelView]) -> Finding:
     if not any(view.verified_sources for view in views):
         message = "Every model is scaled to zero: there is no source to hear."
         return ("Unknown", ConditionReason.NO_SOURCES, message)
-    lossy = [view for view in views if view.reason == SourceReason.SEQUENCE_GAP]
+    lossy = [view for view in views if view.reason in LOSSY]
     if lossy:
         return ("True", *_of_model(lossy)[1:])
     total = sum(view.verified_sources for view in views)

@@ -44,6 +44,11 @@ class Target:
     """How many times its metrics' block size a block that it stores has (context parallelism)."""
     canary: bool = False
     """Whether it may be sent one short completion to prove it."""
+    relay_port: int = 0
+    """Where the relay in its pod answers HTTP; 0 where there is none. Behind a relay a pod is one source,
+    however many ranks its engine has."""
+    gateway: str = ""
+    """The gateway that it is meant for, as ``namespace/name``; relays of one share a budget."""
 
 
 class SourceReason(enum.StrEnum):
@@ -64,6 +69,9 @@ class SourceReason(enum.StrEnum):
     REPLAY_MISSING = "ReplayMissing"
     SILENT_DESPITE_TRAFFIC = "SilentDespiteTraffic"
     PREFIX_CACHING_OFF = "PrefixCachingOff"
+    RELAY_DOWN = "RelayDown"
+    RELAY_UPSTREAM_SILENT = "RelayUpstreamSilent"
+    RELAY_LAGGING = "RelayLagging"
     STALE = "Stale"
     # Of pods that cannot be probed, or not now.
     NOT_INJECTED = "NotInjected"
@@ -74,9 +82,10 @@ class SourceReason(enum.StrEnum):
 HEALTHY = frozenset({SourceReason.IDLE, SourceReason.PUBLISHING, SourceReason.ENGINE_RESTARTED})
 """All is as it should be: nothing is to be done."""
 
-ACTIVE = frozenset(
-    {SourceReason.PUBLISHING, SourceReason.ENGINE_RESTARTED, SourceReason.SEQUENCE_GAP}
-)
+LOSSY = frozenset({SourceReason.SEQUENCE_GAP, SourceReason.RELAY_LAGGING})
+"""Events come, and some are lost or late: that is told, and no more."""
+
+ACTIVE = frozenset({SourceReason.PUBLISHING, SourceReason.ENGINE_RESTARTED}) | LOSSY
 """Events come."""
 
 
