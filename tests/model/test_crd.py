@@ -93,7 +93,10 @@ def test_defaults_reach_down_to_every_field() -> None:
     for node in objects[1:]:
         assert node.schema["default"] == {}, node.path
     assert full["gateway"]["remoteTokenizer"] == {"endpoint": "", "engine": "vllm"}
-    assert full["events"]["relay"] == {"mode": "Off"}
+    empty = {"cpu": "", "memory": ""}
+    resources = {"requests": empty, "limits": empty}
+    off = {"mode": "Off", "image": "", "resources": resources, "reannounce": "5m"}
+    assert full["events"]["relay"] == off
 
 
 @pytest.mark.parametrize("spec", [*ACCEPTED, defaulted(SPEC, NAMED)], ids=str)

@@ -15,6 +15,7 @@ from kvsync.model.spec import (
     LabelSelector,
     OnFailure,
     Operator,
+    RelayMode,
     Requirement,
     SpecError,
 )
@@ -40,7 +41,18 @@ def test_everything_is_read() -> None:
         {
             "models": {"names": ["a"], "selector": {"matchLabels": {"app": "x"}}},
             "engine": {"container": "c", "version": "v0.11.0", "dialect": "Flags"},
-            "events": {"bufferSteps": 1, "topic": "t", "port": 2, "replayPort": 3},
+            "events": {
+                "bufferSteps": 1,
+                "topic": "t",
+                "port": 2,
+                "replayPort": 3,
+                "relay": {
+                    "mode": "Auto",
+                    "image": "x:1",
+                    "resources": {"requests": {"cpu": "2"}, "limits": {"memory": "1Gi"}},
+                    "reannounce": "1m",
+                },
+            },
             "gateway": {
                 "environment": "V0_5",
                 "remoteTokenizer": {"endpoint": "http://x"},
@@ -57,6 +69,9 @@ def test_everything_is_read() -> None:
     assert spec.engine.dialect is Dialect.FLAGS
     assert (spec.events.buffer_steps, spec.events.topic) == (1, "t")
     assert (spec.events.port, spec.events.replay_port) == (2, 3)
+    relay = spec.events.relay
+    assert (relay.mode, relay.image, relay.reannounce) == (RelayMode.AUTO, "x:1", 60.0)
+    assert (relay.resources.requests.cpu, relay.resources.limits.memory) == ("2", "1Gi")
     assert spec.gateway.environment is GatewayEnvironment.V0_5
     assert spec.gateway.tokenizer_endpoint == "http://x"
     assert spec.gateway.consumers == (
@@ -71,6 +86,13 @@ def test_everything_is_read() -> None:
     assert spec.deletion_policy is DeletionPolicy.RETAIN
 
 
+def test_a_relay_may_not_ask_for_more_than_it_may_use() -> None:
+    resources = {"requests": {"cpu": "1.5"}, "limits": {"cpu": "1200m"}}
+    spec = {**NAMED, "events": {"relay": {"resources": resources}}}
+    with pytest.raises(SpecError, match=r"requests\.cpu: is 1\.5, more than the limit 1200m"):
+        KVEventSyncSpec.from_manifest(spec)
+
+
 def test_defaults_are_the_schemas() -> None:
     full = defaulted(SPEC, NAMED)
     assert set(full) == set(SPEC["properties"]), "every part has a default to be compared"
@@ -82,7 +104,7 @@ def test_each_field_has_a_default_and_makes_a_difference(path: str) -> None:
     schema = SCALARS[path].schema
     default = schema["default"]
     others: dict[type, Any] = {bool: not default, int: 77}
-    samples = ["0.16.0", "some-name", "http://x:1", "1m"]
+    samples = ["0.16.0", "some-name", "http://x:1", "1m", "64Mi"]
     choices = [v for v in schema.get("enum", samples) if v != default and allows_text(schema, v)]
     other = others.get(type(default), choices[0] if choices else None)
     if other is None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from kvsync.model.duration import parse_duration
 from kvsync.model.fields import Fields, SpecError, checked_text
+from kvsync.model.quantity import parse_quantity
 from kvsync.model.selector import LabelSelector, Operator, Requirement
 
 __all__ = [
@@ -33,6 +34,8 @@ __all__ = [
     "Operator",
     "ProbeSpec",
     "RelayMode",
+    "RelayResources",
+    "RelaySpec",
     "Requirement",
     "RolloutSpec",
     "SpecError",
@@ -59,6 +62,9 @@ TOPIC = re.compile(r"^[A-Za-z0-9._:/@+=,~-]{0,128}$")
 ENDPOINT = re.compile(
     r"^(?=.{0,512}$)(https?://[A-Za-z0-9._\[\]:-]+([/?][A-Za-z0-9._~:/?@!&*+,;=%-]*)?)?$"
 )
+IMAGE = re.compile(r"^(?=.{0,512}$)([A-Za-z0-9][A-Za-z0-9._:/@-]*)?$")
+CPU = re.compile(r"^([1-9][0-9]{0,5}m|[1-9][0-9]{0,2}(\.[0-9]{1,3})?|0\.[0-9]{0,2}[1-9])?$")
+MEMORY = re.compile(r"^(([3-9][0-9]|[1-9][0-9]{2,5})(Mi|M)|[1-9][0-9]{0,3}(Gi|G))?$")
 TOKENIZER_ENGINE = re.compile(r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")
 
 _NAME_HINT = "must be a name of an object: lower-case letters, digits, '-' and '.'"
@@ -67,6 +73,11 @@ _VERSION_HINT = "must be a release such as 0.11.0 or v0.10.2-cu128, or empty to 
 _TOPIC_HINT = "must be at most 128 letters, digits or any of . _ : / @ + = , ~ -"
 _ENDPOINT_HINT = "must be a URL such as http://my-model.default:8000, or empty to have it derived"
 _ENGINE_HINT = "must be the tokenizer's engine in lower case, such as vllm"
+_IMAGE_HINT = (
+    "must be an image such as registry/kvsync-operator:0.1.0, or empty for the operator's own"
+)
+_CPU_HINT = "must be CPUs in quotes such as 50m or 0.5, or empty to have them derived"
+_MEMORY_HINT = "must be at least 32Mi, such as 256Mi or 1Gi, or empty to have it derived"
 _CONTROL_PLANE_HINT = (
     "belongs to AIBrix's control plane: choose the gateway, or another reader of its variables"
 )
@@ -100,6 +111,9 @@ class RelayMode(enum.StrEnum):
     """Whether a sidecar translates the engine's events for the gateway."""
 
     OFF = "Off"
+    AUTO = "Auto"
+    """Only where the gateway could not use the events otherwise, for a reason that a relay removes."""
+    ALWAYS = "Always"
 
 
 class GatewayEnvironment(enum.StrEnum):
@@ -186,6 +200,73 @@ class EngineSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Amounts:
+    """CPUs and memory as Kubernetes quantities; empty: derived by the operator."""
+
+    cpu: str = ""
+    memory: str = ""
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> Amounts:
+        """Read a part of spec.events.relay.resources. Raises SpecError."""
+        amounts = cls(
+            cpu=fields.text("cpu", "", CPU, _CPU_HINT),
+            memory=fields.text("memory", "", MEMORY, _MEMORY_HINT),
+        )
+        fields.done()
+        return amounts
+
+
+@dataclass(frozen=True, slots=True)
+class RelayResources:
+    """What the sidecar asks for, and may use at most."""
+
+    requests: Amounts = Amounts()
+    limits: Amounts = Amounts()
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> RelayResources:
+        """Read spec.events.relay.resources. Raises SpecError."""
+        resources = cls(
+            requests=Amounts.from_fields(fields.child("requests")),
+            limits=Amounts.from_fields(fields.child("limits")),
+        )
+        fields.done()
+        for name in ("cpu", "memory"):
+            asked, most = getattr(resources.requests, name), getattr(resources.limits, name)
+            if asked and most and parse_quantity(asked) > parse_quantity(most):
+                problem = f"is {asked}, more than the limit {most}: choose at most the limit"
+                raise SpecError(f"{fields.at('requests')}.{name}", problem)
+        return resources
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySpec:
+    """The sidecar between the engine and the gateway. Empty ``image``: the operator's own.
+
+    ``reannounce`` is in seconds: everything is told again once in that time.
+    """
+
+    mode: RelayMode = RelayMode.OFF
+    image: str = ""
+    resources: RelayResources = RelayResources()
+    reannounce: float = 300.0
+
+    @classmethod
+    def from_fields(cls, fields: Fields) -> RelaySpec:
+        """Read spec.events.relay. Raises SpecError."""
+        default = cls()
+        spec = cls(
+            mode=fields.choice("mode", default.mode),
+            image=fields.text("image", default.image, IMAGE, _IMAGE_HINT),
+            resources=RelayResources.from_fields(fields.child("resources")),
+            reannounce=fields.duration("reannounce", default.reannounce, 10, 24 * 3600),
+        )
+        fields.done()
+        return spec
+
+
+@dataclass(frozen=True, slots=True)
 class EventsSpec:
     """How each engine publishes. ``buffer_steps`` counts engine steps kept for replay."""
 
@@ -195,13 +276,12 @@ class EventsSpec:
     replay_port: int = 5558
     hwm: int = 100000
     max_queue_size: int = 100000
-    relay_mode: RelayMode = RelayMode.OFF
+    relay: RelaySpec = RelaySpec()
 
     @classmethod
     def from_fields(cls, fields: Fields) -> EventsSpec:
         """Read spec.events. Raises SpecError."""
         default = cls()
-        relay = fields.child("relay")
         spec = cls(
             buffer_steps=fields.integer("bufferSteps", default.buffer_steps, 1, 1_000_000),
             topic=fields.text("topic", default.topic, TOPIC, _TOPIC_HINT),
@@ -209,9 +289,8 @@ class EventsSpec:
             replay_port=fields.integer("replayPort", default.replay_port, 1, 65535),
             hwm=fields.integer("hwm", default.hwm, 0, 10_000_000),
             max_queue_size=fields.integer("maxQueueSize", default.max_queue_size, 1, 10_000_000),
-            relay_mode=relay.choice("mode", default.relay_mode),
+            relay=RelaySpec.from_fields(fields.child("relay")),
         )
-        relay.done()
         fields.done()
         if spec.port == spec.replay_port:
             problem = f"is {spec.port}, the same as {fields.at('port')}: choose two different ports"

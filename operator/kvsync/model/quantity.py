@@ -1,0 +1,32 @@
+"""Quantities as Kubernetes writes them: ``50m`` of a CPU, ``256Mi`` of memory.
+
+Source: Kubernetes ``apimachinery/pkg/api/resource`` (Quantity).
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+_QUANTITY = re.compile(
+    r"(?P<number>[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30}))"
+    r"(?P<unit>[numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,2})?"
+)
+_DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_BINARY = ("Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
+
+
+def parse_quantity(value: object) -> Fraction:
+    """The exact number of a quantity, which a manifest may also give as a bare number.
+
+    Raises:
+        ValueError: it is none.
+    """
+    match = _QUANTITY.fullmatch(str(value))
+    if match is None or isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a quantity: write a number such as 50m, 1.5 or 256Mi")
+    number, unit = Fraction(match["number"]), match["unit"] or ""
+    if unit in _BINARY:
+        return number * 1024 ** (_BINARY.index(unit) + 1)
+    power = _DECIMAL[unit] if unit in _DECIMAL else int(unit[1:])
+    return number * 10**power if power >= 0 else number / 10**-power
