@@ -2,7 +2,13 @@
 
 import pytest
 
-from kvsync.model.address import Address, parse_address, parse_listen_address
+from kvsync.model.address import (
+    Address,
+    HttpAddress,
+    parse_address,
+    parse_http_address,
+    parse_listen_address,
+)
 
 
 @pytest.mark.parametrize(
@@ -72,3 +78,34 @@ def test_an_address_to_listen_on_is_read(text: str, host: str, port: int) -> Non
 def test_a_mistake_in_where_to_listen_is_told(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         parse_listen_address(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port", "path"),
+    [
+        ("http://127.0.0.1:8000/metrics", "127.0.0.1", 8000, "/metrics"),
+        ("http://localhost:1/", "127.0.0.1", 1, "/"),
+        ("http://[::1]:8000/a/b?c=d", "::1", 8000, "/a/b?c=d"),
+    ],
+)
+def test_a_page_is_read(text: str, host: str, port: int, path: str) -> None:
+    assert parse_http_address(text) == HttpAddress(host, port, path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "http://IP:PORT/PATH"),
+        ("http://127.0.0.1:8000", "http://IP:PORT/PATH"),
+        ("https://127.0.0.1:8000/metrics", "http://IP:PORT/PATH"),
+        ("http://engine:8000/metrics", "http://IP:PORT/PATH"),
+        ("http://127.0.0.1:8000/a b", "http://IP:PORT/PATH"),
+        ("http://127.0.0.1:8000/a\r\nX: y", "http://IP:PORT/PATH"),
+        ("http://127.0.0.1:0/metrics", "between 1 and 65535"),
+        ("http://1.2.3:80/metrics", "no IP address"),
+        ("http://[x]:80/metrics", "no IP address"),
+    ],
+)
+def test_a_mistake_in_a_page_is_told(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse_http_address(text)

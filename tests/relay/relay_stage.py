@@ -6,7 +6,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import urllib.error
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -84,6 +87,16 @@ class RelayProcess:
             text: str = answer.read().decode()
             return text
 
+    def post(self, path: str, content: bytes) -> int:
+        """The status of the answer to it."""
+        url = f"http://127.0.0.1:{self.pages}{path}"
+        try:
+            with urllib.request.urlopen(url, data=content, timeout=5) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+
     def metric(self, series: str) -> float:
         """A series as it stands in the exposition, ``name{labels}``."""
         for line in self.page("/metrics").splitlines():
@@ -97,6 +110,35 @@ class RelayProcess:
 
     def gateway(self, *, slow: bool = False) -> Gateway:
         return Gateway(self, slow=slow)
+
+
+class Page:
+    """What an engine serves over HTTP: ``content``, whatever is asked for."""
+
+    def __init__(self, port: int, content: bytes) -> None:
+        self.content = content
+        page = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(page.content)
+
+            def log_message(self, *_: object) -> None:
+                """Nobody reads it."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
 
 
 class Engine:

@@ -14,14 +14,16 @@ import pytest
 from kvsync.model.address import Address
 from kvsync.model.errors import KvsyncError
 from kvsync.relay import pages as served
-from kvsync.relay.pages import CONNECTIONS, PageServer
+from kvsync.relay.pages import CONNECTIONS, CONTENT, PageServer
 
 
 @pytest.fixture
 def server() -> Iterator[PageServer]:
     """A server whose loop turns in a thread."""
     made = PageServer(
-        Address("127.0.0.1", 0), {"/healthz": lambda: b"ok\n", "/long": lambda: b"x" * 9_000_000}
+        Address("127.0.0.1", 0),
+        {"/healthz": lambda: b"ok\n", "/long": lambda: b"x" * 9_000_000},
+        {"/say": lambda content: "" if content == b"hello" else f"not {content!r}"},
     )
     stop = threading.Event()
 
@@ -63,6 +65,40 @@ def test_answers(server: PageServer, request_line: bytes, status: bytes) -> None
     answer = talk(server, request_line + b"\r\nHost: x\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 " + status + b"\r\n")
     assert answer.endswith(b"ok\n") == request_line.startswith(b"GET /healthz")
+
+
+@pytest.mark.parametrize(
+    ("request_line", "more", "status"),
+    [
+        (b"POST /say", b"Content-Length: 5\r\n\r\nhello", b"200 OK"),
+        (b"POST /say", b"content-length:5 \r\n\r\nhello and more", b"200 OK"),
+        (b"POST /say", b"Content-Length: 3\r\n\r\nhello", b"400 Bad Request"),
+        (b"POST /say", b"Content-Length: 0\r\n\r\n", b"400 Bad Request"),
+        (b"POST /say", b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", b"411 Length"),
+        (b"POST /say", b"X: y\r\n\r\nContent-Length: 5\r\n\r\nhello", b"411 Length"),
+        (b"POST /say", b"Content-Length: -5\r\n\r\nhello", b"411 Length"),
+        (b"POST /say", b"Content-Length: %d\r\n\r\n" % (CONTENT + 1), b"413 Content"),
+        (b"POST /say", b"Content-Length: 999999999\r\n\r\n", b"413 Content"),
+        (b"GET /say", b"\r\n", b"405 Method Not Allowed"),
+        (b"PUT /say", b"Content-Length: 5\r\n\r\nhello", b"405 Method Not Allowed"),
+        (b"POST /healthz", b"Content-Length: 5\r\n\r\nhello", b"405 Method Not Allowed"),
+        (b"POST /else", b"Content-Length: 5\r\n\r\nhello", b"404 Not Found"),
+    ],
+)
+def test_what_is_posted(
+    server: PageServer, request_line: bytes, more: bytes, status: bytes
+) -> None:
+    answer = talk(server, request_line + b" HTTP/1.1\r\nHost: x\r\n" + more)
+    assert answer.startswith(b"HTTP/1.1 " + status)
+
+
+def test_what_is_posted_may_come_in_pieces(server: PageServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.address.port), timeout=10) as end:
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in (b"POST /say HTTP/1.1\r\nContent-", b"Length: 5\r\n\r\nhe", b"llo"):
+            end.sendall(piece)
+            time.sleep(0.03)  # so that it arrives by itself
+        assert end.recv(1 << 16).startswith(b"HTTP/1.1 200 OK")
 
 
 def test_a_long_page_arrives_whole(server: PageServer) -> None:

@@ -10,7 +10,8 @@ import zmq
 from core.relay.engines import Tree
 from core.relay.output_reader import OutputReader
 from kvsync.model.events import END_OF_REPLAY, HARMLESS_REPLAY_REQUEST
-from relay.relay_stage import DEADLINE, KVSYNC, OLD, RelayProcess, request
+from relay.relay_stage import DEADLINE, KVSYNC, OLD, Page, RelayProcess, request
+from testbed.engine.launch import free_ports
 from testbed.engine.wire import AllBlocksCleared
 from testbed.waiting import wait_for
 
@@ -257,3 +258,36 @@ def test_a_taken_port_ends_it_with_a_way_out(relay: RelayProcess) -> None:
     assert ended.returncode == 1
     assert "--listen" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_it_is_told_another_budget_and_refuses_what_is_none(relay: RelayProcess) -> None:
+    assert relay.metric("kvsync_relay_budget") == 100_000
+    assert relay.post("/budget", b"2000") == 200
+    wait_for(lambda: relay.metric("kvsync_relay_budget") == 2000, DEADLINE)
+    for wrong in (b"0", b"1e9", b"much", b"9" * 65):
+        assert relay.post("/budget", wrong) in (400, 413)
+    assert relay.metric("kvsync_relay_budget") == 2000
+
+
+def test_its_table_is_as_large_as_the_engines_cache_and_anew_for_another_engine() -> None:
+    (port,) = free_ports(1)
+    page = Page(port, cache_of(1000))
+    with (
+        RelayProcess(
+            "--engine-metrics", f"http://127.0.0.1:{port}/metrics", "--max-blocks", "9000", ranks=2
+        ) as relay,
+        page,
+    ):
+        series = "kvsync_relay_blocks_limit"
+        wait_for(lambda: relay.metric(series) == 2 * 1100 + 1024, DEADLINE)
+        page.content = cache_of(2000)
+        engine = relay.engine(1)
+        wait_for(lambda: relay.metric(series) == 2 * 2200 + 1024, DEADLINE)
+        engine.end()
+        page.content = cache_of(1_000_000)
+        relay.engine(1).end()
+        wait_for(lambda: relay.metric(series) == 9000, DEADLINE)
+
+
+def cache_of(blocks: int) -> bytes:
+    return f'vllm:cache_config_info{{engine="0",num_gpu_blocks="{blocks}"}} 1.0\n'.encode()

@@ -8,8 +8,8 @@ import sys
 
 import click
 
-from kvsync.cli.values import BindAddress, Duration, ListenAddress
-from kvsync.model.address import Address
+from kvsync.cli.values import BindAddress, Duration, ListenAddress, PageAddress
+from kvsync.model.address import Address, HttpAddress
 from kvsync.relay.process import Process
 from kvsync.relay.settings import Settings
 
@@ -65,6 +65,15 @@ LEVELS = ("debug", "info", "warning", "error")
     help="Blocks that are remembered; with more, the oldest ends of chains are taken back.",
 )
 @click.option(
+    "--engine-metrics",
+    type=PageAddress(),
+    default="off",
+    show_default=True,
+    metavar="http://IP:PORT/PATH",
+    help="Where the engine tells how many blocks its cache has: as many are remembered, and a tenth "
+    "more, for each rank, and never more than --max-blocks.",
+)
+@click.option(
     "--max-memory",
     type=click.IntRange(1, 65536),
     default=64,
@@ -86,7 +95,7 @@ LEVELS = ("debug", "info", "warning", "error")
     default=10_000.0,
     show_default=True,
     metavar="EVENTS/S",
-    help="Events a second, at most, of all that is told again.",
+    help="Events a second, at most, of all that is told again, unless the operator says another number.",
 )
 @click.option(
     "--metrics-address",
@@ -112,6 +121,7 @@ def relay(
     ranks: int,
     topic: str,
     max_blocks: int,
+    engine_metrics: HttpAddress | None,
     max_memory: int,
     reannounce: float,
     budget: float,
@@ -138,6 +148,7 @@ def relay(
         ranks=ranks,
         topic=topic,
         max_blocks=max_blocks,
+        engine_metrics=engine_metrics,
         max_memory=max_memory,
         reannounce=reannounce,
         budget=budget,

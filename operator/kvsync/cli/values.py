@@ -8,8 +8,10 @@ import click
 
 from kvsync.model.address import (
     Address,
+    HttpAddress,
     parse_address,
     parse_bind_address,
+    parse_http_address,
     parse_listen_address,
 )
 from kvsync.model.duration import parse_duration
@@ -84,5 +86,22 @@ class ListenAddress(click.ParamType[Address | None]):
             return value
         try:
             return None if value in {"", "off"} else parse_listen_address(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class PageAddress(click.ParamType[HttpAddress | None]):
+    """A page of a program nearby: ``http://IP:PORT/PATH``."""
+
+    name = "address"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> HttpAddress | None:
+        """The page, None for ``off``, or a usage error that says the form."""
+        if isinstance(value, HttpAddress):
+            return value
+        try:
+            return None if value == "off" else parse_http_address(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)

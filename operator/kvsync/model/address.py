@@ -10,6 +10,10 @@ _FORM = re.compile(
     r"tcp://(?:\[(?P<ip6>[^\[\]]*)\]|(?P<host>[^\[\]:/?#@\s]+)):(?P<port>[0-9]{1,5})"
 )
 _LISTEN = re.compile(r"(?:\[(?P<ip6>[^\[\]]*)\]|(?P<host>[^\[\]:/?#@\s]*)):(?P<port>[0-9]{1,5})")
+_HTTP = re.compile(
+    r"http://(?:\[(?P<ip6>[^\[\]]*)\]|(?P<host>[0-9.]+|localhost)):(?P<port>[0-9]{1,5})"
+    r"(?P<path>/[!-~]{0,255})"
+)
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})")
 
 
@@ -23,6 +27,15 @@ class Address:
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"tcp://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAddress:
+    """A page: an IP address without brackets, a TCP port, and the path with its ``/``."""
+
+    host: str
+    port: int
+    path: str
 
 
 def parse_address(text: str) -> Address:
@@ -74,6 +87,27 @@ def parse_listen_address(text: str) -> Address:
     if port > 65535:
         raise ValueError(f"port {port} is above 65535")
     return Address(host, port)
+
+
+def parse_http_address(text: str) -> HttpAddress:
+    """The page in ``http://IP:PORT/PATH``; a name is none but ``localhost``, so nothing is looked up.
+
+    Raises ValueError with what is wrong and how to write it.
+    """
+    found = _HTTP.fullmatch(text)
+    if found is None:
+        raise ValueError(
+            f"{text!r} is not of the form http://IP:PORT/PATH (an IPv6 address in brackets)"
+        )
+    host = found["ip6"] or found["host"].replace("localhost", "127.0.0.1")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        raise ValueError(f"{host!r} is no IP address") from None
+    port = int(found["port"])
+    if not 0 < port < 65536:
+        raise ValueError(f"port {port} is not between 1 and 65535")
+    return HttpAddress(host, port, found["path"])
 
 
 def _check_ip6(host: str) -> None:

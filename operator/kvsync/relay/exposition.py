@@ -11,6 +11,8 @@ from kvsync.adapters.exposition import Family, Labels, counter, gauge, labels
 from kvsync.adapters.memory import resident
 from kvsync.core.relay.relay import Relay
 
+_STARTED = time.time()
+
 Sample = tuple[Labels, float | None]
 
 _IN = {
@@ -50,6 +52,7 @@ _CPU = counter("process_cpu_seconds", "CPU seconds of this process.")
 
 _BLOCKS = gauge("kvsync_relay_blocks", "Blocks that are resident.")
 _BYTES = gauge("kvsync_relay_table_bytes", "Bytes that the table of blocks takes, about.")
+_LIMIT = gauge("kvsync_relay_blocks_limit", "Blocks that the table holds at most.")
 _WAITING = gauge("kvsync_relay_waiting", "Blocks not told because one before them is not resident.")
 _LEFT = gauge("kvsync_relay_pass_left", "Blocks that the pass under way has still to look at.")
 _SUBSCRIPTIONS = gauge("kvsync_relay_subscriptions", "Subscriptions that stand.")
@@ -60,6 +63,10 @@ _HELD = gauge("kvsync_relay_held", "Messages of a rank that wait for a replay.")
 _LAG = gauge(
     "kvsync_relay_lag_seconds",
     "From the engine's own time of its last message to when it was taken; with its clock's difference.",
+)
+_BUDGET = gauge("kvsync_relay_budget", "Events a second, at most, of all that is told again.")
+_START = gauge(
+    "process_start_time_seconds", "Start time of this process since the epoch, in seconds."
 )
 _MEMORY = gauge("process_resident_memory_bytes", "Bytes of memory that this process holds.")
 
@@ -93,10 +100,13 @@ def _families(
         _CPU: time.process_time(),
         _BLOCKS: len(table),
         _BYTES: table.octets,
+        _LIMIT: table.limit,
         _WAITING: table.waiting,
         _LEFT: relay.announcer.left,
         _SUBSCRIPTIONS: relay.subscriptions.standing,
         _LAG: lag,
+        _BUDGET: relay.announcer.budget,
+        _START: _STARTED,
         _MEMORY: resident(),
     }
     yield from ((family, [("", value)]) for family, value in single.items())

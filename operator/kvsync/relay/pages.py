@@ -7,6 +7,7 @@ connections, short ones, and nobody can keep others out.
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 
@@ -18,10 +19,19 @@ CONNECTIONS = 8
 PATIENCE = 5.0
 """Seconds that a connection may last."""
 HEADER = 4096
-"""Bytes of a request, of which only the first line is read."""
+"""Bytes of a request; of its header only the first line and a content's length are read."""
+CONTENT = 64
+"""Bytes that may be posted."""
 
 Pages = Mapping[str, Callable[[], bytes]]
 """What answers a path."""
+
+Inboxes = Mapping[str, Callable[[bytes], str]]
+"""What takes what is posted to a path; it tells what is wrong with that, empty for nothing."""
+
+_END = re.compile(rb"\r?\n\r?\n")
+_LENGTH = re.compile(rb"(?im)^content-length:[ \t]*([0-9]{1,9})[ \t]*\r?$")
+_NONE: Inboxes = {}
 
 
 class _Connection:
@@ -38,8 +48,9 @@ class PageServer:
     Raises KvsyncError where the address cannot be listened on.
     """
 
-    def __init__(self, address: Address, pages: Pages) -> None:
+    def __init__(self, address: Address, pages: Pages, inboxes: Inboxes = _NONE) -> None:
         self._pages = pages
+        self._inboxes = inboxes
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         try:
             self._door = socket.create_server(
@@ -109,25 +120,62 @@ class PageServer:
     def _read(self, one: _Connection) -> None:
         data = one.end.recv(HEADER)
         one.request += data
-        if b"\r\n\r\n" in one.request or b"\n\n" in one.request or len(one.request) > HEADER:
+        if len(one.request) > HEADER or _is_whole(one.request):
             one.answer = self._answer(one.request)
         elif not data:
             raise ConnectionError("it ended within its request")
 
     def _answer(self, request: bytes) -> bytes:
-        words = request.split(b"\n", 1)[0].split()
+        head, _, content = _parted(request)
+        words = head.split(b"\n", 1)[0].split()
         if len(words) != 3 or not words[2].startswith(b"HTTP/") or len(request) > HEADER:
             return _response("400 Bad Request", b"This is no request that is answered here.\n")
-        make = self._pages.get(words[1].partition(b"?")[0].decode("ascii", "replace"))
+        path = words[1].partition(b"?")[0].decode("ascii", "replace")
+        if path in self._inboxes:
+            if words[0] != b"POST":
+                return _response("405 Method Not Allowed", b"Only POST is answered.\n")
+            return self._take(path, _length(head), content)
+        make = self._pages.get(path)
         if make is None:
-            there = ", ".join(self._pages)
+            there = ", ".join((*self._pages, *self._inboxes))
             return _response("404 Not Found", f"Not here; there are {there}.\n".encode())
         if words[0] not in {b"GET", b"HEAD"}:
             return _response("405 Method Not Allowed", b"Only GET and HEAD are answered.\n")
         return _response("200 OK", make(), body=words[0] == b"GET")
 
+    def _take(self, path: str, length: int | None, content: bytes) -> bytes:
+        if length is None:
+            return _response("411 Length Required", b"Send Content-Length.\n")
+        if length > CONTENT:
+            return _response("413 Content Too Large", b"At most %d bytes are taken.\n" % CONTENT)
+        problem = self._inboxes[path](content[:length])
+        if problem:
+            return _response("400 Bad Request", f"{problem}\n".encode())
+        return _response("200 OK", b"ok\n")
+
     def _end(self, number: int) -> None:
         self._open.pop(number).end.close()
+
+
+def _parted(request: bytes) -> tuple[bytes, bytes, bytes]:
+    """Header, the empty line after it (empty while it is not there), content."""
+    found = _END.search(request)
+    if found is None:
+        return request, b"", b""
+    return request[: found.start() + 1], found[0], request[found.end() :]
+
+
+def _is_whole(request: bytes) -> bool:
+    head, end, content = _parted(request)
+    if not end or not head.startswith(b"POST "):
+        return bool(end)
+    length = _length(head) or 0
+    return length > CONTENT or len(content) >= length
+
+
+def _length(head: bytes) -> int | None:
+    found = _LENGTH.search(head)
+    return int(found[1]) if found else None
 
 
 def _response(status: str, page: bytes, *, body: bool = True) -> bytes:

@@ -10,10 +10,14 @@ from collections.abc import Callable
 import zmq
 
 from kvsync.core.relay.announcer import Rhythm
+from kvsync.core.relay.budget import Budget, read_budget
 from kvsync.core.relay.relay import Relay, Terms
 from kvsync.core.relay.residency import Bounds
+from kvsync.core.relay.sizing import table_size
 from kvsync.model.address import Address
+from kvsync.model.relay_budget import LEAST, MOST, PATH
 from kvsync.relay.downstream import SUBSCRIPTIONS, Audience, ReplayDoor
+from kvsync.relay.engine_metrics import EngineMetrics
 from kvsync.relay.exposition import metrics_text
 from kvsync.relay.pages import PageServer
 from kvsync.relay.settings import Settings
@@ -33,6 +37,9 @@ class Process:
         self._settings = settings
         self._relay = Relay(_terms(settings), time.monotonic())
         self._context: Context = zmq.Context()
+        self._budget = Budget(settings.budget)
+        where = settings.engine_metrics
+        self._engine_metrics = EngineMetrics(where) if where is not None else None
         self._lag: float | None = None
         self._questions: dict[int, Question] = {}
         self._publishers: list[Publisher] = []
@@ -45,7 +52,8 @@ class Process:
                 self._publishers.append(Publisher(self._context, _further(settings.upstream, rank)))
             pages = {"/metrics": self._metrics, "/healthz": lambda: b"ok\n"}
             address = settings.metrics_address
-            self._pages = PageServer(address, pages) if address is not None else None
+            inboxes = {PATH: self._take_budget}
+            self._pages = PageServer(address, pages, inboxes) if address is not None else None
         except BaseException:
             self._context.destroy(linger=0)
             raise
@@ -66,6 +74,7 @@ class Process:
                 self._turn(max(0.0, due - time.monotonic()))
                 now = time.monotonic()
                 if now >= due:
+                    self._relay.announcer.limit_to(self._budget.at(now))
                     self._relay.tick(now)
                     self._publish(time.time(), now)
                     self._ask()
@@ -82,8 +91,8 @@ class Process:
         for rank, publisher in enumerate(self._publishers):
             if publisher.socket in ready:
                 self._hear(rank, publisher)
-            if publisher.monitor in ready and publisher.has_left():
-                self._lose(rank, publisher)
+            if publisher.monitor in ready:
+                self._meet(rank, publisher, now)
         for rank, question in list(self._questions.items()):
             if question.socket in ready:
                 self._take_answers(rank, question)
@@ -94,15 +103,17 @@ class Process:
         self._door.answer()
         if self._pages is not None:
             self._pages.turn(ready, now)
+        if self._engine_metrics is not None:
+            self._size_table(self._engine_metrics.turn(ready, now))
         self._ask()
 
     def _renew_poller(self) -> None:
         """What is waited for changes with the questions to the engine, and with requests for pages."""
-        pages = self._pages
+        over_http = [one for one in (self._pages, self._engine_metrics) if one is not None]
         wanted = (
             tuple(question.socket for question in self._questions.values()),
-            tuple(pages.reading()) if pages is not None else (),
-            tuple(pages.writing()) if pages is not None else (),
+            tuple(number for one in over_http for number in one.reading()),
+            tuple(number for one in over_http for number in one.writing()),
         )
         if wanted == self._polled:
             return
@@ -128,6 +139,22 @@ class Process:
             return
         self._lag = time.time() - sent_at
         self._publish(sent_at, now)
+
+    def _meet(self, rank: int, publisher: Publisher, now: float) -> None:
+        """An engine came or went, or both."""
+        was_there = publisher.is_there
+        left = publisher.has_left()
+        if left:
+            self._lose(rank, publisher)
+        if self._engine_metrics is not None and publisher.is_there and (left or not was_there):
+            self._engine_metrics.ask_again(now)
+
+    def _size_table(self, cache: int | None) -> None:
+        """The engine said how many blocks each rank has; None: it did not."""
+        if cache is not None:
+            size = table_size(cache, self._settings.ranks, self._settings.max_blocks)
+            self._relay.residency.limit_to(size)
+            log.info("the engine has %d blocks a rank; at most %d are remembered", cache, size)
 
     def _lose(self, rank: int, publisher: Publisher) -> None:
         for _ in range(16):  # what it said before it went
@@ -175,6 +202,13 @@ class Process:
             if not self._audience.send(frames):
                 self._relay.lost(now)
 
+    def _take_budget(self, content: bytes) -> str:
+        value = read_budget(content)
+        if value is None:
+            return f"Send a number of events a second, from {LEAST:.0f} to {MOST:.0f}."
+        self._budget.tell(value, time.monotonic())
+        return ""
+
     def _metrics(self) -> bytes:
         there = [publisher.is_there for publisher in self._publishers]
         return metrics_text(self._relay, there, self._lag)
@@ -182,6 +216,8 @@ class Process:
     def _close(self) -> None:
         if self._pages is not None:
             self._pages.close()
+        if self._engine_metrics is not None:
+            self._engine_metrics.close()
         for question in self._questions.values():
             question.close()
         for publisher in self._publishers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kvsync.model.address import Address
+from kvsync.model.address import Address, HttpAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,8 @@ class Settings:
     ranks: int = 1
     topic: str = ""
     max_blocks: int = 100_000
+    engine_metrics: HttpAddress | None = None
+    """Where the engine tells how many blocks its cache has; None: ``max_blocks`` are remembered."""
     max_memory: int = 64
     """MiB for the table of blocks."""
     reannounce: float = 300.0

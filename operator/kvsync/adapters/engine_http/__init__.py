@@ -4,5 +4,5 @@ Belongs here: how to ask an engine over HTTP and read what it answers. How to te
 an HTTP server. What the answers mean for a source is decided in ``core``.
 
 ``client`` asks (``EngineHTTP``), ``answers`` reads JSON answers, ``exposition`` takes single samples
-out of ``/metrics``, ``counters`` knows what vLLM and SGLang call them.
+out of ``/metrics``, ``counters`` and ``cache_size`` know what vLLM and SGLang call them.
 """

@@ -6,8 +6,9 @@ So a gateway that restarted, a lost message, another pod's removal and what a ga
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kvsync.core.relay.encoding import Key
 from kvsync.core.relay.pace import Pace
@@ -37,6 +38,7 @@ class Announcer:
         self._rhythm = rhythm
         self._left: deque[Key] = deque()
         self._pace = Pace(rhythm.budget)
+        self._wanted = 0.0
         self._began = now
         self._lost = False
         self._again_at: float | None = None
@@ -59,6 +61,17 @@ class Announcer:
         """Whether some reader may not have been told everything yet."""
         return bool(self._left) or self._again_at is not None
 
+    @property
+    def budget(self) -> float:
+        """Events a second, at most."""
+        return self._rhythm.budget
+
+    def limit_to(self, budget: float) -> None:
+        """So many events a second from now on, also in the pass under way."""
+        if budget != self._rhythm.budget:
+            self._rhythm = replace(self._rhythm, budget=budget)
+            self._pace.rate = min(self._wanted, budget)
+
     def greet(self, now: float) -> None:
         """Somebody new listens: tell all, from the beginning, as fast as the budget lets."""
         self._begin_fresh(now)
@@ -76,7 +89,7 @@ class Announcer:
             self._again_at = None
             self._begin_fresh(now)
         elif not self._left and self._rhythm.every and now - self._began >= self._rhythm.every:
-            self._begin(now, min(self._rhythm.budget, max(10.0, 1.25 * self._due())))
+            self._begin(now, max(10.0, 1.25 * self._due()))
         if self._left:
             most = max(AT_ONCE, int(self._pace.rate * AT_ONCE_SECONDS))
             self._go_on(min(most, self._pace.allowance(now)))
@@ -89,15 +102,17 @@ class Announcer:
         """For readers that missed something. Not so the slow passes: a removal takes a prefix from all
         pods (AIBrix sync_hash.go), so none is said again without need."""
         self._residency.begin_repair()
-        self._begin(now, self._rhythm.budget)
+        self._begin(now, math.inf)
 
     def _begin(self, now: float, rate: float) -> None:
+        """Go through the table, at a rate that the budget limits."""
         if not self._lost:
             self._wait = AGAIN_FIRST
         self._lost = False
         self._residency.begin_pass()
         self._left = deque(self._residency.blocks)
-        self._pace = Pace(rate)
+        self._wanted = rate
+        self._pace = Pace(min(rate, self._rhythm.budget))
         self._pace.start(now)
         self._began = now
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kvsync.core.relay.encoding import Key
 from kvsync.core.relay.outbox import Outbox
@@ -76,6 +76,15 @@ class Residency:
 
     def __len__(self) -> int:
         return len(self.blocks)
+
+    @property
+    def limit(self) -> int:
+        """Blocks that it holds at most."""
+        return self._bounds.blocks
+
+    def limit_to(self, blocks: int) -> None:
+        """Hold at most so many; what is beyond goes when the next block comes."""
+        self._bounds = replace(self._bounds, blocks=blocks)
 
     @property
     def octets(self) -> int:
