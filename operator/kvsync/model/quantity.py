@@ -26,7 +26,7 @@ def parse_quantity(value: object) -> Fraction:
     if match is None or isinstance(value, bool):
         raise ValueError(f"{value!r} is not a quantity: write a number such as 50m, 1.5 or 256Mi")
     number, unit = Fraction(match["number"]), match["unit"] or ""
-    if unit in _BINARY:
-        return number * 1024 ** (_BINARY.index(unit) + 1)
-    power = _DECIMAL[unit] if unit in _DECIMAL else int(unit[1:])
-    return number * 10**power if power >= 0 else number / 10**-power
+    binary = unit in _BINARY
+    power = _BINARY.index(unit) + 1 if binary else _DECIMAL.get(unit) or int(unit[1:] or 0)
+    scale: int = (1024 if binary else 10) ** abs(power)
+    return number * scale if power >= 0 else number / scale
