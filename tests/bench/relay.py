@@ -1,9 +1,11 @@
 """`make bench-relay`: what the relay adds, beside a bare forwarder (zmq_proxy) in the same run.
 
-An engine with 100,000 resident blocks publishes batches of 64 new ones and takes 64 old ones back.
+An engine publishes batches of 64 new blocks; once 100,000 are resident it takes 64 old ones back in
+each. At the end somebody new subscribes, and is told all that is resident while the engine goes on.
 The batch's own time stands in what both pass on: latency is from there to the reader.
 """
 
+import os
 import statistics
 import struct
 import subprocess
@@ -24,18 +26,21 @@ from testbed.engine.wire import BlockRemoved, BlockStored, Event, encode_batch, 
 from testbed.partner import Partner
 from testbed.watching import cpu_seconds, resident
 
-FILLING = 200
-"""Batches a second while the cache is filled: 64 blocks come in each and none goes."""
 RATES = (50, 200, 1000)
-"""Batches a second after that: 64 come in each, and 64 go."""
+"""Batches a second."""
 SECONDS = 10.0
+FAST = 400
+"""Batches a second with which a cache is filled that was not after these seconds."""
 KVSYNC = Path(sys.executable).parent / "kvsync"
 BLOCKS, SIZE, VOCABULARY = 64, 16, 128_000
 RESIDENT = 100_000
-BATCHES = 2 * (RESIDENT // BLOCKS)
+FILLED = RESIDENT // BLOCKS
+BATCHES = 2 * FILLED
 """That are published over and over; a half of them is resident at any time."""
 LAYOUTS = {"array events (0.16)": Version(0, 16), "map events (0.33)": Version(0, 33)}
 _TIME = struct.Struct(">d")
+TICK = 2.0**-14
+"""The engine's clock goes in such steps, and so its batches are told from what the relay says again."""
 
 
 def hashes(number: int) -> list[int | bytes]:
@@ -53,37 +58,31 @@ def payload(layout: Layout, number: int, *, full: bool, single: bool = False) ->
             for n, h in enumerate(new)
         ]
     if full:  # an engine makes room first
-        events = [*(BlockRemoved([h]) for h in hashes(number + BATCHES // 2)), *events]
+        events = [*(BlockRemoved([h]) for h in hashes(number + FILLED)), *events]
     return encode_batch(layout, 0.0, events, 0)
 
 
 def publish(upstream: int, version: str) -> None:
-    """Be the engine: a line on stdin is a rate; after the first one, that fills the cache."""
+    """Be the engine: a line on stdin is a rate and a count; the cache is filled, then turned over."""
     layout = layout_for(Version(*map(int, version.split("."))))
     with zmq.Context() as context, context.socket(zmq.PUB) as pub:
         pub.set_hwm(100_000)
         pub.setsockopt(zmq.LINGER, 0)
         pub.connect(f"tcp://127.0.0.1:{upstream}")
-        filling = [payload(layout, n, full=False) for n in range(BATCHES // 2)]
-        steady = [payload(layout, n + BATCHES // 2, full=True) for n in range(BATCHES)]
+        filling = [payload(layout, n, full=False) for n in range(FILLED)]
+        steady = [payload(layout, n + FILLED, full=True) for n in range(BATCHES)]
         print("up", flush=True)
-        sys.stdin.readline()
         sequence = 0
-        due = time.monotonic()
-        for each in filling:
-            stamped = each[:2] + _TIME.pack(time.time()) + each[10:]
-            pub.send_multipart([b"", sequence_frame(sequence), stamped])
-            sequence += 1
-            due += 1 / FILLING
-            time.sleep(max(0.0, due - time.monotonic()))
-        print("sent", flush=True)
         for line in sys.stdin:
             rate, count = map(int, line.split())
             due = time.monotonic()
             for _ in range(count):
-                each = steady[(sequence - BATCHES // 2) % BATCHES]
-                stamped = each[:2] + _TIME.pack(time.time()) + each[10:]
-                pub.send_multipart([b"", sequence_frame(sequence), stamped])
+                is_full = sequence >= FILLED
+                each = steady[(sequence - FILLED) % BATCHES] if is_full else filling[sequence]
+                now = _TIME.pack(time.time() // TICK * TICK)
+                pub.send_multipart(
+                    [b"", sequence_frame(sequence), b"%b%b%b" % (each[:2], now, each[10:])]
+                )
                 sequence += 1
                 due += 1 / rate
                 time.sleep(max(0.0, due - time.monotonic()))
@@ -148,33 +147,58 @@ def relay() -> Iterator[Between]:
             process.kill()
 
 
-def measure(between: Between, version: Version) -> None:
-    engine = Partner("bench.relay", "publish", between.upstream, version)
-    with zmq.Context() as context, context.socket(zmq.SUB) as sub:
+class Reader:
+    """Takes what stands between to task."""
+
+    def __init__(self, between: Between, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
+        self._between = between
+        self._context = context
+        self.socket = self.subscribe()
+
+    def subscribe(self) -> "zmq.Socket[bytes]":
+        """One more subscription."""
+        sub = self._context.socket(zmq.SUB)
         sub.set_hwm(0)
         sub.setsockopt(zmq.LINGER, 0)
-        sub.connect(f"tcp://127.0.0.1:{between.listen}")
+        sub.connect(f"tcp://127.0.0.1:{self._between.listen}")
         sub.setsockopt(zmq.SUBSCRIBE, b"")
+        return sub
+
+    def measure(self, engine: Partner, name: str, rate: int, count: int) -> None:
+        """Have so many batches published, and print what came of it."""
+        pid = self._between.pid
+        began, before = time.monotonic(), cpu_seconds(pid)
+        engine.say(f"{rate} {count}")
+        found: list[float] = []
+        while len(found) < count and self.socket.poll(2000):
+            sent_at = _TIME.unpack_from(self.socket.recv_multipart()[2], 2)[0]
+            if sent_at % TICK == 0.0:
+                found.append(1000 * (time.time() - sent_at))
+        share = (cpu_seconds(pid) - before) / (time.monotonic() - began)
+        engine.hear()
+        cuts = statistics.quantiles(found, n=100)
+        print(
+            f"{self._between.name:10} {rate:5}/s {name:12} p50 {cuts[49]:6.2f} ms  p99 {cuts[98]:6.2f} ms  "
+            f"CPU {share:6.1%}  RSS {resident(pid) / 1e6:5.1f} MB  {len(found)} of {count}",
+            flush=True,
+        )
+
+
+def measure(between: Between, version: Version, rate: int) -> None:
+    engine = Partner("bench.relay", "publish", between.upstream, version)
+    with zmq.Context() as context:
+        reader = Reader(between, context)
         engine.hear()
         time.sleep(1.0)  # connections stand
-        rounds = [(FILLING, BATCHES // 2), *((rate, int(rate * SECONDS)) for rate in RATES)]
-        for rate, count in rounds:
-            began, before = time.monotonic(), cpu_seconds(between.pid)
-            engine.say(f"{rate} {count}")
-            found: list[float] = []
-            while len(found) < count and sub.poll(2000):
-                sent_at = _TIME.unpack_from(sub.recv_multipart()[2], 2)[0]
-                found.append(1000 * (time.time() - sent_at))
-            share = (cpu_seconds(between.pid) - before) / (time.monotonic() - began)
-            engine.hear()
-            cuts = statistics.quantiles(found, n=100)
-            full = (rate, count) == rounds[0]
-            print(
-                f"{between.name:10} {rate:5}/s {'filling' if full else 'full':8} p50 {cuts[49]:6.2f} ms  "
-                f"p99 {cuts[98]:6.2f} ms  CPU {share:6.1%}  RSS {resident(between.pid) / 1e6:5.1f} MB  "
-                f"{len(found)} of {count}",
-                flush=True,
-            )
+        some = int(rate * SECONDS)
+        reader.measure(engine, "64 in", rate, min(FILLED, some))
+        if some < FILLED:
+            reader.measure(engine, "(filling)", FAST, FILLED - some)
+        reader.measure(engine, "64 in, 64 out", rate, some)
+        if between.name == "relay":
+            with reader.subscribe():
+                reader.measure(engine, "telling all", rate, some)
+        reader.socket.close()
     engine.end()
 
 
@@ -197,10 +221,12 @@ def cost_of_a_batch() -> None:
 def main() -> None:
     cost_of_a_batch()
     for name, version in LAYOUTS.items():
-        print(name)
-        for made in (forwarder, relay):
-            with made() as between:
-                measure(between, version)
+        print(f"{name}; load {os.getloadavg()[0]:.1f}")
+        for rate in RATES:
+            for made in (forwarder, relay):
+                with made() as between:
+                    measure(between, version, rate)
+    print(f"load {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

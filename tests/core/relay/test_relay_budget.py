@@ -89,4 +89,4 @@ def test_a_smaller_table_gives_up_its_oldest_ends_with_the_next_block() -> None:
     assert len(table) == 100
     bench.say(stored(1000))
     assert (len(table), table.dropped, table.limit) == (10, 91, 10)
-    assert 1000 in table.blocks
+    assert 1000 in table.runs

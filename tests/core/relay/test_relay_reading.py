@@ -8,14 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.golden_messages import CAPTURE, GOLDEN_FRAMES
-from kvsync.core.relay.reading import (
-    Cleared,
-    Removed,
-    Stored,
-    read_at_once,
-    read_message,
-    read_whole,
-)
+from kvsync.core.relay.at_once import read_at_once
+from kvsync.core.relay.happenings import Cleared, Reading, Removed, Stored
+from kvsync.core.relay.reading import read_message, read_whole
 from kvsync.model.events import WireError
 
 
@@ -27,25 +22,30 @@ STORED: dict[str, Any] = {"type": "BlockStored", "block_hashes": [5], "parent_bl
 STORED |= {"token_ids": [1, 2], "block_size": 2}
 
 
-def plain(reading: Any) -> Any:
-    """Lists and tuples are the same here, and removals one by one or together."""
-    together: list[Any] = []
+def plain(reading: Reading) -> Any:
+    """Block by block, for like events may be one; lists and tuples are the same here."""
+    events: list[Any] = []
     for event in reading.events:
-        if (
-            isinstance(event, Removed)
-            and together
-            and isinstance(together[-1], Removed)
-            and together[-1][1:] == event[1:]
-        ):
-            together[-1] = event._replace(hashes=[*together[-1].hashes, *event.hashes])
+        if isinstance(event, Removed):
+            events += [("removed", block_hash, *event[1:]) for block_hash in event.hashes]
+        elif isinstance(event, Stored):
+            events += blocks_of(event)
         else:
-            together.append(event)
-    reading = reading._replace(events=together)
-    events = [
-        (*(tuple(v) if isinstance(v, list) else v for v in event), type(event))
-        for event in reading.events
-    ]
+            events.append("cleared")
     return reading._replace(events=events)
+
+
+def blocks_of(event: Stored) -> list[Any]:
+    """As an event of one block says each; an event that makes no sense stays what it is."""
+    count, width = len(event.hashes), 4 * event.size
+    if not count or event.tokens is None or len(event.tokens) != count * width or event.extra:
+        return [event._replace(hashes=tuple(event.hashes), extra=tuple(event.extra))]
+    parents = [event.parent, *event.hashes[:-1]]
+    tokens = [event.tokens[n * width : (n + 1) * width] for n in range(count)]
+    return [
+        event._replace(hashes=(each,), parent=parent, tokens=some, extra=())
+        for each, parent, some in zip(event.hashes, parents, tokens, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("frames", [*GOLDEN_FRAMES, *CAPTURE[:40]])

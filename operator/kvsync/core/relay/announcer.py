@@ -110,7 +110,7 @@ class Announcer:
             self._wait = AGAIN_FIRST
         self._lost = False
         self._residency.begin_pass()
-        self._left = deque(self._residency.blocks)
+        self._left = deque(self._residency.runs)
         self._wanted = rate
         self._pace = Pace(min(rate, self._rhythm.budget))
         self._pace.start(now)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from kvsync.core.envelope import sequence_of
 from kvsync.core.relay.announcer import Announcer, Rhythm
 from kvsync.core.relay.counts import Counts, RankCounts
-from kvsync.core.relay.encoding import batch, fitting, stored_key
+from kvsync.core.relay.encoding import batch
 from kvsync.core.relay.intake import Apply, Intake, Message, Step
 from kvsync.core.relay.outbox import Outbox
 from kvsync.core.relay.reading import read_message
@@ -42,7 +42,6 @@ class Relay:
         self._topic = terms.topic
         self._began = now
         self._out = Outbox()
-        self._queue: list[bytes] = []
         self.counts = Counts([RankCounts() for _ in range(terms.ranks)])
         self.residency = Residency(terms.bounds, self._out)
         self.announcer = Announcer(self.residency, terms.rhythm, now)
@@ -96,8 +95,7 @@ class Relay:
     def lost(self, now: float) -> None:
         """The last message could not be sent to everybody."""
         self.counts.lost += 1
-        keys = map(stored_key, self._queue)
-        self.residency.note_loss(key for key in keys if key is not None)
+        self.residency.note_loss(self._out.waiting())
         self.announcer.note_loss(now)
 
     def tick(self, now: float) -> None:
@@ -113,13 +111,10 @@ class Relay:
 
         ``time`` is that of the batch, in seconds since the epoch.
         """
-        if not self._queue:
-            self._queue = self._out.take()
-            if not self._queue:
-                return None
-        count = fitting(self._queue)
-        payload = batch(time, self._queue[:count])
-        del self._queue[:count]
+        piece = self._out.take()
+        if piece is None:
+            return None
+        payload = batch(time, piece.number, piece.events)
         self.counts.messages += 1
         return (self._topic, self.log.add(payload).to_bytes(8, "big"), payload)
 
@@ -140,7 +135,7 @@ class Relay:
             translation.forget()
             self.intakes[rank].note_unreadable()
             return
-        counts.events += len(reading.events)
+        counts.events += reading.sent
         self.counts.left_out.unknown += reading.unknown
         self.engine_time = reading.timestamp
         for event in reading.events:

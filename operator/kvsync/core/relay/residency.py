@@ -4,19 +4,20 @@ A block hangs on the block before it. A reader that hears of a block whose paren
 takes it for the first one of a prompt, and keeps that: so a block is told only when all blocks
 before it are resident and were told in the same pass. A pass tells everything once, and begins anew
 with each new reader; a block that cannot be told waits for its parent.
+
+Blocks are kept in runs (``run``): a chain is parted where another one branches off, where the
+holders differ and where a block in its middle goes.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from kvsync.core.relay.encoding import Key
 from kvsync.core.relay.outbox import Outbox
-
-BLOCK_COST = 340
-"""Bytes that a block takes beside its event, measured (docs/benchmarks.md)."""
+from kvsync.core.relay.run import LONGEST, RUN_COST, Run
 
 DOUBTFUL = 1 << 16
 """Blocks that are remembered as told while a reader missed something."""
@@ -33,41 +34,23 @@ class Bounds:
     octets: int = 64 << 20
 
 
-class Block:
-    """One resident block. ``full`` is its hash where that is bytes, ``holders`` a set of bits."""
-
-    __slots__ = ("children", "event", "full", "holders", "key", "parent", "told")
-
-    def __init__(
-        self, key: Key, full: bytes | None, parent: Key | None, event: bytes, holders: int
-    ) -> None:
-        self.key = key
-        self.full = full
-        self.parent = parent
-        self.event = event
-        self.holders = holders
-        self.children = 0
-        """Resident blocks that hang on it."""
-        self.told = _NEW
-        """The last pass in which it was told."""
-
-
 class Residency:
     """The table of resident blocks. What changes is said to ``out``."""
 
     def __init__(self, bounds: Bounds, out: Outbox) -> None:
         self._bounds = bounds
         self._out = out
-        self.blocks: dict[Key, Block] = {}
-        """To be read only."""
+        self.runs: dict[Key, Run] = {}
+        """For each resident block the run that it is in. To be read only."""
         self._octets = 0
         self._pass = 1
         self._orphans: dict[Key, int] = {}
-        """Resident blocks by a parent that is not, counted."""
-        self._waiting: dict[Key, set[Key]] = {}
-        """Blocks that wait until their parent was told, by that parent."""
-        self._leaves: deque[Key] = deque()
-        """Blocks in the order in which they became leaves; those that are none any more stay in it."""
+        """Resident runs by a parent that is not, counted."""
+        self._waiting: dict[Key, set[Run]] = {}
+        """Runs that wait until their parent was told, by that parent."""
+        self._leaves: deque[Run] = deque()
+        """Runs in the order in which they became leaves, or longer; of one that stands there more
+        than once the last place counts. Those that are no leaves any more stay in it."""
         self._lossy = False
         self._doubtful: set[Key] = set()
         self._to_repair: set[Key] = set()
@@ -75,7 +58,7 @@ class Residency:
         """Blocks told as they came; removals said; blocks dropped because the table was full."""
 
     def __len__(self) -> int:
-        return len(self.blocks)
+        return len(self.runs)
 
     @property
     def limit(self) -> int:
@@ -94,48 +77,43 @@ class Residency:
     @property
     def waiting(self) -> int:
         """Blocks that wait for one before them."""
-        return sum(map(len, self._waiting.values()))
+        return sum(len(run) for runs in self._waiting.values() for run in runs)
 
-    def add(self, block: Block, parent: Block | None) -> None:
-        """A block became resident that was not: it is told, with what waited for it, or waits.
+    def add(self, run: Run) -> None:
+        """Blocks became resident that were not: they are told, with what waited for them, or wait.
 
-        ``parent`` is the block that it hangs on, None where that is not resident or there is none.
+        No key of the run may be resident, or stand twice in it.
         """
-        key = block.key
-        if self._orphans:
-            block.children = self._orphans.pop(key, 0)
-        if parent is not None:
-            parent.children += 1
-        elif block.parent is not None:
-            self._orphans[block.parent] = self._orphans.get(block.parent, 0) + 1
-        self.blocks[key] = block
-        self._octets += len(block.event) + BLOCK_COST
-        self._leaves.append(key)
-        hangs = block.parent is None if parent is None else parent.told == self._pass
-        if hangs and not (self._waiting or self._lossy or self._to_repair):
-            block.told = self._pass
-            self._out.stored(block.event)
-            self.stored += 1
-        else:
-            self.stored += self._tell(block)
-        if len(self.blocks) > self._bounds.blocks or self._octets > self._bounds.octets:
-            self._make_room(block)
+        for piece in self._pieces(run):
+            self._add(piece)
+        if self._is_over():
+            self._make_room()
 
-    def release(self, block: Block, holders: int) -> None:
-        """These holders dropped a block; it is gone with the last one."""
-        block.holders &= ~holders
-        if not block.holders:
-            self._remove(block)
+    def hold(self, run: Run, start: int, end: int, holders: int) -> None:
+        """These holders have some blocks of a run, too."""
+        if run.holders | holders != run.holders:
+            self._alone(run, start, end).holders |= holders
+
+    def release(self, run: Run, start: int, end: int, holders: int) -> None:
+        """These holders dropped some blocks of a run; they are gone with the last one."""
+        left = run.holders & ~holders
+        if not left:
+            self._remove(run, start, end)
+        elif left != run.holders:
+            self._alone(run, start, end).holders = left
 
     def release_all(self, holders: int) -> None:
         """These holders dropped all that they had."""
-        for block in [block for block in self.blocks.values() if block.holders & holders]:
-            self.release(block, holders)
+        for run in dict.fromkeys(self.runs.values()):
+            self.release(run, 0, len(run), holders)
 
     def tidy(self) -> None:
         """Forget of leaves what was said of them before; to be called now and then."""
-        if len(self._leaves) > 2 * len(self.blocks) + 1024:
-            self._leaves = deque(k for k, b in self.blocks.items() if not b.children)
+        if len(self._leaves) > 2 * len(self.runs) + 1024:
+            last = [run for run in dict.fromkeys(reversed(self._leaves)) if _is_leaf(run)]
+            for run in last:
+                run.queued = 1
+            self._leaves = deque(reversed(last))
 
     def begin_pass(self) -> None:
         """From now on nothing counts as told."""
@@ -145,7 +123,7 @@ class Residency:
         """A pass for readers that missed something begins: say again what is gone, and take back what
         they may have hung on the wrong place before it is told again.
         """
-        self._out.removed_again(self.blocks)
+        self._out.removed_again(self.runs)
         self._to_repair |= self._doubtful
         self._doubtful = set()
         self._lossy = False
@@ -156,95 +134,204 @@ class Residency:
         ``queued`` was told already and is not sent yet.
         """
         self._lossy = True
-        for key in queued:
-            self._doubt(key)
+        self._doubt(queued)
 
-    def _doubt(self, key: Key) -> None:
-        if len(self._doubtful) < DOUBTFUL:
-            self._doubtful.add(key)
+    def _doubt(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            if len(self._doubtful) < DOUBTFUL:
+                self._doubtful.add(key)
 
     def tell_again(self, key: Key) -> int:
-        """Tell a block, if it was not in this pass and can be; returns how many were told for it."""
-        block = self.blocks.get(key)
-        return 0 if block is None or block.told == self._pass else self._tell(block)
+        """Tell a block with its run, if it was not in this pass and can be; returns how many were
+        told for it."""
+        run = self.runs.get(key)
+        return 0 if run is None or run.told == self._pass else self._tell(run)
 
-    def _tell(self, block: Block) -> int:
-        """Tell a block after those before it, and what waited for any of them."""
-        if block.parent is None:
-            return self._say([block])
-        parent = self.blocks.get(block.parent)
-        if parent is not None and parent.told == self._pass:
-            return self._say([block])
-        path = {block.key: block}
-        while parent is not None and parent.told != self._pass:
-            if parent.told in (_WAITS, _WAITS_KNOWN) or parent.key in path:
-                parent = None
+    def _pieces(self, run: Run) -> Iterator[Run]:
+        """In parts that are not too long, and where none hangs on a block before the last one."""
+        cuts: set[Key] = set()
+        if self._orphans or run.parent in run.keys:  # else blocks in a circle
+            cuts = {key for key in run.keys if key in self._orphans or key == run.parent}
+        while len(run) > LONGEST or cuts:
+            end = 1 + next(
+                (n for n, key in enumerate(run.keys[:LONGEST]) if key in cuts), LONGEST - 1
+            )
+            if end >= len(run):
                 break
-            path[parent.key] = parent
-            if parent.parent is None:
-                return self._say(reversed(path.values()))
-            parent = self.blocks.get(parent.parent)
-        if parent is None:
-            self._wait(path.values())
-            return 0
-        return self._say(reversed(path.values()))
+            cuts.discard(run.keys[end - 1])
+            rest = run.part(end)
+            run.children = 0  # it is counted when it comes
+            yield run
+            run = rest
+        yield run
 
-    def _say(self, blocks: Iterable[Block]) -> int:
+    def _add(self, run: Run) -> None:
+        above = self._end_at(run.parent)
+        is_calm = not (self._waiting or self._lossy or self._to_repair)
+        if is_calm and (run.parent is None if above is None else above.told == self._pass):
+            run.told = self._pass
+            self._out.stored(run.keys, run.parent, run.tokens)
+            self.stored += len(run)
+            if above is not None and not self._is_awaited(run) and above.takes(run):
+                self._append(above, run)
+                return
+            self._enter(run, above)
+        else:
+            self._enter(run, above)
+            self.stored += self._tell(run)
+
+    def _is_awaited(self, run: Run) -> bool:
+        return bool(self._orphans) and run.keys[-1] in self._orphans
+
+    def _append(self, above: Run, run: Run) -> None:
+        self._octets += run.cost - RUN_COST
+        above.take(run)
+        self.runs.update(dict.fromkeys(run.keys, above))
+        self._queue_leaf(above)
+
+    def _enter(self, run: Run, above: Run | None) -> None:
+        """Into the table, with who hangs on whom."""
+        if above is not None:
+            above.children += 1
+        elif run.parent is not None:
+            self._orphans[run.parent] = self._orphans.get(run.parent, 0) + 1
+        if self._orphans:
+            run.children = self._orphans.pop(run.keys[-1], 0)
+        self.runs.update(dict.fromkeys(run.keys, run))
+        self._octets += run.cost
+        if not run.children:
+            self._queue_leaf(run)
+
+    def _end_at(self, key: Key | None) -> Run | None:
+        """The run that a block is in, parted after it if need be; None where it is not resident."""
+        run = None if key is None else self.runs.get(key)
+        if key is None or run is None:
+            return None
+        end = run.place_of(key) + 1
+        if end < len(run):
+            self._part(run, end)
+        return run
+
+    def _alone(self, run: Run, start: int, end: int) -> Run:
+        """A run of just some blocks of one."""
+        if end < len(run):
+            self._part(run, end)
+        return self._part(run, start) if start else run
+
+    def _part(self, run: Run, place: int) -> Run:
+        """Part a run before a place; returns the second part."""
+        rest = run.part(place)
+        self.runs.update(dict.fromkeys(rest.keys, rest))
+        self._octets += RUN_COST
+        if rest.told in (_WAITS, _WAITS_KNOWN):
+            self._await_parent(rest)
+        if not rest.children:
+            self._queue_leaf(rest)
+        return rest
+
+    def _tell(self, run: Run) -> int:
+        """Tell a run after those before it, and what waited for any of them."""
+        path = {run: None}
+        while run.parent is not None:
+            parent = self.runs.get(run.parent)
+            if parent is not None and parent.told == self._pass:
+                break
+            if parent is None or parent.told in (_WAITS, _WAITS_KNOWN) or parent in path:
+                self._wait(path)
+                return 0
+            path[parent] = None
+            run = parent
+        return self._say(path)
+
+    def _say(self, runs: Iterable[Run]) -> int:
+        """Tell runs, the last one first, and what waited for them."""
         told = 0
-        todo = list(blocks)[::-1]
+        todo = list(runs)
         while todo:
-            block = todo.pop()
-            if block.told == self._pass:
+            run = todo.pop()
+            if run.told == self._pass:
                 continue
-            if block.told in (_WAITS, _WAITS_KNOWN):
-                self._wait_no_more(block)
-            block.told = self._pass
-            if block.key in self._to_repair:
-                self._to_repair.discard(block.key)
-                self._out.removed(block.key)
+            if run.told in (_WAITS, _WAITS_KNOWN):
+                self._wait_no_more(run)
+            run.told = self._pass
+            if self._to_repair:
+                wrong = [key for key in run.keys if key in self._to_repair]
+                self._to_repair.difference_update(wrong)
+                self._out.removed(wrong)
             if self._lossy:
-                self._doubt(block.key)
-            self._out.stored(block.event)
-            told += 1
-            for key in self._waiting.pop(block.key, ()):
-                todo.append(self.blocks[key])
+                self._doubt(run.keys)
+            self._out.stored(run.keys, run.parent, run.tokens)
+            told += len(run)
+            todo += self._waiting.pop(run.keys[-1], ())
         return told
 
-    def _wait(self, blocks: Iterable[Block]) -> None:
-        for block in blocks:
-            assert block.parent is not None  # a first block waits for nothing
-            if block.told not in (_WAITS, _WAITS_KNOWN):
-                block.told = _WAITS if block.told == _NEW else _WAITS_KNOWN
-                self._waiting.setdefault(block.parent, set()).add(block.key)
+    def _wait(self, runs: Iterable[Run]) -> None:
+        for run in runs:
+            if run.told not in (_WAITS, _WAITS_KNOWN):
+                run.told = _WAITS if run.told == _NEW else _WAITS_KNOWN
+                self._await_parent(run)
 
-    def _wait_no_more(self, block: Block) -> None:
-        assert block.parent is not None
-        others = self._waiting.get(block.parent)
+    def _await_parent(self, run: Run) -> None:
+        assert run.parent is not None  # a first block waits for nothing
+        self._waiting.setdefault(run.parent, set()).add(run)
+
+    def _wait_no_more(self, run: Run) -> None:
+        assert run.parent is not None
+        others = self._waiting.get(run.parent)
         if others is not None:
-            others.discard(block.key)
+            others.discard(run)
             if not others:
-                del self._waiting[block.parent]
+                del self._waiting[run.parent]
 
-    def _remove(self, block: Block) -> None:
-        key, above = block.key, block.parent
-        del self.blocks[key]
-        self._octets -= len(block.event) + BLOCK_COST
-        if block.told in (_WAITS, _WAITS_KNOWN):
-            self._wait_no_more(block)
-        if block.told not in (_NEW, _WAITS):
-            self._out.removed(key)
-            self.removed += 1
-        if block.children:
-            self._orphans[key] = block.children
-        if above is not None:
-            self._lose_child(above)
+    def _remove(self, run: Run, start: int, end: int) -> None:
+        """Some blocks of a run are gone."""
+        if start and end < len(run):
+            self._part(run, end)
+        gone = run.keys[start:end]
+        waited = run.told in (_WAITS, _WAITS_KNOWN)
+        if run.told not in (_NEW, _WAITS):
+            self._out.removed(gone)
+            self.removed += len(gone)
+        for key in gone:
+            del self.runs[key]
+        before = run.cost
+        if start:
+            self._lose_end(run, start)
+            self._octets -= before - run.cost
+        else:
+            if waited:
+                self._wait_no_more(run)
+            self._lose_start(run, end)
+            self._octets -= before - (run.cost if run.keys else 0)
+            if waited and run.keys:
+                self._await_parent(run)
+
+    def _lose_end(self, run: Run, start: int) -> None:
+        if run.children:
+            self._orphans[run.keys[-1]] = run.children
+            run.children = 0
+        run.cut_end(start)
+        self._queue_leaf(run)
+
+    def _lose_start(self, run: Run, end: int) -> None:
+        parent, last = run.parent, run.keys[end - 1]
+        if end < len(run):
+            hang = 1
+            run.cut_start(end)
+        else:
+            hang, run.children = run.children, 0
+            run.keys, run.hashes, run.tokens = [], None, b""
+        if hang:
+            self._orphans[last] = hang
+        if parent is not None:
+            self._lose_child(parent)
 
     def _lose_child(self, key: Key) -> None:
-        parent = self.blocks.get(key)
+        parent = self.runs.get(key)
         if parent is not None:
             parent.children -= 1
             if not parent.children:
-                self._leaves.append(key)
+                self._queue_leaf(parent)
             return
         left = self._orphans[key] - 1
         if left:
@@ -252,20 +339,39 @@ class Residency:
         else:
             del self._orphans[key]
 
-    def _make_room(self, newest: Block) -> None:
+    def _queue_leaf(self, run: Run) -> None:
+        run.queued += 1
+        self._leaves.append(run)
+
+    def _is_over(self) -> bool:
+        return len(self.runs) > self._bounds.blocks or self._octets > self._bounds.octets
+
+    def _make_room(self) -> None:
         """Drop what waits, then the oldest leaves: the chains that are told stay whole."""
-        while len(self.blocks) > self._bounds.blocks or self._octets > self._bounds.octets:
-            self.dropped += 1
-            self._remove(self._one_that_waits() or self._oldest_leaf() or newest)
+        while self._is_over():
+            run = self._one_that_waits() or self._oldest_leaf() or self._newest()
+            over = len(self.runs) - self._bounds.blocks
+            drop = min(len(run), over) if over > 0 else 1
+            self.dropped += drop
+            self._remove(run, len(run) - drop, len(run))
 
-    def _one_that_waits(self) -> Block | None:
-        for keys in reversed(self._waiting.values()):
-            return self.blocks[next(iter(keys))]
+    def _one_that_waits(self) -> Run | None:
+        for runs in reversed(self._waiting.values()):
+            return next(iter(runs))
         return None
 
-    def _oldest_leaf(self) -> Block | None:
+    def _newest(self) -> Run:
+        return next(reversed(self.runs.values()))
+
+    def _oldest_leaf(self) -> Run | None:
         while self._leaves:
-            block = self.blocks.get(self._leaves.popleft())
-            if block is not None and not block.children:
-                return block
+            run = self._leaves[0]
+            if run.queued == 1 and _is_leaf(run):
+                return run
+            run.queued -= 1
+            self._leaves.popleft()
         return None
+
+
+def _is_leaf(run: Run) -> bool:
+    return bool(run.keys) and not run.children

@@ -5,15 +5,15 @@ What counts, and why, stands in docs/decisions/0007-the-relay.md.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from typing import cast
 
 from kvsync.core.relay.counts import LeftOut
-from kvsync.core.relay.encoding import MASK, Key, StoredEvents, key_of
+from kvsync.core.relay.encoding import LARGEST, TOKEN, Key, key_of, keys_of
+from kvsync.core.relay.happenings import Event, Removed, Stored
 from kvsync.core.relay.outbox import Outbox
-from kvsync.core.relay.reading import Event, Removed, Stored
-from kvsync.core.relay.residency import Block, Residency
+from kvsync.core.relay.residency import Residency
+from kvsync.core.relay.run import Hashes, Run
 from kvsync.model.events import BlockHash
 
 DEVICE, HOST = 1, 2
@@ -55,7 +55,6 @@ class Translation:
         self._residency = residency
         self._out = out
         self._left_out = left_out
-        self._write = StoredEvents().write
         self._partial: set[int] = set()
         places = {DEVICE: self._device, HOST: self._host}
         self._holders = {medium: places[place] for medium, place in _MEDIA.items()}
@@ -103,48 +102,60 @@ class Translation:
             self._left_out.special += len(event.hashes)
         elif not _fits(event):
             self._left_out.malformed += len(event.hashes) or 1
-        else:
+        elif event.hashes:
             self._take(event, holder)
 
-    def _keep(self, hashes: Sequence[BlockHash], holder: int) -> None:
+    def _keep(self, sent: Sequence[BlockHash], holder: int) -> None:
         """Blocks were copied: those that the rank holds stay as long as the copy does."""
         own = self._device | self._host
-        for block_hash in hashes:
-            block = self._residency.blocks.get(key_of(block_hash))
-            if block is not None and block.full == _full(block_hash) and block.holders & own:
-                block.holders |= holder
+        keys, hashes = keys_of(sent)
+        at = 0
+        while at < len(keys):
+            run, start, count = self._known(keys, hashes, at)
+            if run is not None and run.holders & own:
+                self._residency.hold(run, start, start + count, holder)
             else:
-                self._left_out.medium += 1
+                self._left_out.medium += count
+            at += count
 
     def _take(self, event: Stored, holder: int) -> None:
-        add, write, known = self._residency.add, self._write, self._residency.blocks
-        size, tokens = event.size, event.tokens
-        special = event.extra if any(event.extra) else None
+        keys, hashes = keys_of(event.hashes)
+        parent = None if event.parent is None else key_of(event.parent)
+        is_plain = not any(event.extra) and self._residency.runs.keys().isdisjoint(keys)
+        if is_plain and not self._is_other(parent, event) and len(set(keys)) == len(keys):
+            assert event.tokens is not None  # _fits
+            self._residency.add(Run(keys, hashes, parent, event.tokens, holder))
+        else:
+            self._take_some(event, keys, hashes, holder)
+
+    def _take_some(self, event: Stored, keys: list[Key], hashes: Hashes, holder: int) -> None:
+        """Take the blocks of an event some of which are known, or are to be left out."""
+        assert event.tokens is not None  # _fits
+        runs = self._residency.runs
+        octets = TOKEN * event.size
         above = None if event.parent is None else key_of(event.parent)
-        parent = None if above is None else known.get(above)
-        broken = parent is not None and parent.full != _full(event.parent)
+        broken = self._is_other(above, event)
         tainted = False
-        start = 0
-        for number, block_hash in enumerate(event.hashes):
-            key, full = (
-                (block_hash & MASK, None) if type(block_hash) is int else _of_bytes(block_hash)
-            )
-            block = known.get(key)
-            if block is not None and block.full == full:
-                block.holders |= holder
+        at = 0
+        while at < len(keys):
+            count = 1
+            run, start, known = self._known(keys, hashes, at)
+            if run is not None:
+                count = known
+                self._residency.hold(run, start, start + count, holder)
                 broken = tainted = False
-            elif block is not None or broken:
+            elif keys[at] in runs or broken:
                 self._left_out.collision += 1
                 broken = True
-            elif tainted or (special is not None and special[number]):
+            elif tainted or (event.extra and event.extra[at]):
                 self._left_out.special += 1
                 tainted = True  # so is what hangs on it
             else:
-                some = tokens[start : start + size]
-                block = Block(key, full, above, write(key, above, some), holder)
-                add(block, parent)
-            start += size
-            above, parent = key, block
+                own = None if hashes is None else hashes[at : at + 1]
+                tokens = event.tokens[at * octets : (at + 1) * octets]
+                self._residency.add(Run(keys[at : at + 1], own, above, tokens, holder))
+            at += count
+            above = keys[at - 1]
 
     def _drop(self, event: Removed, complete: bool) -> None:
         holder = self._holder(event.medium, event.remote)
@@ -153,36 +164,46 @@ class Translation:
         if event.group in self._partial:
             self._left_out.attention += 1
             return
-        known, release = self._residency.blocks, self._residency.release
-        for block_hash in event.hashes:
-            key, full = (
-                (block_hash & MASK, None) if type(block_hash) is int else _of_bytes(block_hash)
-            )
-            block = known.get(key)
-            if block is None:
-                if not complete:
-                    self._out.removed(key)
-            elif block.full == full:
-                release(block, holder)
+        keys, hashes = keys_of(event.hashes)
+        at = 0
+        while at < len(keys):
+            run, start, count = self._known(keys, hashes, at)
+            if run is not None:
+                self._residency.release(run, start, start + count, holder)
+            elif not complete and keys[at] not in self._residency.runs:
+                self._out.removed(keys[at : at + 1])
+            at += count
 
+    def _known(self, keys: list[Key], hashes: Hashes, at: int) -> tuple[Run | None, int, int]:
+        """Where blocks from ``at`` on are: the run, the place of the first one in its order, and how many
+        of them follow each other there, forwards or backwards. An unknown one is in no run, and one.
+        """
+        run = self._residency.runs.get(keys[at])
+        if run is None:
+            return None, 0, 1
+        place = run.place_of(keys[at])
+        if place == len(run) - 1:  # an engine evicts the end of a chain first
+            count = run.precede(place, keys, hashes, at)
+            start = place + 1 - count
+        else:
+            count = run.follow(place, keys, hashes, at)
+            start = place
+        return (run, start, count) if count else (None, 0, 1)
 
-def _full(block_hash: BlockHash | None) -> bytes | None:
-    return block_hash if type(block_hash) is bytes else None
-
-
-def _of_bytes(block_hash: BlockHash) -> tuple[Key, bytes | None]:
-    return key_of(block_hash), _full(block_hash)
+    def _is_other(self, parent: Key | None, event: Stored) -> bool:
+        """Whether what is known by the key of an event's parent is another block."""
+        run = None if parent is None else self._residency.runs.get(parent)
+        if run is None or parent is None or event.parent is None:
+            return False
+        return not run.is_hash(run.place_of(parent), event.parent)
 
 
 def _fits(event: Stored) -> bool:
     """Whether tokens, blocks and what else they depend on go together, as a gateway wants them."""
     count = len(event.hashes)
-    if event.size <= 0 or len(event.tokens) != count * event.size:
-        return False
-    if event.extra and len(event.extra) != count:
-        return False
-    try:
-        array("I", event.tokens)  # unsigned, 32 bits: others make a gateway drop the whole batch
-    except OverflowError:
-        return False
-    return True
+    return (
+        event.tokens is not None
+        and 0 < event.size <= LARGEST
+        and len(event.tokens) == count * event.size * TOKEN
+        and (not event.extra or len(event.extra) == count)
+    )
