@@ -105,10 +105,11 @@ class Stage:
 
         return str(self.wait(f"{end!r} from {name}", ended))
 
-    def follow(self, name: str) -> subprocess.Popen[str]:
+    def follow(self, name: str, container: str = "") -> subprocess.Popen[str]:
         """`kubectl logs -f`, running."""
+        chosen = ["-c", container] if container else []
         return subprocess.Popen(
-            [find_kubectl(), "logs", "-f", name, "-n", self.namespace],
+            [find_kubectl(), "logs", "-f", name, "-n", self.namespace, *chosen],
             env={**os.environ, "KUBECONFIG": str(self.bed.kubeconfig)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -24,6 +24,7 @@ from testbed.network import Attachment, Network
 
 KINDS = {"configmap": "configmaps", "secret": "secrets"}
 TOKEN_SECONDS = 86400  # not renewed: a bed lives for less than a day
+SIDECAR_GRACE = 2.0  # seconds
 QUIET = 0.02  # seconds that changes are collected for before the status is written
 RETRY = 0.5  # seconds until what did not get through is tried again
 
@@ -97,13 +98,26 @@ class PodRunner:
         self._attachment = await self._network.attach()
         self._dirty.set()
         await self._mount()
+        mains = await self._start_containers()
+        await asyncio.gather(*mains)
+        if self._ending is None:
+            grace = float(self.pod["spec"].get("terminationGracePeriodSeconds", 30))
+            await self._stop_sidecars(grace, grace)
+
+    async def _start_containers(self) -> list[asyncio.Task[bool]]:
+        """Start them one after the other; the runs of the main ones, none where an init one failed."""
         for each in self.supervisors:
             task = asyncio.create_task(each.run())
             self._runs.append(task)
             if each.record.role is Role.INIT and not await task:
-                return
+                return []
             if each.record.role is Role.SIDECAR:
                 await each.started.wait()
+        return [
+            task
+            for task, each in zip(self._runs, self.supervisors, strict=True)
+            if each.record.role is Role.MAIN
+        ]
 
     async def _mount(self) -> None:
         """Make the volumes, waiting (ContainerCreating) while a ConfigMap or Secret is missing."""
@@ -227,11 +241,21 @@ class PodRunner:
         await self._client.request("PATCH", path, body, STRATEGIC)
         self._written = status
 
+    async def _stop_sidecars(self, grace: float, left: float) -> None:
+        """Stop them in the order opposite to their start, with what is ``left`` of the pod's grace.
+
+        Kubernetes leaves each of them 2 s at least (pkg/kubelet/kuberuntime, killContainer).
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + left
+        for each in reversed([s for s in self.supervisors if s.record.role is Role.SIDECAR]):
+            await each.stop(max(deadline - loop.time(), min(grace, SIDECAR_GRACE)))
+
     async def _end(self, grace: float) -> None:
+        asked = asyncio.get_running_loop().time()
         mains = [s for s in self.supervisors if s.record.role is not Role.SIDECAR]
         await asyncio.gather(*(each.stop(grace) for each in mains))
-        for each in reversed([s for s in self.supervisors if s.record.role is Role.SIDECAR]):
-            await each.stop(min(grace, 2.0))
+        await self._stop_sidecars(grace, asked + grace - asyncio.get_running_loop().time())
         for task in (*self._tasks, *self._runs):
             task.cancel()
         if self._attachment is not None:

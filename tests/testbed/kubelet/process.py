@@ -15,6 +15,10 @@ KEPT_LINES = 5000
 LAST_WORDS = 5
 LONGEST_WORDS = 2048
 
+# All that unshare(1) up to util-linux 2.38 tells of a SIGKILL: it ends with 1, for it cannot reset that
+# signal's handler before it sends it to itself.
+KILLED = b"unshare: sigprocmask unblock failed: Invalid argument\n"
+
 CHECKOUT = Path(__file__).resolve().parents[3]
 
 # $1 is the pod's folder of volumes, $2 a folder to be seen again behind the private /tmp, or empty,
@@ -55,6 +59,7 @@ class ContainerProcess:
         self.lines: deque[tuple[datetime, str]] = deque(maxlen=KEPT_LINES)
         self.written = 0
         self.ended = False
+        self._killed = False
         self.environment: Mapping[str, str] = {}
         self.grown = asyncio.Condition()
         self._process: asyncio.subprocess.Process | None = None
@@ -104,6 +109,9 @@ class ContainerProcess:
                 continue
             if not line:
                 return
+            if line == KILLED:
+                self._killed = True
+                continue
             self.lines.append((datetime.now(UTC), line.decode(errors="replace").rstrip("\n")))
             self.written += 1
             async with self.grown:
@@ -126,6 +134,8 @@ class ContainerProcess:
         self.ended = True
         async with self.grown:
             self.grown.notify_all()
+        if self._killed:
+            return 128 + signal.SIGKILL
         return 128 - code if code < 0 else code
 
     @property
