@@ -138,6 +138,27 @@ def test_unasked_for_twenty_minutes_is_forgotten_even_while_events_flow() -> Non
     assert len(index) == 0
 
 
+def test_to_look_what_is_held_keeps_nothing_in_mind() -> None:
+    index = PrefixIndex(64)
+    chained(index)
+    index.store(MODEL, "b", [1], None, BLOCKS[:1], 0.0)
+    held, prefixes = index.held(MODEL, PROMPT, READY)
+    assert (held, len(prefixes)) == ({"a": 3, "b": 1}, 3)
+    assert index.held(("other", -1), PROMPT, READY)[0] == {}
+    index.evict(FORGET_AFTER + 1)
+    assert index.held(MODEL, PROMPT, READY)[0] == {}
+
+
+def test_a_known_hash_keeps_its_place_when_it_is_told_again_under_its_parent() -> None:
+    index = PrefixIndex(64)
+    index.store(MODEL, "a", [2], 1, BLOCKS[1:2], 0.0)
+    chained(index)
+    assert percent(index) == {"a": 33}
+    index.remove(MODEL, [2, 3])
+    chained(index)
+    assert percent(index) == {"a": 100}
+
+
 def test_a_request_keeps_the_model_in_mind() -> None:
     index = PrefixIndex(64)
     chained(index)

@@ -102,6 +102,26 @@ async def test_a_prompt_that_an_engine_reported_comes_back_to_it(engines: list[H
     ) in exposed
 
 
+async def test_the_index_can_be_asked_without_routing(engines: list[HttpEngine]) -> None:
+    engine = engines[0]
+    publisher = Publisher(engine.ip)
+    source = Source(pod(engine.name, engine.ip, port=engine.port))
+    async with running(source, "v0.7.0", template(engines)) as gateway:
+        await gateway.until_logged("initialized successfully")
+        await publisher.joined()
+        await publisher.publish(stored(1, range(97, 101)))
+        await gateway.until_state(blocks(1))
+        url = f"http://127.0.0.1:{gateway.gateway.bound['http']}/debug/match"
+        for _ in range(2):
+            async with gateway.session.post(url, json={"model": "m", "prompt": PROMPT}) as answer:
+                assert await answer.json() == {"blocks": 3, "pods": {"default/a": 1}}
+        async with gateway.session.post(url, json={"model": "no", "prompt": PROMPT}) as answer:
+            assert answer.status == 400
+        exposed = await gateway.metrics()
+    await publisher.close()
+    assert "selection_total{" not in exposed
+
+
 @pytest.mark.parametrize(("tag", "expected"), [("v0.6.0", "0"), ("v0.7.0", "100")])
 async def test_up_to_v0_6_0_events_never_reach_the_router(
     tag: str, expected: str, engines: list[HttpEngine]

@@ -159,6 +159,8 @@ class Gateway:
         app = web.Application(client_max_size=16 * 1024 * 1024)
         for path in ("/v1/completions", "/v1/chat/completions"):
             app.router.add_post(path, front.handle)
+        # For tests and demonstrations only, as the next: the real gateway has neither.
+        app.router.add_post("/debug/match", front.look_up)
         app.router.add_get("/debug/state", self._show_state)
         await self._listen(stack, app, "http", self._ports.http)
         server = await asyncio.start_server(_hang_up, self._ports.host, self._ports.grpc)

@@ -98,18 +98,26 @@ class PrefixIndex:
 
         A trailing partial block does not count.
         """
+        held, prefixes = self.held(context, tokens, ready)
+        if context in self._contexts:
+            self._contexts[context].last_access = now
+        return {pod: count * 100 // len(prefixes) for pod, count in held.items()}, prefixes
+
+    def held(
+        self, context: Context, tokens: bytes, ready: AbstractSet[str]
+    ) -> tuple[dict[str, int], list[bytes]]:
+        """As `match`, with the number of blocks; to look is no use, and keeps nothing in mind."""
         prefixes = self.prefixes(tokens)
         entries = self._contexts.get(context)
+        found: dict[str, int] = {}
         if entries is None:
-            return {}, prefixes
-        entries.last_access = now
-        percent: dict[str, int] = {}
+            return found, prefixes
         for number, prefix in enumerate(prefixes, start=1):
             holders = entries.pods_of.get(prefix, set()) & ready
             if not holders:
                 break
-            percent.update(dict.fromkeys(holders, number * 100 // len(prefixes)))
-        return percent, prefixes
+            found.update(dict.fromkeys(holders, number))
+        return found, prefixes
 
     def add(self, context: Context, pod: str, prefixes: Sequence[bytes], now: float) -> None:
         """Takes note of a prompt that the router itself has just sent to a pod."""

@@ -72,6 +72,13 @@ class Router:
         self._metrics.routed(model, percent)
         return Choice(chosen, percent)
 
+    async def look_up(self, body: dict[str, Any], ready: list[Pod]) -> dict[str, Any]:
+        """How many blocks a prompt has, and how many of them, from the start, each pod is known to hold."""
+        tokens = await self._tokenizer.tokens(body, ready)
+        context = (str(body["model"]), NO_LORA)
+        held, prefixes = self.index.held(context, tokens, {pod.key for pod in ready})
+        return {"blocks": len(prefixes), "pods": held}
+
     def _best(self, by_key: dict[str, Pod], percents: dict[str, int]) -> tuple[Pod, int]:
         top = max(percents.values(), default=0)
         best = sorted(key for key, percent in percents.items() if percent == top)
@@ -83,6 +90,14 @@ class Router:
         self._turn += 1
         ordered = sorted(pods, key=lambda pod: pod.key)
         return ordered[self._turn % len(ordered)]
+
+
+class _RefusedError(Exception):
+    """A request that goes to no pod."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.answer = _refusal(status, message)
 
 
 class Front:
@@ -104,19 +119,35 @@ class Front:
         """Routes and forwards one request; answers 400, 502 or 503 with the reason itself."""
         raw = await request.read()
         try:
-            body = json.loads(raw)
-            model = body["model"]
-        except (ValueError, KeyError, TypeError):
-            return _refusal(400, "no model in the request body")
-        pods = self._pods(model)
-        if not pods:
-            return _refusal(400, f"model {model} does not exist")
-        ready = [pod for pod in pods if pod.ready]
-        if not ready:
-            return _refusal(503, f"no ready pods available for model {model}")
+            body, ready = self._read(raw)
+        except _RefusedError as refused:
+            return refused.answer
         strategy = request.headers.get("routing-strategy", self._default_strategy)
         choice = await self._router.choose(strategy, body, ready)
         return await self._forward(request, raw, choice)
+
+    async def look_up(self, request: web.Request) -> web.StreamResponse:
+        """What the index knows of a prompt, which goes nowhere (see `Router.look_up`)."""
+        try:
+            body, ready = self._read(await request.read())
+        except _RefusedError as refused:
+            return refused.answer
+        return web.json_response(await self._router.look_up(body, ready))
+
+    def _read(self, raw: bytes) -> tuple[dict[str, Any], list[Pod]]:
+        """A request's body, and the ready pods of its model."""
+        try:
+            body = json.loads(raw)
+            model = body["model"]
+        except (ValueError, KeyError, TypeError):
+            raise _RefusedError(400, "no model in the request body") from None
+        pods = self._pods(model)
+        if not pods:
+            raise _RefusedError(400, f"model {model} does not exist")
+        ready = [pod for pod in pods if pod.ready]
+        if not ready:
+            raise _RefusedError(503, f"no ready pods available for model {model}")
+        return body, ready
 
     async def _forward(
         self, request: web.Request, raw: bytes, choice: Choice
