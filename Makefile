@@ -23,7 +23,7 @@ FUZZ_TARGET  ?=
 # How often `make kills` kills the operator.
 KILLS ?= 200
 
-.PHONY: help setup chart demo demo-stop test test-unit test-bed conformance kills properties fuzz bench bench-probe bench-hostile bench-latency bench-publisher bench-relay lint format lock generate clean
+.PHONY: help setup chart demo demo-stop test test-unit test-bed conformance kills relay-table properties fuzz bench bench-probe bench-hostile bench-latency bench-publisher bench-relay lint format lock generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -68,6 +68,10 @@ conformance: setup ## on request: released vLLM packages read our arguments, a r
 kills: setup ## on request: the operator killed at random KILLS=200 times during waves over ten models (10 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
 	KVSYNC_KILLS=$(KILLS) $(INSIDE) $(BIN)/pytest -m bed tests/e2e/test_random_kills.py -s
+
+relay-table: setup ## on request: what a gateway knows of three engines, with and without a relay, and after its restart (2 minutes)
+	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
+	@$(INSIDE) $(BIN)/python -m testbed.hits.table
 
 properties: setup ## on request: each property of the core with 2,000 random cases
 	HYPOTHESIS_PROFILE=ci $(BIN)/pytest -m "not bed" tests/core tests/model -n 3 --dist worksteal -q

@@ -4,19 +4,17 @@ import json
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from testbed.gateway.pods import KV_EVENTS_LABEL, MODEL_LABEL
 from testbed.gateway.releases import NEW_NAMES
+from testbed.hits import manifests
 from testbed.waiting import wait_for
 
 pytestmark = pytest.mark.bed
 
-MANIFEST = Path(__file__).parents[2] / "testbed" / "manifests" / "gateway.yaml"
 WITHIN = 40.0
 SYNC_ON = {
     NEW_NAMES.sync: "true",
@@ -79,13 +77,8 @@ class Place:
 
     def install_gateway(self, tag: str, env: dict[str, str]) -> None:
         """The install's manifests, moved into this namespace, with an environment."""
-        text = MANIFEST.read_text().replace("aibrix-system", self.name)
-        text = text.replace("aibrix-gateway-plugins-role", f"{self.name}-role")
-        for item in yaml.safe_load_all(text):
-            if item["kind"] == "Deployment":
-                _set_environment(item, f"aibrix/gateway-plugins:{tag}", env)
-            if item["kind"] != "Namespace":
-                self.api.create(item)
+        for body in manifests.gateway(self.name, tag, env):
+            self.api.create(body)
 
     def install_engine(self, tag: str, **labels: str) -> None:
         """A Deployment `engine` of one vLLM that publishes events and serves model NAME."""
@@ -116,13 +109,6 @@ def _post(url: str, model: str, prompt: str, **headers: str) -> dict[str, str]:
         return {name.lower(): text for name, text in answer.headers.items()}
 
 
-def _set_environment(deployment: dict[str, Any], image: str, env: dict[str, str]) -> None:
-    container = deployment["spec"]["template"]["spec"]["containers"][0]
-    container["image"] = image
-    kept = [variable for variable in container["env"] if variable["name"] not in env]
-    container["env"] = kept + [{"name": name, "value": text} for name, text in env.items()]
-
-
 def _engine(name: str, tag: str, labels: dict[str, str]) -> dict[str, Any]:
     marks = {"app": "engine", MODEL_LABEL: name, **labels}
     container = {
@@ -151,9 +137,8 @@ def place(bed: Any, request: pytest.FixtureRequest) -> Iterator[Place]:
     bed.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     yield Place(bed.api, name)
     bed.api.delete("namespace", name)
-    for kind in ("clusterrolebinding", "clusterrole"):
-        suffix = "binding" if kind.endswith("binding") else ""
-        bed.api.delete(kind, f"{name}-role{suffix}")
+    for kind, each in manifests.cluster_wide(name):
+        bed.api.delete(kind, each)
 
 
 def test_an_install_becomes_ready_and_consumes_nothing(place: Place) -> None:
