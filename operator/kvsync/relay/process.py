@@ -75,8 +75,7 @@ class Process:
                 now = time.monotonic()
                 if now >= due:
                     self._relay.announcer.limit_to(self._budget.at(now))
-                    self._relay.tick(now)
-                    self._publish(time.time(), now)
+                    self._tell(now)
                     self._ask()
                     due = now + (BUSY if self._relay.announcer.is_busy else CALM)
         finally:
@@ -189,13 +188,25 @@ class Process:
     def _greet(self, now: float) -> None:
         for message in self._audience.subscriptions():
             self._relay.subscribed(message, now)
+        self._tell(now)
+
+    def _tell(self, now: float) -> None:
+        """Tell what is due."""
         self._relay.tick(now)
         self._publish(time.time(), now)
         if self._relay.subscriptions.standing > SUBSCRIPTIONS:
             log.warning("more than %d subscriptions: all begin anew", SUBSCRIPTIONS)
-            self._audience.begin_anew()
-            self._polled = None
-            self._relay.subscriptions.standing = 0
+            self._begin_anew()
+        elif self._relay.announcer.wants_anew:
+            log.warning("a subscriber was too slow: all begin anew, to be told everything")
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Have all connect again who listen."""
+        self._audience.begin_anew()
+        self._polled = None
+        self._relay.subscriptions.standing = 0
+        self._relay.announcer.wants_anew = False
 
     def _publish(self, at: float, now: float) -> None:
         while (frames := self._relay.next_message(at)) is not None:

@@ -19,7 +19,9 @@ LOOKS = 8
 AT_ONCE, AT_ONCE_SECONDS = 256, 0.02
 """Events told in one go, or those of so many seconds: what is new waits no longer than for them."""
 AGAIN_FIRST = 1.0
-"""Seconds from a loss to telling all again, twice as many each time until a pass goes without one."""
+"""Seconds from a loss to telling all again, twice as many each time that one follows soon."""
+CALM = 4
+"""Times so long without a loss until it counts as the first one again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,14 @@ class Announcer:
         self._pace = Pace(rhythm.budget)
         self._wanted = 0.0
         self._began = now
-        self._lost = False
+        self._lost_at = -math.inf
         self._again_at: float | None = None
         self._wait = AGAIN_FIRST
         self.announced = 0
         """Blocks told again."""
+        self.wants_anew = False
+        """Whether all who listen should connect anew: one that was too slow cannot be seen to read again,
+        and until it does it misses all, with no word of it (libzmq's XPUB, src/dist.cpp)."""
 
     @property
     def left(self) -> int:
@@ -78,15 +83,18 @@ class Announcer:
 
     def note_loss(self, now: float) -> None:
         """Somebody missed something: tell all again, the later the more often this happens."""
-        self._lost = True
         if self._again_at is None:
+            if now - self._lost_at > CALM * self._wait:
+                self._wait = AGAIN_FIRST
             self._again_at = now + self._wait
             self._wait = min(2 * self._wait, max(self._rhythm.every, AGAIN_FIRST))
+        self._lost_at = now
 
     def tick(self, now: float) -> None:
         """Tell what may be told now."""
         if self._again_at is not None and now >= self._again_at:
             self._again_at = None
+            self.wants_anew = True
             self._begin_fresh(now)
         elif not self._left and self._rhythm.every and now - self._began >= self._rhythm.every:
             self._begin(now, max(10.0, 1.25 * self._due()))
@@ -106,9 +114,6 @@ class Announcer:
 
     def _begin(self, now: float, rate: float) -> None:
         """Go through the table, at a rate that the budget limits."""
-        if not self._lost:
-            self._wait = AGAIN_FIRST
-        self._lost = False
         self._residency.begin_pass()
         self._left = deque(self._residency.runs)
         self._wanted = rate
