@@ -247,3 +247,36 @@ def test_bad_orders_are_told_apart(tmp_path: Path) -> None:
     assert "no such file" in str(run("-f", str(tmp_path / "none")).exception)
     (tmp_path / "empty").mkdir()
     assert "holds no" in str(run("-f", str(tmp_path / "empty")).exception)
+
+
+def test_a_relay_is_written_for_git_and_taken_back() -> None:
+    text = MODEL.format(name="a").replace("v0.16.0", "v0.32.0")
+    plain = yaml.safe_load(run("-f", "-", "-o", "yaml", stdin=text).stdout)
+    assert "initContainers" not in plain["spec"]["template"]["spec"]
+    words = ("-f", "-", "-o", "yaml", "--relay", "Auto", "--relay-image", "own:1")
+    written = run(*words, stdin=text).stdout
+    spec = yaml.safe_load(written)["spec"]["template"]["spec"]
+    assert [each["image"] for each in spec["initContainers"]] == ["own:1"]
+    assert run(*words, stdin=written).stdout.endswith(written)
+    back = yaml.safe_load(run("-f", "-", "--undo", "-o", "yaml", stdin=written).stdout)
+    assert back == yaml.safe_load(text)
+
+
+def test_a_relay_for_an_old_cluster_is_a_container_like_any_other() -> None:
+    text = MODEL.format(name="a").replace("v0.16.0", "v0.32.0")
+    words = ("-f", "-", "-o", "yaml", "--relay", "Always", "--kubernetes-version", "1.28")
+    spec = yaml.safe_load(run(*words, stdin=text).stdout)["spec"]["template"]["spec"]
+    assert [each["name"] for each in spec["containers"]] == ["vllm", "kvsync-relay"]
+    bad = run(*words[:-1], "old", stdin=text)
+    assert bad.exit_code == 2
+    assert "such as 1.30" in bad.output
+
+
+@pytest.mark.parametrize("field", ["initContainers", "volumes"])
+def test_lists_beside_the_containers_are_checked_too(field: str) -> None:
+    body = yaml.safe_load(MODEL.format(name="a"))
+    body["spec"]["template"]["spec"][field] = {"name": "x"}
+    with pytest.raises(KvsyncError, match=f"{field} is not a list of objects"):
+        CliRunner().invoke(
+            cli, ["render", "-f", "-"], input=yaml.safe_dump(body), catch_exceptions=False
+        )

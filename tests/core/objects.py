@@ -8,7 +8,9 @@ from typing import Any
 from kvsync.adapters.templates import read_templates
 from kvsync.core.plan import plan
 from kvsync.core.planned import Ask, ModelPlan
+from kvsync.model.events import EventLayout
 from kvsync.model.record import Owner
+from kvsync.model.relay import RelayMeans
 from kvsync.model.spec import KVEventSyncSpec
 from kvsync.model.workload import Deployment
 
@@ -18,6 +20,9 @@ TEMPLATES = read_templates()
 OWNER = Owner("default", "sync", "uid-of-sync")
 IMAGE = "vllm/vllm-openai:v0.16.0"
 SERVE = ["vllm", "serve", "tiny"]
+RELAYS = RelayMeans("kvsync-operator:1.2.3")
+ARRAYS = frozenset({EventLayout.ARRAY})
+"""What every gateway so far decodes."""
 EVENTS_LABEL = "model.aibrix.ai/kv-events-enabled"
 RECORD = "kvsync.aibrix.ai/record"
 CONFIG = (
@@ -69,6 +74,9 @@ def ask(
     living: frozenset[str] | None = None,
     proven_at: int = 0,
     told_at: int = 0,
+    relays: RelayMeans = RELAYS,
+    gateway_reads: frozenset[EventLayout] | None = ARRAYS,
+    seen: Mapping[str, EventLayout] | None = None,
 ) -> Ask:
     """What a plan is asked with."""
     versions = {"": running} if running else {}
@@ -82,6 +90,9 @@ def ask(
         living,
         proven_at,
         told_at=told_at,
+        relays=relays,
+        gateway_reads=gateway_reads,
+        seen_layouts=seen or {},
     )
 
 

@@ -5,7 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from core.objects import EVENTS_LABEL, OWNER, TEMPLATES, Json, ask, container, deployment, spec_of
+from core.objects import (
+    EVENTS_LABEL,
+    OWNER,
+    RELAYS,
+    TEMPLATES,
+    Json,
+    ask,
+    container,
+    deployment,
+    spec_of,
+)
 from kvsync.core.decide import decide
 from kvsync.core.patch import apply
 from kvsync.core.plan import plan
@@ -22,6 +32,7 @@ from kvsync.model.observed import (
     ObservedGateway,
     ObservedModel,
 )
+from kvsync.model.relay import RelayMeans
 from kvsync.model.source import SourceKey, SourceReason, Verdict
 from kvsync.model.spec import KVEventSyncSpec
 from kvsync.model.standing import Standing
@@ -96,7 +107,11 @@ def pod_of(body: Json, name: str = "", *, phase: str = "Running", **status: Any)
                 "uid": f"uid-of-{name}",
                 "labels": dict(template["metadata"]["labels"]),
             },
-            "spec": {"containers": copy.deepcopy(template["spec"]["containers"])},
+            "spec": {
+                key: copy.deepcopy(template["spec"][key])
+                for key in ("containers", "initContainers")
+                if key in template["spec"]
+            },
             "status": {"phase": phase, "podIP": "10.0.0.1", "conditions": [ready], **status},
         }
     )
@@ -221,6 +236,7 @@ def observe(
     unheard: Sequence[str] = (),
     now: float = NOW,
     logs: Sequence[GatewayReading] | None = None,
+    relays: RelayMeans = RELAYS,
 ) -> Observed:
     """The whole picture; without a gateway unless one is given, all of whose pods initialised unless
     ``logs`` say something else, one a pod. Every
@@ -246,6 +262,7 @@ def observe(
         revoked=tuple(map(Deployment, revoked)),
         verdicts={verdict.key: verdict for verdict in verdicts},
         now=now,
+        relays=relays,
     )
 
 

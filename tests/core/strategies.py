@@ -13,6 +13,7 @@ Edit = Callable[[Json], None]
 IMAGES = st.sampled_from(
     [
         "vllm/vllm-openai:v0.16.0",
+        "vllm/vllm-openai:v0.32.0",
         "mirror.example:5000/vllm/vllm-openai:v0.9.0.1",
         "vllm/vllm-openai:latest",
         "example.com/team/vllm-fork:0.8.5",
@@ -73,6 +74,8 @@ _SPECS: list[Json] = [
     {},
     {"events": {"topic": "kv@10.0.0.1@tiny", "bufferSteps": 7}},
     {"events": {"hwm": 0, "maxQueueSize": 1}},
+    {"events": {"relay": {"mode": "Auto"}}},
+    {"events": {"topic": "t", "relay": {"mode": "Auto", "reannounce": "1h"}}},
 ]
 SPECS = st.sampled_from([spec_of(**fields) for fields in _SPECS])
 
@@ -195,6 +198,8 @@ def deployments(draw: st.DrawFn, engine: st.SearchStrategy[Json] | None = None) 
     template["spec"] = {"containers": containers}
     if draw(st.booleans()):
         template["spec"]["initContainers"] = [{"name": "fetch", "image": "busybox:1.36"}]
+    if draw(st.booleans()):
+        template["spec"]["volumes"] = [{"name": "models", "emptyDir": {}}]
     spec: Json = {"selector": {"matchLabels": {"app": "model"}}, "template": template}
     _optional(draw, spec, "replicas", st.integers(0, 3))
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
@@ -240,6 +245,19 @@ def _add_sidecar_first(body: Json) -> None:
     body["spec"]["template"]["spec"]["containers"].insert(0, sidecar)
 
 
+def _add_init_first(body: Json) -> None:
+    spec = body["spec"]["template"]["spec"]
+    spec["initContainers"] = [
+        {"name": "early", "image": "busybox:1.36"},
+        *spec.get("initContainers", []),
+    ]
+
+
+def _add_volume(body: Json) -> None:
+    spec = body["spec"]["template"]["spec"]
+    spec["volumes"] = [*spec.get("volumes", []), {"name": "more", "emptyDir": {}}]
+
+
 def _reverse_containers(body: Json) -> None:
     body["spec"]["template"]["spec"]["containers"].reverse()
 
@@ -277,6 +295,8 @@ INDEPENDENT_EDITS: dict[str, Edit] = {
         _annotate,
         _restart,
         _add_sidecar_first,
+        _add_init_first,
+        _add_volume,
         _reverse_containers,
         _add_port,
         _argue_behind,

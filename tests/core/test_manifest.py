@@ -6,7 +6,7 @@ import json
 import pytest
 from hypothesis import given
 
-from core.objects import OWNER, TEMPLATES, Json, ask, container, deployment, spec_of
+from core.objects import OWNER, RELAYS, TEMPLATES, Json, ask, container, deployment, spec_of
 from core.strategies import EDITS, SPECS, deployments, edit
 from kvsync.core.manifest import (
     Rendered,
@@ -24,7 +24,7 @@ from kvsync.model.workload import Deployment
 
 
 def rendered(body: Json, spec: KVEventSyncSpec | None = None) -> Rendered:
-    return render_manifest(body, spec or spec_of(), TEMPLATES)
+    return render_manifest(body, spec or spec_of(), TEMPLATES, relays=RELAYS)
 
 
 @given(body=deployments(), spec=SPECS)

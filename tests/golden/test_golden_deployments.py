@@ -1,7 +1,8 @@
 """Each Deployment of the corpus comes to its expected plan: outcome, reason, patch, resulting engine.
 
 A folder of ``deployments/`` holds the Deployment as its owner has it; ``sync.yaml``, where there is
-one, the object's spec and what the running engine answered; ``expected.yaml`` what must come of it.
+one, the object's spec, what the running engine answered, and the cluster's release;
+``expected.yaml`` what must come of it.
 """
 
 from pathlib import Path
@@ -13,6 +14,8 @@ from golden.files import check, load
 from kvsync.core.patch import apply
 from kvsync.core.plan import plan_undo
 from kvsync.core.planned import ModelPlan, Outcome
+from kvsync.model.relay import RelayMeans, form_in
+from kvsync.model.version import parse_version
 from kvsync.model.workload import Deployment
 
 CORPUS = Path(__file__).parent / "deployments"
@@ -27,7 +30,10 @@ def rewrite(request: pytest.FixtureRequest) -> bool:
 @pytest.mark.parametrize("name", CASES)
 def test_golden_deployment(name: str, rewrite: bool) -> None:
     body, sync = load(CORPUS / name / "deployment.yaml"), load(CORPUS / name / "sync.yaml")
-    made = planned(body, spec_of(**sync.get("spec", {})), running=sync.get("runningVersion"))
+    version = parse_version(str(sync.get("kubernetes", "")))
+    relays = RelayMeans("kvsync-operator:1.2.3", form_in(version))
+    spec = spec_of(**sync.get("spec", {}))
+    made = planned(body, spec, running=sync.get("runningVersion"), relays=relays)
     after = apply(body, made.patch)
     check(CORPUS / name / "expected.yaml", expectation(body, made, after), rewrite=rewrite)
     assert apply(after, made.undo) == body

@@ -14,6 +14,7 @@ from kvsync.model.record import (
     Record,
     RecordError,
     Rejection,
+    RelayChange,
     Taken,
     TextChange,
     ValueChange,
@@ -23,6 +24,7 @@ from kvsync.model.record import (
     load_rejection,
     parse_owner,
 )
+from kvsync.model.relay import RelayForm
 
 TEXT = st.text(max_size=6)
 WORDS = st.lists(TEXT, max_size=3).map(tuple)
@@ -59,6 +61,17 @@ RECORDS = st.builds(
     env=st.dictionaries(TEXT, st.builds(ValueChange, st.none() | ITEM, ITEM), max_size=2),
     env_absent=st.booleans(),
     annotations_absent=st.booleans(),
+    relay=st.none()
+    | st.builds(
+        RelayChange,
+        form=st.sampled_from(RelayForm),
+        body=ITEM,
+        volume=ITEM,
+        wish=TEXT,
+        containers_absent=st.booleans(),
+        volumes_absent=st.booleans(),
+        layout_of=TEXT,
+    ),
     taken_from=st.lists(st.builds(Taken, TEXT, TEXT, TEXT, TEXT), max_size=2).map(tuple),
 )
 

@@ -71,7 +71,11 @@ def test_of_managers_what_they_hold_of_what_we_write_is_kept() -> None:
     }
     template = {
         "f:metadata": {"f:labels": {".": {}, "f:app": {}}, "f:annotations": {"f:x": {}}},
-        "f:spec": {"f:containers": {NAME: container}, "f:volumes": {}},
+        "f:spec": {
+            "f:containers": {NAME: container},
+            "f:volumes": {NAME: {"f:emptyDir": {}}},
+            "f:dnsPolicy": {},
+        },
     }
     fields = {"f:metadata": {"f:labels": {"f:a": {}}}, "f:spec": {"f:template": template}}
     spec: Json = {"f:args": {}, "f:command": {}, "f:env": {'k:{"name":"A"}': {}}}
@@ -83,7 +87,7 @@ def test_of_managers_what_they_hold_of_what_we_write_is_kept() -> None:
             "f:spec": {
                 "f:template": {
                     "f:metadata": {"f:labels": {"f:app": {}}},
-                    "f:spec": {"f:containers": {NAME: spec}},
+                    "f:spec": {"f:containers": {NAME: spec}, "f:volumes": {NAME: {}}},
                 }
             }
         },

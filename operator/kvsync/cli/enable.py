@@ -12,17 +12,20 @@ import click
 
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS, NAMESPACES, STORMSERVICES
+from kvsync.adapters.kube.server_version import server_version
 from kvsync.adapters.manifests import dump_manifest
 from kvsync.adapters.templates import read_templates
-from kvsync.cli.options import Duration, cluster_options, run_async
+from kvsync.cli.options import OWN_IMAGE, Duration, cluster_options, run_async
 from kvsync.cli.progress import wait_ready
 from kvsync.core.gateway_access import ACCESS_LABEL, is_labelled, label_command
 from kvsync.core.plan import plan
 from kvsync.core.planned import Ask, ModelPlan, Outcome
+from kvsync.core.releases import GATEWAY_RELEASES
 from kvsync.model.errors import ApiError, Conflict, KvsyncError, NotFound
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import OWNER_ANNOTATION, Owner, parse_owner
-from kvsync.model.spec import Dialect, EngineType, KVEventSyncSpec
+from kvsync.model.relay import RelayMeans, form_in
+from kvsync.model.spec import Dialect, EngineType, KVEventSyncSpec, RelayMode
 from kvsync.model.storm import StormService
 from kvsync.model.workload import Deployment
 
@@ -49,6 +52,13 @@ from kvsync.model.workload import Deployment
 @click.option("--container", default="", metavar="NAME", help="The engine's, if not found.")
 @click.option(
     "--tokenizer-endpoint", default="", metavar="URL", help="Default: the model's Service."
+)
+@click.option(
+    "--relay",
+    type=click.Choice([m.value for m in RelayMode]),
+    default=RelayMode.OFF.value,
+    show_default=True,
+    help="A relay beside each engine: Auto for where the gateway could not use its events otherwise.",
 )
 @click.option("--gateway/--no-gateway", default=True, help="Configure the gateway too (default).")
 @click.option(
@@ -92,6 +102,7 @@ def manifest(
     engine_version: str,
     container: str,
     tokenizer_endpoint: str,
+    relay: str,
     gateway: bool,
     gateway_deployment: str,
 ) -> dict[str, Any]:
@@ -108,6 +119,8 @@ def manifest(
     spec: dict[str, Any] = {"models": {"names": [deployment]}}
     if engine:
         spec["engine"] = engine
+    if relay != RelayMode.OFF:
+        spec["events"] = {"relay": {"mode": relay}}
     spec["gateway"] = {"manage": gateway}
     if gateway:
         spec["gateway"] |= {"namespace": gateway_namespace, "deployment": gateway_name}
@@ -189,6 +202,8 @@ async def _show_plan(kube: Kube, sync: Mapping[str, Any], name: str) -> bool:
         running_versions={},
         retry="",
         at=int(time.time()),
+        relays=RelayMeans(OWN_IMAGE, form_in(await server_version(kube))),
+        gateway_reads=GATEWAY_RELEASES[-1].layouts,
     )
     return show(live, plan(live, ask))
 

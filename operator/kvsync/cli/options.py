@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Any, TypeVar
 
 import click
@@ -13,20 +14,27 @@ import click
 from kvsync.cli.values import Duration, ListenAddress, SourceAddress
 from kvsync.core.gateway_access import GatewayGrant, parse_grant
 from kvsync.model.spec import DNS_LABEL
+from kvsync.model.version import Version, parse_version
 
 __all__ = [
+    "OWN_IMAGE",
     "Duration",
     "Gateway",
     "ListenAddress",
     "NamespaceName",
     "SourceAddress",
     "cluster_options",
+    "relay_options",
     "run_async",
     "stop_signals",
 ]
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Result = TypeVar("Result")
+
+
+OWN_IMAGE = f"kvsync-operator:{version('kvsync-operator')}"
+"""What the chart of this version installs, and makes relays of."""
 
 
 def cluster_options(command: Decorated) -> Decorated:
@@ -42,6 +50,45 @@ def cluster_options(command: Decorated) -> Decorated:
     ):
         command = option(command)
     return command
+
+
+def relay_options(command: Decorated) -> Decorated:
+    """What relays are made of, where no operator says it: ``relay_image`` and ``kubernetes_version``."""
+    for option in (
+        click.option(
+            "--kubernetes-version",
+            type=Release(),
+            metavar="X.Y",
+            help="Write relays for this Kubernetes: before 1.29 as a plain container. Default: for a "
+            "newer one.",
+        ),
+        click.option(
+            "--relay-image",
+            default=OWN_IMAGE,
+            show_default=True,
+            metavar="IMAGE",
+            envvar="KVSYNC_IMAGE",
+            help="Image of relays where spec.events.relay.image names none: the operator's own.  "
+            "[env: KVSYNC_IMAGE]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+class Release(click.ParamType[Version]):
+    """A release such as 1.28 or v1.30.2."""
+
+    name = "version"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Version:
+        """The release, or a usage error that says the form."""
+        found = parse_version(str(value))
+        if found is None:
+            self.fail(f"{value!r} is no release such as 1.30", param, ctx)
+        return found
 
 
 class Gateway(click.ParamType[GatewayGrant]):

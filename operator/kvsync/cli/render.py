@@ -13,12 +13,15 @@ import click
 
 from kvsync.adapters.manifests import Document, ManifestError, dump_manifest, read_manifests
 from kvsync.adapters.templates import read_templates
+from kvsync.cli.options import relay_options
 from kvsync.core.manifest import Rendered, is_workload, render_manifest, restore_manifest, selects
 from kvsync.core.planned import Outcome
 from kvsync.core.render import Templates
 from kvsync.model.fields import SpecError
 from kvsync.model.record import Owner
-from kvsync.model.spec import Dialect, EngineType, KVEventSyncSpec
+from kvsync.model.relay import RelayMeans, form_in
+from kvsync.model.spec import Dialect, EngineType, KVEventSyncSpec, RelayMode
+from kvsync.model.version import Version
 
 _EVERY = {"models": {"names": ["every"]}}
 
@@ -33,6 +36,7 @@ FIELDS = {
     "buffer_steps": ("events", "bufferSteps"),
     "hwm": ("events", "hwm"),
     "max_queue_size": ("events", "maxQueueSize"),
+    "relay": ("events", "relay", "mode"),
 }
 """Options that stand for fields of the object's spec."""
 
@@ -69,6 +73,10 @@ FIELDS = {
 @click.option("--hwm", type=int, help="spec.events.hwm")
 @click.option("--max-queue-size", type=int, help="spec.events.maxQueueSize")
 @click.option(
+    "--relay", type=click.Choice([m.value for m in RelayMode]), help="spec.events.relay.mode"
+)
+@relay_options
+@click.option(
     "--templates", metavar="FOLDER", envvar="KVSYNC_TEMPLATES", help="Templates to use instead."
 )
 def render(
@@ -78,6 +86,8 @@ def render(
     strict: bool,
     cr: str | None,
     templates: str | None,
+    relay_image: str,
+    kubernetes_version: Version | None,
     **options: Any,
 ) -> None:
     """Show what a KVEventSync would change on manifests, or write them changed.
@@ -85,14 +95,16 @@ def render(
     Needs no cluster. Without --cr every Deployment and StormService is meant, and the options stand for the
     object's fields. Other objects pass through as they are. Refusals go to stderr, each with its
     reason and remedy. The running engine cannot be asked: where no tag tells the version, give
-    --engine-version or --dialect.
+    --engine-version or --dialect. Nor is the gateway: with --relay Auto a model gets a relay where
+    AIBrix's newest release would need one.
     """
     given = {name: value for name, value in options.items() if value is not None}
     if cr and given:
         names = ", ".join("--" + name.replace("_", "-") for name in given)
         raise click.UsageError(f"{names}: the object given by --cr says that already")
     order = _Order.read(cr) if cr else _Order.from_options(given)
-    work = _Work(order, read_templates(templates), undo=undo)
+    relays = RelayMeans(relay_image, form_in(kubernetes_version))
+    work = _Work(order, read_templates(templates), relays, undo=undo)
     documents = list(read_manifests(sources))
     done = [(document, *work.render(document)) for document in documents]
     rendered = [one for _, _, found in done for one in found]
@@ -120,8 +132,11 @@ class _Order:
     def from_options(cls, given: Mapping[str, Any]) -> _Order:
         spec: dict[str, Any] = {**_EVERY, "engine": {}, "events": {}}
         for name, value in given.items():
-            section, field = FIELDS[name]
-            spec[section][field] = value
+            *sections, field = FIELDS[name]
+            target = spec
+            for section in sections:
+                target = target.setdefault(section, {})
+            target[field] = value
         try:
             return cls(KVEventSyncSpec.from_manifest(spec), None, None)
         except SpecError as error:
@@ -161,8 +176,11 @@ class _One:
 class _Work:
     """Renders documents, and the items of lists in them."""
 
-    def __init__(self, order: _Order, templates: Templates, *, undo: bool) -> None:
+    def __init__(
+        self, order: _Order, templates: Templates, relays: RelayMeans, *, undo: bool
+    ) -> None:
         self._order = order
+        self._relays = relays
         self._templates = templates
         self._undo = undo
 
@@ -186,7 +204,8 @@ class _Work:
     def _rendered(self, body: Mapping[str, Any]) -> Rendered:
         if self._undo:
             return restore_manifest(body)
-        return render_manifest(body, self._order.spec, self._templates, self._order.owner)
+        order = self._order
+        return render_manifest(body, order.spec, self._templates, order.owner, self._relays)
 
 
 def _is_list(body: Any) -> bool:

@@ -58,6 +58,14 @@ LEVELS = ("debug", "info", "warning", "error")
     "which it runs in; outside of a pod none.  [env: KVSYNC_OPERATOR_NAMESPACE]",
 )
 @click.option(
+    "--image",
+    default="",
+    metavar="IMAGE",
+    envvar="KVSYNC_IMAGE",
+    help="The operator's own image, of which relays are made where spec.events.relay.image says no "
+    "other.  [env: KVSYNC_IMAGE]",
+)
+@click.option(
     "--templates",
     metavar="FOLDER",
     envvar="KVSYNC_TEMPLATES",
@@ -133,6 +141,7 @@ def run(
     namespaces: tuple[str, ...],
     gateways: tuple[GatewayGrant, ...],
     operator_namespace: str,
+    image: str,
     templates: str | None,
     workers: int,
     max_rolling: int,
@@ -156,6 +165,7 @@ def run(
         namespaces=namespaces,
         gateways=gateways,
         operator_namespace=operator_namespace,
+        image=image,
         templates=templates,
         workers=workers,
         max_rolling=max_rolling,

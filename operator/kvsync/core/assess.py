@@ -19,7 +19,6 @@ from kvsync.core.contest import (
 )
 from kvsync.core.plan import plan, unsupported_kind
 from kvsync.core.planned import Ask, ModelPlan, Outcome
-from kvsync.core.ports import publishing_ranks
 from kvsync.core.progress import is_halted
 from kvsync.core.recognise import newest_record
 from kvsync.core.repairs import settled
@@ -224,10 +223,11 @@ def _unhealthy(deployment: Deployment, trouble: str) -> Refusal:
 
 def _trouble(planned: ModelPlan, pods: tuple[Pod, ...]) -> Trouble | None:
     found = (
-        trouble_of(pod, part.engine.container)
+        trouble_of(pod, container)
         for part in planned.parts
         for pod in pods
         if part.covers(pod) and not pod.deleting
+        for container in part.containers
     )
     return next((trouble for trouble in found if trouble is not None), None)
 
@@ -268,7 +268,7 @@ def _configured(
         record=record,
         targets=targets,
         verdicts=(*verdicts, *chain.from_iterable(bare)),
-        expected_sources=sum(p.pods * publishing_ranks(p.engine) for p in planned.parts),
+        expected_sources=sum(p.pods * p.sources for p in planned.parts),
         block_size=next((size for size in sizes if size), None),
         asked=any(pod.uid in answers for pod in pods),
     )

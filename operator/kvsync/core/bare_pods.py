@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 
 from kvsync.core.moment import seconds
 from kvsync.core.planned import Part
-from kvsync.core.ports import publishing_ranks
+from kvsync.core.sidecar.pieces import is_fed_through
 from kvsync.model.record import Record
+from kvsync.model.relay import RELAY_CONTAINER
 from kvsync.model.source import SourceKey, SourceReason, Verdict
 from kvsync.model.workload import Deployment, Pod
 
@@ -45,7 +46,7 @@ def bare_verdicts(
     missing = max(0, part.pods - sum(pod.running for pod in carriers))
     for pod in bare[:missing]:
         older = _is_older(pod, carriers, record, going_on=going_on)
-        for rank in range(publishing_ranks(part.engine)):
+        for rank in range(part.sources):
             key = SourceKey(pod.namespace, pod.name, pod.uid, rank)
             yield _verdict(key, part, pod, older=older, settled=not going_on)
 
@@ -88,5 +89,7 @@ def _lacking(part: Part, pod: Pod) -> str:
         return f"the container {desired.container}"
     if not desired.is_carried_by(container):
         return f"the KV event arguments of container {desired.container}"
+    if part.relay is not None and not is_fed_through(pod, part.relay):
+        return f"the relay (container {RELAY_CONTAINER})"
     missing = sorted(k for k, v in desired.labels.items() if pod.labels.get(k) != v)
     return f"the label {', '.join(missing)}"

@@ -81,7 +81,7 @@ def hybrid_kv_manager(case: Case) -> Note | None:
 
 def replay_port_moved(case: Case) -> Note | None:
     """More than one rank, and ports too near to each other."""
-    if case.events == case.wanted:
+    if case.relayed or case.events == case.wanted:
         return None
     return Note(
         ModelReason.DATA_PARALLEL_PORTS,

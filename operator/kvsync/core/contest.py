@@ -21,6 +21,7 @@ from kvsync.core.planned import Ask, ModelPlan
 from kvsync.core.preflight import RENDER, way_out
 from kvsync.core.repairs import LIMIT, Count, count, one_more
 from kvsync.core.revert import carries_text, contains_run, readable, record_of
+from kvsync.core.sidecar.pieces import has_relay
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import (
     OWNER_ANNOTATION,
@@ -89,8 +90,10 @@ def _stands(workload: Deployment, record: Record) -> bool:
     """Whether every piece that a record tells of is on its workload, wherever its owner put it."""
     labels = {key: change.after for key, change in record.labels.items()}
     declared = {port.get("containerPort") for c in workload.containers for port in c.ports}
+    relay = record.relay
     return (
-        any(_has_words(container, record) for container in workload.containers)
+        (relay is None or has_relay(workload.template, relay))
+        and any(_has_words(container, record) for container in workload.containers)
         and all(port.get("containerPort") in declared for port in record.ports)
         and labels.items() <= workload.template_labels.items()
     )

@@ -18,12 +18,15 @@ from kvsync.core.assess import ModelState, ModelView, assess
 from kvsync.core.bare_pods import SETTLING
 from kvsync.core.claim import elder_of, handover_action
 from kvsync.core.engines import ENGINES
+from kvsync.core.gateway import gateway_version
 from kvsync.core.gateway_taken import gateway_watch
 from kvsync.core.gateway_view import GatewayView, view_gateway
 from kvsync.core.gateway_wish import own_member
 from kvsync.core.planned import Ask
 from kvsync.core.pod_labels import label_actions
+from kvsync.core.releases import gateway_release
 from kvsync.core.render import Templates
+from kvsync.core.sidecar.pieces import is_relayed
 from kvsync.core.subscribed import bystanders
 from kvsync.core.summary import Picture, summarize
 from kvsync.core.told import proven_at, told_at
@@ -38,8 +41,10 @@ from kvsync.core.turns import (
 from kvsync.core.undo import decide_undo
 from kvsync.core.wave import Wave, next_wave
 from kvsync.model.decision import Action, Decision, Question
+from kvsync.model.events import EventLayout
 from kvsync.model.observed import FINALIZER, KVEventSync, Observed, ObservedModel
 from kvsync.model.reasons import ConditionReason, ModelReason
+from kvsync.model.relay import RELAY_CONTAINER
 from kvsync.model.source import SourceKey, Target
 from kvsync.model.spec import EngineType
 from kvsync.model.standing import Standing
@@ -121,7 +126,40 @@ def _ask(model: ObservedModel, observed: Observed, templates: Templates) -> Ask:
         elder=elder_of(model, observed),
         proven_at=proven_at(model.name, observed.sync),
         told_at=told_at(model.name, observed.sync),
+        relays=observed.relays,
+        gateway_reads=_gateway_reads(observed),
+        seen_layouts=_seen_layouts(model, observed),
     )
+
+
+def _gateway_reads(observed: Observed) -> frozenset[EventLayout] | None:
+    """The layouts that the gateway in use decodes; None where that is not known, or it uses none."""
+    deployment, container = observed.gateway.deployment, observed.spec.gateway.container
+    if deployment is None or deployment.container(container) is None:
+        return None
+    version = gateway_version(deployment, container)
+    release = gateway_release(version) if version is not None else None
+    return release.layouts if release is not None and release.uses_events else None
+
+
+def _seen_layouts(model: ObservedModel, observed: Observed) -> dict[str, EventLayout]:
+    """How the engines of each role write events, as seen on the wire of pods without a relay.
+
+    A pod of other images than the template's is of a revision before or after.
+    """
+    pods = {pod.uid: pod for pod in model.pods if not is_relayed(pod)}
+    seen = [(pods[key.uid], v.layout) for key, v in observed.verdicts.items() if key.uid in pods]
+    found: dict[str, EventLayout] = {}
+    for template in model.deployment.templates if model.deployment else ():
+        role, images = role_of(template), _images(template)
+        layouts = {
+            layout
+            for pod, layout in seen
+            if layout is not None and role in ("", pod.role) and _images(pod) == images
+        }
+        if len(layouts) == 1:
+            found[role] = layouts.pop()
+    return found
 
 
 def _running_versions(model: ObservedModel) -> dict[str, str]:
@@ -143,7 +181,7 @@ def _running_versions(model: ObservedModel) -> dict[str, str]:
 
 
 def _images(workload: Deployment | Pod) -> list[tuple[str, str]]:
-    return [(c.name, c.image) for c in workload.containers]
+    return [(c.name, c.image) for c in workload.containers if c.name != RELAY_CONTAINER]
 
 
 def _may_inherit(views: Sequence[ModelView]) -> bool:

@@ -12,6 +12,7 @@ from kvsync.core.engines import ENGINES
 from kvsync.core.placement import Placement, TextEdit
 from kvsync.core.releases import GATEWAY_PORT, GATEWAY_REPLAY_PORT
 from kvsync.core.revert import carries_text, contains_run, last_item
+from kvsync.core.sidecar.pieces import with_relay
 from kvsync.model.finding import EngineFinding
 from kvsync.model.record import (
     OWNER_ANNOTATION,
@@ -20,6 +21,7 @@ from kvsync.model.record import (
     Owner,
     Place,
     Record,
+    RelayChange,
     TextChange,
     ValueChange,
     dump_record,
@@ -48,6 +50,8 @@ class Desired:
     text: TextChange | None = None
     ports: tuple[Mapping[str, Any], ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    relay: RelayChange | None = None
+    """The sidecar beside the engine, where there is one."""
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -70,18 +74,20 @@ def desire(
     events: EventsSpec,
     placement: Placement,
     when: EngineLabels,
+    relay: RelayChange | None = None,
 ) -> Desired:
     """The pieces for one workload.
 
     Args:
         base: the workload without our own changes.
         detected: what was found out about its engine.
-        events: the event settings, with the ports that this engine uses.
+        events: the event settings, with the ports on which its pods publish.
         placement: how its command line is changed.
         when: when its pods get the label by which the gateway finds them.
+        relay: the sidecar that its events go through, and which declares their ports.
     """
     in_template = when is EngineLabels.TEMPLATE and is_heard(events)
-    own = placement.words is None and placement.text is None
+    own = (placement.words is None and placement.text is None) or relay is not None
     return Desired(
         container=detected.container.name,
         words=placement.words,
@@ -89,6 +95,7 @@ def desire(
         # Declared ports inform, they open nothing: no reason to restart a model that has its own.
         ports=() if own else _ports(base, detected.container, events),
         labels=our_labels(base, detected.finding, announced=in_template),
+        relay=relay,
     )
 
 
@@ -162,11 +169,12 @@ def configure(
         OWNER_ANNOTATION: str(owner),
         RECORD_ANNOTATION: dump_record(record),
     }
-    return (
-        base.with_template(_with_labels(base.template, desired.labels))
-        .with_container(container.index, _configured(container, record, placement))
-        .with_annotations(annotations)
+    changed = base.with_template(_with_labels(base.template, desired.labels)).with_container(
+        container.index, _configured(container, record, placement)
     )
+    if desired.relay is not None:
+        changed = changed.with_template(with_relay(changed.template, desired.relay))
+    return changed.with_annotations(annotations)
 
 
 def _record(base: Deployment, container: Container, desired: Desired, at: int) -> Record:
@@ -185,6 +193,7 @@ def _record(base: Deployment, container: Container, desired: Desired, at: int) -
         metadata_absent=bool(desired.labels) and base.template.get("metadata") is None,
         env_absent=in_variable and container.body.get("env") is None,
         annotations_absent=base.body["metadata"].get("annotations") is None,
+        relay=desired.relay,
     )
 
 

@@ -30,12 +30,14 @@ _PIPELINE = ("pipeline-parallel-size", "pp-size", "pp")
 class Case:
     """What a rule looks at: the pod without our changes, its engine, the settings for it.
 
-    ``wanted`` are the object's own settings, ``events`` those with ports that fit this engine.
+    ``wanted`` are the object's own settings, ``events`` those with the ports on which its pods publish;
+    ``relayed``: a relay does, and the engine's own ports were chosen to be free.
     """
 
     pod: EnginePod
     wanted: EventsSpec
     events: EventsSpec
+    relayed: bool = False
 
     @property
     def base(self) -> Deployment:
@@ -114,6 +116,8 @@ def _workers(words: tuple[str, ...], *names: str) -> int:
 
 def port_in_use(case: Case) -> Refusal | None:
     """A publisher that cannot bind stops the engine; each data-parallel rank binds one port further."""
+    if case.relayed:
+        return None
     if case.pod.on_the_node and is_heard(case.wanted):
         return Refusal(
             ModelReason.PORT_IN_USE,
@@ -158,7 +162,7 @@ def data_parallel_ports(case: Case) -> Refusal | None:
             "and the engine would not start.",
             f"Write the number, or set spec.events.replayPort to {case.events.port + _MANY_RANKS}.",
         )
-    if size < 2 or abs(case.events.replay_port - case.events.port) >= size:
+    if case.relayed or size < 2 or abs(case.events.replay_port - case.events.port) >= size:
         return None
     return Refusal(
         ModelReason.DATA_PARALLEL_PORTS,

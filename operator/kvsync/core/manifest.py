@@ -13,11 +13,13 @@ from typing import Any
 from kvsync.core.patch import Operation, apply, difference
 from kvsync.core.plan import lost_records, plan, plan_undo, unsupported_kind
 from kvsync.core.planned import Ask, Outcome
+from kvsync.core.releases import GATEWAY_RELEASES
 from kvsync.core.render import Templates
 from kvsync.core.revert import without_mark
 from kvsync.model import storm
 from kvsync.model.finding import Note, Refusal
 from kvsync.model.record import OWNER_ANNOTATION, Owner, parse_owner
+from kvsync.model.relay import NO_IMAGE, RelayMeans
 from kvsync.model.spec import KVEventSyncSpec
 from kvsync.model.workload import JSON, Deployment
 
@@ -28,6 +30,7 @@ UNSUPPORTED = frozenset({"RayClusterFleet", "PodSet", "RoleSet", "ModelClaim"})
 
 _ROLES = ("spec", "template", "spec", "roles")
 _CONTAINERS = ("template", "spec", "containers")
+_BESIDE = ("initContainers", "volumes")
 _NOBODY = Owner("-", "render", "-")
 
 
@@ -80,9 +83,15 @@ def selects(spec: KVEventSyncSpec, namespace: str | None, body: JSON) -> bool:
 
 
 def render_manifest(
-    body: JSON, spec: KVEventSyncSpec, templates: Templates, owner: Owner | None = None
+    body: JSON,
+    spec: KVEventSyncSpec,
+    templates: Templates,
+    owner: Owner | None = None,
+    relays: RelayMeans = NO_IMAGE,
 ) -> Rendered:
     """The workload as the spec wants it; ``owner`` is the object whose spec it is, if any.
+
+    No gateway is known: a relay that is wanted where it is needed is needed for the newest release.
 
     Raises:
         ValueError: the manifest is no valid workload; the message names the field.
@@ -96,7 +105,9 @@ def render_manifest(
     if mark is not None and (mark.namespace, mark.name) == (owner.namespace, owner.name):
         owner = mark
     # Without a time two renderings are one text; without a cluster no engine can be asked.
-    planned = plan(deployment, Ask(spec, owner, templates, {}, "", 0))
+    reads = GATEWAY_RELEASES[-1].layouts
+    asked = Ask(spec, owner, templates, {}, "", 0, relays=relays, gateway_reads=reads)
+    planned = plan(deployment, asked)
     if planned.refusal is not None:
         return _refused(body, planned.refusal)
     after = apply(body, planned.patch)
@@ -158,6 +169,10 @@ def _check_containers(body: JSON, *path: str | int) -> None:
     Raises:
         ValueError: something is not as it must be.
     """
+    for beside in _BESIDE:
+        place = (*path[:-1], beside)
+        if _at(body, *place) is not None:
+            _list(body, *place)
     for index, container in enumerate(_list(body, *path)):
         for field in ("command", "args"):
             words = container.get(field) or []
@@ -171,14 +186,20 @@ def _list(body: JSON, *path: str | int) -> Sequence[Any]:
     Raises:
         ValueError: there is none.
     """
+    found = _at(body, *path)
+    if not isinstance(found, list) or not all(isinstance(each, Mapping) for each in found):
+        raise _shape_error(body, path, "a list of objects")
+    return found
+
+
+def _at(body: JSON, *path: str | int) -> Any:
+    """What stands at a path; None where nothing does."""
     found: Any = body
     for step in path:
         if isinstance(step, int):
             found = found[step]
         else:
             found = found.get(step) if isinstance(found, Mapping) else None
-    if not isinstance(found, list) or not all(isinstance(each, Mapping) for each in found):
-        raise _shape_error(body, path, "a list of objects")
     return found
 
 

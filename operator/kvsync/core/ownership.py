@@ -16,12 +16,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kvsync.model.record import FIELD_MANAGER, Place
+from kvsync.model.relay import RELAY_CONTAINER, RELAY_VOLUME
+from kvsync.model.storm import Role, StormService
 from kvsync.model.workload import Deployment
 
 Path = tuple[str, ...]
 
 _TEMPLATE: Path = ("f:spec", "f:template")
 _CONTAINERS: Path = (*_TEMPLATE, "f:spec", "f:containers")
+_LISTS: Mapping[str, Path] = {
+    name: (*_TEMPLATE, "f:spec", f"f:{name}")
+    for name in ("initContainers", "containers", "volumes")
+}
 _LABELS: Path = (*_TEMPLATE, "f:metadata", "f:labels")
 
 
@@ -46,12 +52,14 @@ class Field:
     """A field that we write: where it stands, and what it is called in sentences.
 
     ``place`` is what kind of field it is; None for a label. Without ``path`` nobody can be told to
-    own it, since owners' own items stand beside ours.
+    own it, since owners' own items stand beside ours. ``item``: an item of ours in the list at the
+    path, which belongs to another manager only where that one holds the list as one thing.
     """
 
     title: str
     path: Path = ()
     place: Place | None = None
+    item: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +72,21 @@ class Claim:
     @property
     def title(self) -> str:
         """What is owned, as far as its owner sees it."""
-        return "whole list of roles" if self.holder.whole else self.field.title
+        if self.holder.whole and not self.field.item:
+            return "whole list of roles"
+        return self.field.title
 
 
 def written_fields(live: Deployment, target: Deployment) -> tuple[Field, ...]:
     """The fields of the pod template in which the target differs: the command line first."""
-    return (*_of_containers(live, target), *_of_labels(live, target))
+    return (*_of_containers(live, target), *_of_lists(live, target), *_of_labels(live, target))
 
 
 def _of_containers(live: Deployment, target: Deployment) -> Iterator[Field]:
-    for before, after in zip(live.containers, target.containers, strict=True):
+    for before in live.containers:
+        after = target.container(before.name)
+        if after is None:
+            continue
         at = (*_CONTAINERS, _key(before.name))
         for place in (Place.ARGS, Place.COMMAND):
             if before.body.get(place.value) != after.body.get(place.value):
@@ -83,6 +96,17 @@ def _of_containers(live: Deployment, target: Deployment) -> Iterator[Field]:
             yield variable_field(before.name, name)
         if before.body.get("ports") != after.body.get("ports"):
             yield Field(f"ports of container {before.name}")
+
+
+def _of_lists(live: Deployment, target: Deployment) -> Iterator[Field]:
+    """Containers and volumes that come, go or change as a whole: those of the relay."""
+    specs = [each.template.get("spec") or {} for each in (live, target)]
+    for name, path in _LISTS.items():
+        before, after = ({str(i.get("name")): i for i in s.get(name) or ()} for s in specs)
+        for key in _differing(before, after):
+            if key in (RELAY_CONTAINER, RELAY_VOLUME):
+                kind = "volume" if name == "volumes" else "container"
+                yield Field(f"{kind} {key}", path, item=True)
 
 
 def variable_field(container: str, name: str) -> Field:
@@ -121,7 +145,8 @@ def holders(workload: Deployment, field: Field) -> tuple[Holder, ...]:
     found = []
     for holder, fields in _others(workload):
         whole = _owns_template(fields)
-        if whole or _owns(fields, field.path):
+        whole = whole or (field.item and _holds_whole(workload, fields, field.path))
+        if whole or (not field.item and _owns(fields, field.path)):
             found.append(replace(holder, whole=whole))
     return tuple(found)
 
@@ -150,6 +175,16 @@ def _owns_template(fields: Mapping[str, Any]) -> bool:
     """Whether the template is held as one thing, as an item of a list that is not merged."""
     spec = fields.get("f:spec") or {}
     return "f:template" in spec and not spec["f:template"]
+
+
+def _holds_whole(workload: Deployment, fields: Mapping[str, Any], path: Path) -> bool:
+    """Whether a list is held as one thing, which those of Kubernetes' own kinds never are."""
+    if not isinstance(workload, Role | StormService):
+        return False
+    node: Any = fields
+    for step in path:
+        node = node.get(step) if isinstance(node, Mapping) else None
+    return isinstance(node, Mapping) and not node
 
 
 def _owns(fields: Mapping[str, Any], path: Path) -> bool:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kvsync.core.desired import Desired
 from kvsync.core.ownership import Claim, Field
 from kvsync.core.patch import Operation
+from kvsync.core.ports import publishing_ranks
 from kvsync.core.render import Templates
+from kvsync.core.sidecar.pieces import is_fed_through
+from kvsync.model.events import EventLayout
 from kvsync.model.finding import EngineFinding, Note, Refusal
-from kvsync.model.record import Owner
+from kvsync.model.record import Owner, RelayChange
+from kvsync.model.relay import NO_IMAGE, RELAY_CONTAINER, RelayMeans, RelayPorts
 from kvsync.model.spec import EventsSpec, KVEventSyncSpec
 from kvsync.model.workload import Pod
 
@@ -40,7 +44,8 @@ class Part:
     """One engine of a workload, and the pieces that its pod template must carry.
 
     ``role`` is that of a StormService, empty for a Deployment; ``pods`` how many pods run the engine;
-    ``events`` are the event settings with the ports and the topic that this engine uses.
+    ``events`` are the event settings with the ports and the topic by which its pods publish: the
+    engine, or the relay beside it.
     """
 
     engine: EngineFinding
@@ -48,6 +53,23 @@ class Part:
     events: EventsSpec
     pods: int
     role: str = ""
+    relay_ports: RelayPorts | None = None
+    """The ports of the relay beside it; None where it publishes by itself."""
+
+    @property
+    def relay(self) -> RelayChange | None:
+        """The relay beside it, if any."""
+        return self.desired.relay
+
+    @property
+    def sources(self) -> int:
+        """How many publishers each of its pods has: a relay, or else every rank that publishes."""
+        return 1 if self.relay is not None else publishing_ranks(self.engine)
+
+    @property
+    def containers(self) -> tuple[str, ...]:
+        """The containers without which it does not publish."""
+        return (self.engine.container, *((RELAY_CONTAINER,) if self.relay is not None else ()))
 
     def covers(self, pod: Pod) -> bool:
         """Whether a pod is one of this engine's."""
@@ -57,7 +79,9 @@ class Part:
         """Whether a pod was made from the configured template, not from the one before it."""
         container = pod.container(self.desired.container)
         labelled = self.desired.labels.items() <= pod.labels.items()
-        return labelled and container is not None and self.desired.is_carried_by(container)
+        relayed = self.relay is None or is_fed_through(pod, self.relay)
+        written = container is not None and self.desired.is_carried_by(container)
+        return labelled and relayed and written
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +134,9 @@ class Ask:
     told_at: int = 0
     """The time in the record that stands on this workload by the status; 0 where it tells of none.
     Such a workload was configured, whatever has become of its annotations."""
+    relays: RelayMeans = NO_IMAGE
+    """What relays are made of."""
+    gateway_reads: frozenset[EventLayout] | None = None
+    """The layouts that the gateway in use decodes; None where that is not known, or it uses none."""
+    seen_layouts: Mapping[str, EventLayout] = field(default_factory=dict)
+    """How the engines of each role write events, as seen on the wire of those without a relay."""

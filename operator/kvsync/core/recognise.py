@@ -15,6 +15,7 @@ from typing import Any
 from kvsync.core.desired import EVENTS_LABEL, PORT_NAME, REPLAY_PORT_NAME
 from kvsync.core.releases import GATEWAY_PORT, GATEWAY_REPLAY_PORT
 from kvsync.core.revert import readable, record_of
+from kvsync.core.sidecar.pieces import is_recognised, without_relay
 from kvsync.model.record import (
     OUR_ANNOTATIONS,
     OWNER_ANNOTATION,
@@ -68,6 +69,9 @@ def strip_recognised(deployment: Deployment) -> Deployment:
         if body != container.body:
             found = True
             stripped = stripped.with_container(container.index, body)
+    if is_recognised(stripped.template):
+        found = True
+        stripped = stripped.with_template(without_relay(stripped.template, None))
     return _without_label(stripped) if found else stripped
 
 

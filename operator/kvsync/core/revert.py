@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from kvsync.core.sidecar.pieces import without_relay
 from kvsync.model.record import (
     OUR_ANNOTATIONS,
     OWNER_ANNOTATION,
@@ -49,8 +50,10 @@ def strip(deployment: Deployment) -> Deployment:
     body = _without_our_annotations(deployment.body, record)
     if record is None or not record.changes_anything:
         return replace(deployment, body=body)
-    template = _without_labels(body["spec"]["template"], record)
+    template: Mapping[str, Any] = _without_labels(body["spec"]["template"], record)
     template = _without_container_changes(template, record)
+    if record.relay is not None:
+        template = without_relay(template, record.relay)
     return replace(deployment, body={**body, "spec": {**body["spec"], "template": template}})
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from kvsync.core.engines import ENGINES
 from kvsync.core.planned import Part
-from kvsync.core.ports import publishing_ranks
 from kvsync.model.source import SourceKey, SourceReason, Target, Verdict
 from kvsync.model.spec import ProbeSpec
 from kvsync.model.workload import Pod
@@ -20,8 +19,8 @@ def carriers(part: Part, pods: Sequence[Pod]) -> tuple[Pod, ...]:
 
 
 def targets_of(model: str, pods: Sequence[Pod], part: Part, probe: ProbeSpec) -> Iterator[Target]:
-    """What is to be watched: a source for each running pod and data-parallel rank."""
-    ranks = publishing_ranks(part.engine)
+    """What is to be watched: a source for each running pod and data-parallel rank, or its relay's one."""
+    ranks = part.sources
     for pod in sorted(pods, key=lambda pod: pod.name):
         for rank in range(ranks) if pod.running else ():
             yield Target(
@@ -38,6 +37,7 @@ def targets_of(model: str, pods: Sequence[Pod], part: Part, probe: ProbeSpec) ->
                 served_model=part.engine.served_model,
                 block_factor=block_factor(part),
                 canary=probe.canary and ranks == 1,
+                relay_port=part.relay_ports.http if part.relay_ports is not None else 0,
             )
 
 

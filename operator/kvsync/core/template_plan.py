@@ -8,23 +8,27 @@ owner is simply a new base, and the inverse is known before anything is written.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from kvsync.core.arguments import KV_EVENT_FLAGS, flag_of
 from kvsync.core.caution import notes
 from kvsync.core.desired import Desired, configure, desire
-from kvsync.core.detect import find_engine
+from kvsync.core.detect import Detected, find_engine
 from kvsync.core.digest import digest
 from kvsync.core.guard import Case, check
 from kvsync.core.patch import difference, guarded
-from kvsync.core.placement import place
+from kvsync.core.placement import Placement, place
 from kvsync.core.planned import Ask, Change, ModelPlan, Outcome, Part
 from kvsync.core.ports import EnginePod, settle_ports
 from kvsync.core.preflight import args_at_risk, judge
 from kvsync.core.recognise import is_record_lost, strip_recognised
+from kvsync.core.releases import GATEWAY_PORT, GATEWAY_REPLAY_PORT
 from kvsync.core.render import engine_arguments
 from kvsync.core.revert import carries_words, record_of, strip
+from kvsync.core.sidecar.choice import ANY_ENGINE, choose_relay
+from kvsync.core.sidecar.form import RelayWish, to_relay
+from kvsync.core.sidecar.pieces import has_relay, is_recognised
 from kvsync.model.finding import Note, Refusal
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import (
@@ -34,7 +38,8 @@ from kvsync.model.record import (
     dump_record,
     parse_owner,
 )
-from kvsync.model.spec import Dialect
+from kvsync.model.relay import RelayForm, RelayPorts
+from kvsync.model.spec import Dialect, EventsSpec, RelayMode
 from kvsync.model.storm import role_of
 from kvsync.model.workload import Container, Deployment
 
@@ -53,35 +58,120 @@ def plan_template(deployment: Deployment, ask: Ask) -> ModelPlan:
     detected = find_engine(base, ask.spec.engine, ask.running_versions.get(role), written)
     if isinstance(detected, Refusal):
         return ModelPlan(Outcome.REFUSED, refusal=detected)
-    engine = detected.finding
-    pod = EnginePod(base, detected.container, engine)
-    events = ask.spec.events
-    if engine.dialect is not Dialect.FLAGS:  # those carry no port
-        events = settle_ports(pod, events)
-    case = Case(pod, ask.spec.events, events)
-    arguments = engine_arguments(ask.templates, engine.type, engine.dialect, events)
-    placement = check(case) or place(detected, arguments)
-    if isinstance(placement, Refusal):
-        return ModelPlan(Outcome.REFUSED, refusal=placement)
-    desired = desire(base, detected, events, placement, ask.spec.engine.labels)
-    if placement.topic is not None:
-        events = replace(events, topic=placement.topic)
+    pod = EnginePod(base, detected.container, detected.finding)
+    found = _find_pieces(deployment, detected, pod, ask)
+    if isinstance(found, Refusal):
+        return ModelPlan(Outcome.REFUSED, refusal=found)
+    kept = _kept(deployment, found)
+    pieces = found if kept is None else kept
     planned = ModelPlan(
         Outcome.UNCHANGED,
-        parts=(Part(engine, desired, events, deployment.replicas, role),),
-        notes=(*notes(case), *placement.notes, *lost_record_notes(deployment)),
-        fingerprint=fingerprint(base, desired, ask.retry),
+        parts=(_part(deployment, detected, pieces),),
+        notes=(*pieces.notes, *lost_record_notes(deployment)),
+        fingerprint=fingerprint(base, pieces.desired, ask),
     )
-    if not is_record_lost(deployment) and carries(deployment, desired):
+    if kept is not None:
         planned = replace(planned, notes=(*planned.notes, *args_at_risk(deployment)))
         return _owned(planned, deployment, ask)
-    target = configure(base, desired, placement, ask.owner, max(ask.at, ask.proven_at))
+    if pieces.desired.relay is not None and not pieces.desired.relay.body["image"]:
+        return ModelPlan(Outcome.REFUSED, refusal=_without_image(deployment))
+    at = max(ask.at, ask.proven_at)
+    target = configure(base, pieces.desired, pieces.placement, ask.owner, at)
     judged = judge(deployment, target, ask)
     refusal = judged if isinstance(judged, Refusal) else _unwritable(deployment, judged.target)
     if isinstance(judged, Refusal) or refusal is not None:
         return ModelPlan(Outcome.REFUSED, refusal=refusal)
     planned = replace(planned, written=judged.written, claims=judged.claims)
     return _changed(planned, deployment, base, judged.target)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """What a pod template shall carry, and how it gets there.
+
+    ``events`` are the settings with the ports on which its pods publish; ``ports`` those of the relay,
+    None without one.
+    """
+
+    desired: Desired
+    placement: Placement
+    events: EventsSpec
+    ports: RelayPorts | None
+    notes: tuple[Note, ...]
+
+
+def _find_pieces(
+    deployment: Deployment, detected: Detected, pod: EnginePod, ask: Ask
+) -> _Pieces | Refusal:
+    """The pieces for one engine, or why there are none."""
+    engine, wanted = pod.engine, ask.spec.events
+    settled = wanted
+    if engine.dialect is not Dialect.FLAGS:  # those carry no port
+        settled = settle_ports(pod, wanted)
+    choice = choose_relay(pod, settled, ask, role_of(deployment), _needed_for(deployment))
+    if isinstance(choice, Refusal):
+        return choice
+    relayed = choice.ports is not None
+    events = replace(wanted, port=GATEWAY_PORT, replay_port=GATEWAY_REPLAY_PORT)
+    case = Case(pod, wanted, events if relayed else settled, relayed)
+    arguments = engine_arguments(ask.templates, engine.type, engine.dialect, settled)
+    if choice.ports is not None:
+        arguments = to_relay(arguments, choice.ports)
+    placement = check(case) or place(detected, arguments)
+    if isinstance(placement, Refusal):
+        return placement
+    relay = None
+    if choice.ports is not None:
+        wish = RelayWish(pod, wanted, choice.ports)
+        relay = wish.change(ask.relays, choice.layout_of)
+    desired = desire(pod.base, detected, case.events, placement, ask.spec.engine.labels, relay)
+    events = case.events
+    if placement.topic is not None and relay is None:
+        events = replace(events, topic=placement.topic)
+    told = (*notes(case), *choice.notes, *placement.notes)
+    return _Pieces(desired, placement, events, choice.ports, told)
+
+
+def _needed_for(deployment: Deployment) -> str:
+    """The engine whose layout the relay on a workload was needed for; empty where there is none."""
+    if is_record_lost(deployment):
+        return ANY_ENGINE if is_recognised(deployment.template) else ""
+    record = record_of(deployment)
+    return record.relay.layout_of if record is not None and record.relay is not None else ""
+
+
+def _kept(deployment: Deployment, found: _Pieces) -> _Pieces | None:
+    """The pieces where the workload has all of them already, else None.
+
+    A relay that stands counts as it was written while nothing else is asked of it: neither a new
+    version of the operator nor an upgrade of the cluster is a reason to restart a model.
+    """
+    if is_record_lost(deployment):
+        return None
+    record = record_of(deployment)
+    there, wanted = record.relay if record is not None else None, found.desired.relay
+    if there is not None and wanted is not None and there.wish == wanted.wish:
+        found = replace(found, desired=replace(found.desired, relay=there))
+    return found if carries(deployment, found.desired) else None
+
+
+def _without_image(deployment: Deployment) -> Refusal:
+    return Refusal(
+        ModelReason.RELAY_IMAGE_UNKNOWN,
+        f"{deployment.title} is to have a relay, and the operator was not told of its own image.",
+        "Set spec.events.relay.image, or start the operator with KVSYNC_IMAGE, as its chart does.",
+    )
+
+
+def _part(deployment: Deployment, detected: Detected, pieces: _Pieces) -> Part:
+    return Part(
+        detected.finding,
+        pieces.desired,
+        pieces.events,
+        deployment.replicas,
+        role_of(deployment),
+        pieces.ports,
+    )
 
 
 def _unwritable(deployment: Deployment, target: Deployment) -> Refusal | None:
@@ -167,6 +257,13 @@ def _told(part: Part) -> tuple[Change, ...]:
     if desired.words is not None or desired.text is not None:
         why = f"so that it publishes KV events, {engine.dialect}"
         told.append(Change(_command_line(desired), why))
+    if desired.relay is not None:
+        relay = desired.relay.body
+        kind = "native sidecar" if desired.relay.form is RelayForm.NATIVE else "container"
+        what = f"{kind} {relay['name']} (image {relay['image']}), with a volume for it"
+        told.append(
+            Change(what, "it passes the engine's events on such that the gateway uses them")
+        )
     if desired.ports:
         ports = ", ".join(f"{port['containerPort']} ({port['name']})" for port in desired.ports)
         what = f"container {desired.container}: declare ports {ports}"
@@ -240,6 +337,8 @@ def carries(deployment: Deployment, desired: Desired) -> bool:
         and _declares(container, desired.ports)
         and {key: change.after for key, change in record.labels.items()} == desired.labels
         and desired.labels.items() <= deployment.template_labels.items()
+        and record.relay == desired.relay
+        and (record.relay is None or has_relay(deployment.template, record.relay))
     )
 
 
@@ -255,14 +354,22 @@ def _declares(container: Container, ports: tuple[Mapping[str, Any], ...]) -> boo
     return all(port["containerPort"] in declared for port in ports)
 
 
-def fingerprint(base: Deployment, desired: Desired, retry: str) -> str:
-    """A digest of the owner's template, what we add to it, and the retry annotation."""
-    content: Any = [
-        base.template,
-        desired.container,
-        list(desired.arguments),
-        [dict(port) for port in desired.ports],
-        dict(desired.labels),
-        retry,
-    ]
-    return digest(content)
+def fingerprint(base: Deployment, desired: Desired, ask: Ask) -> str:
+    """A digest of the owner's template, what we add to it, and the retry annotation.
+
+    Where a relay is added only if it is needed, it is no part of it, nor is what comes with it: what was
+    rejected in one form would else be tried in the other, and again in the first.
+    """
+    content: Any = [base.template, desired.container]
+    relay = ask.spec.events.relay
+    if relay.mode is RelayMode.AUTO:
+        content += [asdict(ask.spec.events), asdict(ask.spec.engine)]
+    else:
+        content += [
+            list(desired.arguments),
+            [dict(port) for port in desired.ports],
+            dict(desired.labels),
+        ]
+    if relay.mode is RelayMode.ALWAYS and desired.relay is not None:
+        content.append(desired.relay.wish)
+    return digest([*content, ask.retry])

@@ -9,6 +9,7 @@ from kvsync.core.last_words import quoted, telling_line
 from kvsync.model.decision import CrashedContainer
 from kvsync.model.observed import LastWords
 from kvsync.model.reasons import ModelReason
+from kvsync.model.relay import RELAY_CONTAINER
 from kvsync.model.workload import JSON, Pod
 
 _CRASHING = frozenset({"CrashLoopBackOff", "RunContainerError", "CreateContainerError"})
@@ -78,8 +79,9 @@ def _crash(pod: Pod, status: JSON) -> Trouble | None:
     said, name = telling_line(str(ended.get("message") or "")), str(status["name"])
     end = quoted(str(ended.get("reason") or ""))
     evidence = f"container {name} exited with code {ended.get('exitCode')}"
+    of_relay = name == RELAY_CONTAINER
     return Trouble(
-        ModelReason.ENGINE_CRASHED,
+        ModelReason.RELAY_DOWN if of_relay else ModelReason.ENGINE_CRASHED,
         pod.name,
         evidence + (f" ({end})" if end not in _PLAIN_ENDS else ""),
         exit_code=ended.get("exitCode"),
@@ -93,4 +95,7 @@ def _no_image(pod: Pod, status: JSON) -> Trouble | None:
     if waiting.get("reason") not in _NO_IMAGE:
         return None
     said = quoted(str(waiting.get("message") or waiting["reason"]))
-    return Trouble(ModelReason.IMAGE_PULL_FAILED, pod.name, f"image cannot be pulled: {said}")
+    which = (
+        f"image of container {RELAY_CONTAINER}" if status["name"] == RELAY_CONTAINER else "image"
+    )
+    return Trouble(ModelReason.IMAGE_PULL_FAILED, pod.name, f"{which} cannot be pulled: {said}")

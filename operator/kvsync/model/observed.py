@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from kvsync.model.gateway_log import GatewayReading
 from kvsync.model.record import Owner
+from kvsync.model.relay import NO_IMAGE, RelayMeans
 from kvsync.model.source import SourceKey, Verdict
 from kvsync.model.spec import KVEventSyncSpec
 from kvsync.model.standing import Standing
@@ -207,6 +208,8 @@ class Observed:
     """Objects, as ``namespace/name``, that no pass has looked at since the operator started."""
     max_rolling: int = 0
     """How many models of all objects together may be on their way; 0 for no limit."""
+    relays: RelayMeans = NO_IMAGE
+    """What relays are made of."""
     last_words: Mapping[str, LastWords] | None = None
     """Of crashed engines, by pod uid; None where nobody reads logs."""
 

@@ -31,6 +31,9 @@ class ModelReason(enum.StrEnum):
     ARGS_OWNED = "ArgsOwned"
     MODEL_UNHEALTHY = "ModelUnhealthy"
     UNSUPPORTED = "Unsupported"
+    RELAY_IMAGE_UNKNOWN = "RelayImageUnknown"
+    RELAY_NAME_TAKEN = "RelayNameTaken"
+    RELAY_UNSUPPORTED = "RelayUnsupported"
     # Someone undoes what we wrote: put back a few times, then left as it is.
     CONTENDED = "Contended"
     # Something to know of a change that is made all the same.
@@ -41,6 +44,7 @@ class ModelReason(enum.StrEnum):
     POD_DISRUPTION = "PodDisruption"
     RECREATE_STRATEGY = "RecreateStrategy"
     RECORD_LOST = "RecordLost"
+    RELAY_ADDED = "RelayAdded"
     # On the way.
     WAITING_FOR_TURN = "WaitingForTurn"
     PAUSED = "Paused"
@@ -53,6 +57,7 @@ class ModelReason(enum.StrEnum):
     # Tried and failed.
     SOURCES_FAILING = "SourcesFailing"
     ENGINE_CRASHED = "EngineCrashed"
+    RELAY_DOWN = "RelayDown"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
 

@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from kvsync.model.relay import RelayForm
+
 RECORD_ANNOTATION = "kvsync.aibrix.ai/record"
 OWNER_ANNOTATION = "kvsync.aibrix.ai/owner"
 REJECTED_ANNOTATION = "kvsync.aibrix.ai/rejected"
@@ -25,6 +27,7 @@ FIELD_MANAGER = "kvsync-operator"
 
 FORMAT = 1
 _FLAGS = ("ports_absent", "labels_absent", "metadata_absent", "env_absent", "annotations_absent")
+_RELAY_KEYS = ("form", "body", "volume", "wish")
 _CHECKSUM_LENGTH = 16
 
 
@@ -84,6 +87,24 @@ class ValueChange:
 
 
 @dataclass(frozen=True, slots=True)
+class RelayChange:
+    """The relay that we put beside the engine: its container and its volume, as we wrote them.
+
+    ``wish`` is a digest of all that an object and its model's owner say of it: while it is the same,
+    the one that stands is right, whichever version of the operator wrote it. ``containers_absent``:
+    its list of containers was absent; ``layout_of``: the engine whose layout it was needed for.
+    """
+
+    form: RelayForm
+    body: Mapping[str, Any]
+    volume: Mapping[str, Any]
+    wish: str
+    containers_absent: bool = False
+    volumes_absent: bool = False
+    layout_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """A field that was another manager's before our change: managedFields name us from then on.
 
@@ -113,6 +134,7 @@ class Record:
     env: Mapping[str, ValueChange] = field(default_factory=dict)
     env_absent: bool = False
     annotations_absent: bool = False
+    relay: RelayChange | None = None
     taken_from: tuple[Taken, ...] = ()
 
     @property
@@ -123,7 +145,8 @@ class Record:
     @property
     def changes_anything(self) -> bool:
         """Whether anything in the pod template is ours: False for a model adopted as it is."""
-        return bool(self.words or self.text or self.ports or self.labels or self.env)
+        written = (self.words, self.text, self.ports, self.labels, self.env, self.relay)
+        return any(written)
 
 
 def dump_record(record: Record) -> str:
@@ -169,6 +192,9 @@ def _payload(record: Record) -> dict[str, Any]:
             payload[name] = {
                 key: {"before": c.before, "after": c.after} for key, c in changes.items()
             }
+    if record.relay is not None:
+        relay = asdict(record.relay)
+        payload["relay"] = {k: v for k, v in relay.items() if v or k in _RELAY_KEYS}
     if record.taken_from:
         payload["taken"] = [asdict(taken) for taken in record.taken_from]
     payload |= {name: True for name in _FLAGS if getattr(record, name)}
@@ -184,6 +210,7 @@ def _record(payload: dict[str, Any]) -> Record:
         ports=tuple(payload.get("ports", ())),
         labels=_changes(payload.get("labels", {})),
         env=_changes(payload.get("env", {})),
+        relay=_relay_change(payload.get("relay")),
         taken_from=tuple(Taken(**taken) for taken in payload.get("taken", ())),
         **{name: bool(payload.get(name)) for name in _FLAGS},
     )
@@ -205,6 +232,12 @@ def _list_change(payload: Mapping[str, Any]) -> ListChange | None:
 
 def _text_change(payload: Mapping[str, Any] | None) -> TextChange | None:
     return None if payload is None else TextChange(**{**payload, "place": Place(payload["place"])})
+
+
+def _relay_change(payload: Mapping[str, Any] | None) -> RelayChange | None:
+    return (
+        None if payload is None else RelayChange(**{**payload, "form": RelayForm(payload["form"])})
+    )
 
 
 def _changes(payload: Mapping[str, Mapping[str, Any]]) -> dict[str, ValueChange]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
+
+from kvsync.model.version import Version
 
 RELAY_CONTAINER = "kvsync-relay"
 """The sidecar's name in every pod. People and tools see it: it is an API."""
@@ -15,6 +18,41 @@ RELAY_DIRECTORY = "/var/run/kvsync-relay"
 
 MAX_RANKS = 64
 """Data-parallel ranks that one relay takes (``kvsync relay --ranks``)."""
+
+
+class RelayForm(enum.StrEnum):
+    """How the sidecar stands in its pod."""
+
+    NATIVE = "Native"
+    """An init container that runs on (``restartPolicy: Always``)."""
+    PLAIN = "Plain"
+    """A container like any other, for clusters that know no native sidecars."""
+
+    @property
+    def field(self) -> str:
+        """The field of a pod's spec that holds such a sidecar."""
+        return "initContainers" if self is RelayForm.NATIVE else "containers"
+
+
+def form_in(kubernetes: Version | None) -> RelayForm:
+    """The form for a cluster of this release; None: not known, and hardly an old one.
+
+    Source: Kubernetes KEP-753, on by default since 1.29.
+    """
+    old = kubernetes is not None and kubernetes < Version(1, 29)
+    return RelayForm.PLAIN if old else RelayForm.NATIVE
+
+
+@dataclass(frozen=True, slots=True)
+class RelayMeans:
+    """What relays are made of here: the operator's own image, and the form that the cluster knows."""
+
+    image: str = ""
+    form: RelayForm = RelayForm.NATIVE
+
+
+NO_IMAGE = RelayMeans()
+"""Where the operator was not told of its own image."""
 
 _FIRST = 5656
 _FAR = 101

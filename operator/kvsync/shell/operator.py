@@ -15,10 +15,12 @@ from kvsync.adapters.kube.access import Access
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.events import EventRecorder
 from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS, PODS
+from kvsync.adapters.kube.server_version import server_version
 from kvsync.adapters.kube.watch import Watch
 from kvsync.adapters.metrics import Metrics
 from kvsync.adapters.templates import read_templates
 from kvsync.model.errors import ApiError, NotFound, Unavailable
+from kvsync.model.relay import RelayForm, RelayMeans, form_in
 from kvsync.model.storm import storm_model, storm_of
 from kvsync.shell.gateway_logs import GatewayLogs
 from kvsync.shell.handlers import watch_objects
@@ -165,6 +167,7 @@ class Operator:
                 await self._monitoring.start(self._settings.metrics_address)
             await self._await_synced(stop)
             await self._list_objects(stop)
+            self._world.relays = RelayMeans(self._settings.image, await self._relay_form())
             self._watching = True
             on_watching()
             followers += [
@@ -218,6 +221,14 @@ class Operator:
                     await asyncio.wait_for(stop.wait(), LIST_PAUSE)
             else:
                 return
+
+    async def _relay_form(self) -> RelayForm:
+        """How sidecars are written here. Asked once: a cluster that is upgraded restarts no model."""
+        try:
+            return form_in(await server_version(self._kube))
+        except ApiError as error:
+            log.warning("cannot ask which Kubernetes this is: %s; taken for a new one", error)
+            return form_in(None)
 
     def _unready(self) -> str:
         """What is not known yet; empty once all of it was."""

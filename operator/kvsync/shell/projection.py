@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from kvsync.model.relay import RELAY_CONTAINER
+
 Json = Mapping[str, Any]
 
 _POD_METADATA = (
@@ -47,7 +49,12 @@ _ITEM = "k:"
 _CONTAINER_FIELDS: _Shape = {"f:args": {}, "f:command": {}, "f:env": {_ITEM: {}}}
 _TEMPLATE: _Shape = {
     "f:metadata": {"f:labels": {"f:": {}}},
-    "f:spec": {"f:containers": {_ITEM: _CONTAINER_FIELDS}},
+    "f:spec": {
+        "f:containers": {_ITEM: _CONTAINER_FIELDS},
+        # Whether such a list is held as one thing: then ours goes with its owner's next change.
+        "f:initContainers": {_ITEM: {}},
+        "f:volumes": {_ITEM: {}},
+    },
 }
 _ROLE: _Shape = {"f:template": _TEMPLATE}
 _WRITTEN: _Shape = {
@@ -81,7 +88,10 @@ def project_pod(body: Json) -> Json:
     return {
         "metadata": _only(body["metadata"], _POD_METADATA)
         | ({"annotations": _bounded(annotations)} if annotations else {}),
-        "spec": {"containers": [_project_container(c) for c in spec.get("containers") or ()]},
+        "spec": {
+            "containers": [_project_container(c) for c in spec.get("containers") or ()],
+            **_of_relay("initContainers", spec, _CONTAINER),
+        },
         "status": {
             **_only(status, ("phase", "podIP")),
             "conditions": [
@@ -92,8 +102,15 @@ def project_pod(body: Json) -> Json:
             "containerStatuses": [
                 _bounded(_only(c, _CONTAINER_STATUS)) for c in status.get("containerStatuses") or ()
             ],
+            **_of_relay("initContainerStatuses", status, _CONTAINER_STATUS),
         },
     }
+
+
+def _of_relay(key: str, body: Json, kept: tuple[str, ...]) -> Json:
+    """Of init containers only our own sidecar is looked at."""
+    found = [each for each in body.get(key) or () if each.get("name") == RELAY_CONTAINER]
+    return {key: [_bounded(_only(each, kept)) for each in found]} if found else {}
 
 
 def _project_container(body: Json) -> Json:

@@ -27,6 +27,8 @@ class Settings:
     """Gateways that may be changed, and for objects of which namespaces."""
     operator_namespace: str = ""
     """The operator's own namespace; empty: that of its pod, if it runs in one."""
+    image: str = ""
+    """The operator's own image, of which relays are made; empty: not known."""
     templates: str | None = None
     """A folder of templates to use in place of the built-in ones."""
     workers: int = 4

@@ -21,6 +21,7 @@ from kvsync.model.observed import (
     ObservedGateway,
     ObservedModel,
 )
+from kvsync.model.relay import RelayMeans
 from kvsync.model.source import SourceKey, Verdict
 from kvsync.model.spec import KVEventSyncSpec
 from kvsync.model.standing import Standing
@@ -80,6 +81,7 @@ class World:
         self._labelled_by: dict[Key, str] = {}
         self._served = settings.namespaces
         self._max_rolling = settings.max_rolling
+        self.relays = RelayMeans(settings.image)
         self.syncs: dict[Key, Json] = {}
         self._listed: dict[Key, str] = {}
         self._gateways = Gateways(settings.access, label_of, deployments, self.deployment)
@@ -243,6 +245,7 @@ class World:
             others=heard.others,
             unheard=heard.unheard,
             max_rolling=self._max_rolling,
+            relays=self.relays,
             last_words=heard.last_words,
             now=now,
             living=self._living(sync.namespace),

@@ -122,3 +122,34 @@ def test_sizes_are_the_owners() -> None:
     assert {key: made.settings[key] for key in sizes} == sizes
     made = merged(config(RIGHT), wanted=sizes)
     assert made.notes == tuple(f"{k} was not given and is {v} now." for k, v in sizes.items())
+
+
+BEHIND = {"endpoint": "tcp://127.0.0.1:5657", "replay_endpoint": "tcp://127.0.0.1:5658"}
+"""What is wanted behind a relay."""
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["tcp://*:5557", "tcp://*:6000", "tcp://[::]:5557", "tcp://0.0.0.0:5557", None]
+)
+@pytest.mark.parametrize("replay", ["tcp://*:5558", "tcp://*:6001", "", None])
+def test_behind_a_relay_the_endpoints_are_ours(endpoint: str | None, replay: str | None) -> None:
+    own = {**RIGHT, "endpoint": endpoint, "replay_endpoint": replay, "buffer_steps": 7}
+    given = {key: value for key, value in own.items() if value is not None}
+    made = merged(config(given), wanted=BEHIND)
+    assert {key: made.settings[key] for key in BEHIND} == BEHIND
+    assert made.settings["buffer_steps"] == 7
+    assert any("endpoint" in note and "5657" in note for note in made.notes)
+
+
+def test_who_wrote_them_so_himself_is_left_as_he_is() -> None:
+    assert merged(config({**RIGHT, **BEHIND}), wanted=BEHIND).words == ()
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["tcp://collector:5557", "tcp://127.0.0.1:6000", "ipc:///tmp/kv"]
+)
+def test_an_engine_that_feeds_somebody_else_is_not_turned_to_the_relay(endpoint: str) -> None:
+    refusal = refused(config({**RIGHT, "endpoint": endpoint}), wanted=BEHIND)
+    assert refusal.reason == "EndpointConnects"
+    assert "and not to its relay" in refusal.message
+    assert 'spec.events.relay.mode to "Off"' in refusal.remedy

@@ -19,6 +19,7 @@ from kvsync.core.releases import GATEWAY_PORT, GATEWAY_RELEASES, GATEWAY_REPLAY_
 from kvsync.core.subscribed import GROUP_LABEL, RAY_LABEL, is_follower, is_number
 from kvsync.model.finding import VersionSource
 from kvsync.model.reasons import ConditionReason
+from kvsync.model.spec import RelayMode
 
 LORA_LABEL = "model.aibrix.ai/lora-id"
 _NO_LORA = -1
@@ -65,9 +66,29 @@ def _layout(case: Case) -> Issue | None:
     return Issue(
         ConditionReason.EVENT_LAYOUT,
         f"events are {layout}s, {_how_known(subject)}, which {_decoder(case.gateway)} does not decode",
-        "It routes as without them. Use vLLM before 0.24 (SGLang before 0.5.20).",
+        _other_layout(case),
         certain=release is not None,
     )
+
+
+def _by_relay(subject: Subject, does: str) -> str:
+    """The way out by a relay, as a sentence; empty where the object has asked for one already."""
+    if subject.part.events.relay.mode is not RelayMode.OFF:
+        return ""
+    return f"Set spec.events.relay.mode to Auto: a relay in each pod {does}. "
+
+
+def _other_layout(case: Case) -> str:
+    """What to do about a layout that the gateway does not decode."""
+    other = "Or use vLLM before 0.24 (SGLang before 0.5.20)."
+    way = _by_relay(case.subject, "translates them")
+    if way:
+        return f"It routes as without them. {way}{other}"
+    if case.gateway.release is None:
+        way = "If it does not decode them, set spec.events.relay.mode to Always. "
+    else:
+        way = "These models cannot have a relay (RelayUnsupported). "
+    return f"It routes as without them. {way}{other}"
 
 
 def _decoder(gateway: Gateway) -> str:
@@ -91,7 +112,7 @@ def _ranks(case: Case) -> Issue | None:
         ConditionReason.DATA_PARALLEL_RANKS,
         "one of several data-parallel ranks of its pod",
         f"The gateway hears only rank 0, and asks for replays on {GATEWAY_REPLAY_PORT}, where rank "
-        f"1 publishes. {_ON_PURPOSE}",
+        f"1 publishes. {_by_relay(case.subject, 'publishes for all ranks')}{_ON_PURPOSE}",
     )
 
 
@@ -102,7 +123,8 @@ def _ports(case: Case) -> Issue | None:
     return Issue(
         ConditionReason.GATEWAY_PORTS,
         f"publishes on {port} and replays on {replay_port or 'no port'}",
-        f"The gateway looks on {GATEWAY_PORT} and {GATEWAY_REPLAY_PORT} only. {_ON_PURPOSE}",
+        f"The gateway looks on {GATEWAY_PORT} and {GATEWAY_REPLAY_PORT} only. "
+        f"{_by_relay(case.subject, 'publishes there')}{_ON_PURPOSE}",
     )
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from kvsync.core.assess import ModelView
 from kvsync.core.desired import ENGINE_LABEL
 from kvsync.core.planned import Part
-from kvsync.core.ports import publishing_ranks
 from kvsync.core.releases import GATEWAY_PORT, GATEWAY_REPLAY_PORT, release_of
 from kvsync.core.targets import block_factor
 from kvsync.model.events import EventLayout
@@ -101,9 +100,8 @@ def subjects_of(view: ModelView, observed: Observed) -> Iterator[Subject]:
     late = observed.spec.engine.labels is EngineLabels.WHEN_VERIFIED
     answers = (model.answers if model else None) or {}
     for part in parts:
-        ranks, factor = publishing_ranks(part.engine), block_factor(part)
-        release = release_of(part.engine)
-        layout = release.layout if release else None
+        ranks, factor = part.sources, block_factor(part)
+        layout = _told_layout(part)
         sources = [each for each in live if each[0] is part]
         if not sources:
             yield Subject(
@@ -115,6 +113,14 @@ def subjects_of(view: ModelView, observed: Observed) -> Iterator[Subject]:
             yield Subject(
                 view.name, part, ranks, layout, tokenized, pod, target, verdict, told, late
             )
+
+
+def _told_layout(part: Part) -> EventLayout | None:
+    """How its pods write events by what is known of the engine; a relay writes arrays for any of them."""
+    if part.relay is not None:
+        return EventLayout.ARRAY
+    release = release_of(part.engine)
+    return release.layout if release else None
 
 
 _Live = tuple[Part, Pod, Target | None, Verdict]

@@ -61,6 +61,20 @@ def settings_of(words: Sequence[str]) -> Mapping[str, Any]:
     return settings
 
 
+def with_settings(words: Sequence[str], changes: Mapping[str, Any]) -> tuple[str, ...]:
+    """The operator's own rendered words with other values for some keys of their JSON object.
+
+    Raises:
+        TemplateRenderError: they hold no ``--kv-events-config`` with a JSON object.
+    """
+    after = json.dumps({**settings_of(words), **changes}, separators=(",", ":"))
+    given = [a for a in arguments_in(words) if a.spelling is Spelling.JSON and a.value][-1]
+    changed = [*words]
+    for place in given.places:
+        changed[place] = changed[place].replace(str(given.value), after)
+    return tuple(changed)
+
+
 def _spans(places: Sequence[int]) -> Iterator[tuple[int, int]]:
     start = places[0]
     for place, following in zip(places, [*places[1:], -1], strict=True):

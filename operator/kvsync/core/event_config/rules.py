@@ -25,7 +25,15 @@ def choose(own: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any] 
         if isinstance(value, Contradiction):
             return value
         chosen[key] = value
-    return chosen | {key: value for key, value in own.items() if key not in wanted}
+    kept = {key: value for key, value in own.items() if key not in wanted}
+    if kept.get("bind") and connects(str(wanted.get("endpoint", ""))):
+        kept["bind"] = False  # SGLang's way to listen where the text alone would have it connect
+    return chosen | kept
+
+
+def connects(endpoint: str) -> bool:
+    """Whether a publisher connects there, as to a relay: it binds only where the text holds * or ::."""
+    return _TCP.fullmatch(endpoint) is not None and "*" not in endpoint and "::" not in endpoint
 
 
 def _owners(_key: str, own: Any, ours: Any) -> Any:
@@ -62,14 +70,16 @@ def _replay(key: str, own: str | None, ours: str | None) -> str | Contradiction 
     """The replay socket always binds, whatever the text (``ZmqEventPublisher._socket_setup``)."""
     if not own or ours is None:
         return own or ours
-    return _reachable(key, own, ours, "spec.events.replayPort")
+    return ours if _is_local(ours) else _reachable(key, own, ours, "spec.events.replayPort")
 
 
 def _publish(key: str, own: str | None, ours: str) -> str | Contradiction:
     """The publishing socket binds where its text holds ``*`` or ``::``, and connects otherwise."""
-    if own is None:
+    if own is None or own == ours:
         return ours
-    if _TCP.fullmatch(own) and own != ours and "*" not in own and "::" not in own:
+    if connects(ours):
+        return _through_relay(key, own, ours)
+    if connects(own):
         return Contradiction(
             ModelReason.ENDPOINT_CONNECTS,
             f"With {key} {shown(own)} the engine connects there and opens no port: vLLM binds only "
@@ -77,6 +87,24 @@ def _publish(key: str, own: str | None, ours: str) -> str | Contradiction:
             f'Write "{key}": {shown(ours)} in the KV event configuration.',
         )
     return _reachable(key, own, ours, "spec.events.port")
+
+
+def _through_relay(key: str, own: str, ours: str) -> str | Contradiction:
+    """Where a relay publishes in the engine's place, the engine need not listen anywhere itself."""
+    tcp = _TCP.fullmatch(own)
+    if tcp is not None and (not connects(own) or tcp["host"] in ("", "0.0.0.0")):  # noqa: S104
+        return ours
+    return Contradiction(
+        ModelReason.ENDPOINT_CONNECTS,
+        f"With {key} {shown(own)} the engine publishes there, and not to its relay.",
+        f'Write "{key}": {shown(ours)} in the KV event configuration, or set '
+        'spec.events.relay.mode to "Off".',
+    )
+
+
+def _is_local(endpoint: str) -> bool:
+    tcp = _TCP.fullmatch(endpoint)
+    return tcp is not None and _LOOPBACK.fullmatch(tcp["host"].strip("[]")) is not None
 
 
 def _reachable(key: str, own: str, ours: str, field: str) -> str | Contradiction:
