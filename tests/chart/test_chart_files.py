@@ -97,6 +97,8 @@ def changed(path: str, value: Any) -> Any:
         ("logLevel", "verbose"),
         ("maxRolling", -1),
         ("maxRolling", "10"),
+        ("relayBudget", -1),
+        ("relayBudget", 2.5),
         ("resources.requets", {}),
     ],
     ids=str,

@@ -19,6 +19,7 @@ from kvsync.cli.probe import Found
 from kvsync.core.tally import Tally
 from kvsync.model.address import Address
 from kvsync.model.source import SourceReason, Verdict
+from relay.relay_stage import RelayProcess
 from testbed.engine.launch import free_ports
 
 FIELDS = [
@@ -218,3 +219,19 @@ def test_a_message_without_an_end_is_undecodable() -> None:
         code, found = probe(address, "--timeout", "25s")
     assert (code, found["reason"]) == (1, "Undecodable")
     assert "more than 8 frames" in found["message"]
+
+
+def test_behind_a_relay_its_engine_is_what_counts() -> None:
+    with RelayProcess() as relay:
+        address = f"tcp://127.0.0.1:{relay.listen}"
+        words = ("--replay-port", str(relay.replay), "--timeout", "5s")
+        behind = (*words, "--relay-port", str(relay.pages))
+        _, alone = probe(address, *words)
+        assert (alone["reason"], alone["verified"]) == ("Idle", True), "it answers for itself"
+        code, found = probe(address, *behind)
+        assert (code, found["reason"], found["verified"]) == (1, "Connecting", False)
+        assert "rank 0 of the engine is not connected" in found["message"]
+        engine = relay.engine()
+        code, found = probe(address, *behind)
+        assert (code, found["reason"], found["verified"]) == (0, "Idle", True)
+        engine.end()

@@ -122,6 +122,13 @@ def test_a_taken_port_ends_the_operator_with_a_way_out(tmp_path: Path) -> None:
     assert "--metrics-address" in str(ended.exception)
 
 
+@pytest.mark.parametrize("number", ["-1", "much", "10000001"])
+def test_a_budget_of_the_wrong_form_is_a_usage_error(number: str) -> None:
+    refused = CliRunner().invoke(cli, ["run"], env={"KVSYNC_RELAY_BUDGET": number})
+    assert refused.exit_code == 2
+    assert "--relay-budget" in refused.output
+
+
 @pytest.mark.parametrize("number", ["-1", "many", "1001"])
 def test_a_limit_of_the_wrong_form_is_a_usage_error(number: str) -> None:
     refused = CliRunner().invoke(cli, ["run"], env={"KVSYNC_MAX_ROLLING": number})

@@ -1,5 +1,6 @@
 """What one look found, made of whole pictures: for the tests of findings, tables and JSON."""
 
+from dataclasses import replace
 from typing import Any
 
 from core.objects import TEMPLATES, Json, deployment, spec_of
@@ -75,12 +76,16 @@ def found(
     seen: dict[SourceKey, Observation] | None = None,
     status: Json | None = None,
     gateway_unread: str = "",
+    relay_port: int = 0,
     **picture: Any,
 ) -> ObjectFinding:
-    """What is found on a picture."""
+    """What is found on a picture. ``relay_port``: that of a relay in each pod."""
     picture.setdefault("sync", sync_of(status=status))
     observed = observe(*models, verdicts=verdicts, **picture)
-    views = view_models(observed, TEMPLATES)
+    views = [
+        replace(view, targets=tuple(replace(t, relay_port=relay_port) for t in view.targets))
+        for view in view_models(observed, TEMPLATES)
+    ]
     return find(observed, views, seen or {}, gateway_unread=gateway_unread)
 
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.observations import OBSERVATIONS, TRAFFIC
-from kvsync.core.judge import Policy, at_least, judge
+from kvsync.core.figures import at_least
+from kvsync.core.judge import Policy, judge
 from kvsync.model.events import EventLayout
 from kvsync.model.source import (
     ACTIVE,

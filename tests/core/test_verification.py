@@ -166,6 +166,26 @@ def test_what_one_look_cannot_see_of_an_idle_source_is_taken_from_the_operator(r
     assert (sends.reason, sends.healthy) == ("Verified", True), "what was seen here is newer"
 
 
+@pytest.mark.parametrize("reason", ["RelayUpstreamSilent", "RelayLagging"])
+def test_what_a_relay_may_hide_is_taken_from_the_operator(reason: str) -> None:
+    one, a, b = two_pods()
+    status = told_ready(reason=reason, message="model-1: rank 3 is silent.")
+    send = (judged(a), judged(b))
+    behind = found(one, relay_port=5656, verdicts=send, status=status).models[0]
+    assert (behind.reason, behind.healthy) == (reason, False)
+    assert behind.message == "the operator found: model-1: rank 3 is silent."
+    assert found(one, verdicts=send, status=status).models[0].reason == "Verified", (
+        "there is no relay"
+    )
+    down = found(
+        one,
+        relay_port=5656,
+        verdicts=(judged(a, SourceReason.RELAY_DOWN), judged(b, SourceReason.RELAY_DOWN)),
+        status=status,
+    )
+    assert down.models[0].reason == "RelayDown", "what was seen here is worse"
+
+
 def test_no_model_is_a_problem() -> None:
     look = found()
     assert look.problem is not None

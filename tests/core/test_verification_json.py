@@ -63,6 +63,7 @@ def test_it_says_everything_of_a_source() -> None:
         "rank": 0,
         "host": "10.0.0.1",
         "port": 5557,
+        "relay_port": None,
         "reason": "Publishing",
         "healthy": True,
         "verified": True,

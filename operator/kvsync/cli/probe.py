@@ -41,6 +41,11 @@ _LAYOUTS = {
     metavar="tcp://HOST:PORT",
     help="The same as an address; it is of the same host.",
 )
+@click.option(
+    "--relay-port",
+    type=click.IntRange(1, 65535),
+    help="A relay publishes there: ask it on this port for what the engine behind it does.",
+)
 @click.option("--topic", metavar="TOPIC", help="The topic that is expected. Default: any.")
 @click.option(
     "--timeout", type=Duration(), default="10s", show_default=True, help="Time to find out."
@@ -50,6 +55,7 @@ def probe(
     source: Address,
     replay_port: int | None,
     replay: Address | None,
+    relay_port: int | None,
     topic: str | None,
     timeout: float,
     output: str,
@@ -64,7 +70,7 @@ def probe(
     if timeout <= 0:
         raise click.BadParameter("must be at least 1s", param_hint="--timeout")
     port = _replay_port(source, replay_port, replay)
-    found = run_async(_probe(source, port, topic, timeout))
+    found = run_async(_probe(source, port, relay_port or 0, topic, timeout))
     if output == "json":
         click.echo(json.dumps(found.entry(), indent=2, allow_nan=False))
     else:
@@ -167,7 +173,9 @@ class Found:
         ]
 
 
-async def _probe(source: Address, replay_port: int, topic: str | None, timeout: float) -> Found:
+async def _probe(
+    source: Address, replay_port: int, relay_port: int, topic: str | None, timeout: float
+) -> Found:
     began = time.monotonic()
     target = Target(
         KEY,
@@ -176,6 +184,7 @@ async def _probe(source: Address, replay_port: int, topic: str | None, timeout: 
         replay_port,
         topic or "",
         active_check=replay_port > 0,
+        relay_port=relay_port,
     )
     policy = Policy(grace=min(1.0, timeout / 2), patience=min(3.0, timeout / 2))
     async with Look(target, policy, lambda seen: topic in (None, seen)) as look:

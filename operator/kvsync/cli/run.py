@@ -117,6 +117,17 @@ LEVELS = ("debug", "info", "warning", "error")
     "counts as not consuming any.  [env: KVSYNC_GATEWAY_SILENCE]",
 )
 @click.option(
+    "--relay-budget",
+    type=click.FloatRange(0, 1e7),
+    default=50_000,
+    show_default=True,
+    metavar="EVENTS/S",
+    envvar="KVSYNC_RELAY_BUDGET",
+    help="Events a second, at most, that all relays of one gateway together tell it again when it "
+    "restarts; shared out by the size of their tables, at least 10 and at most 10,000 each. 0: each "
+    "as it is configured.  [env: KVSYNC_RELAY_BUDGET]",
+)
+@click.option(
     "--metrics-address",
     type=ListenAddress(),
     default="0.0.0.0:8080",
@@ -148,6 +159,7 @@ def run(
     probe_workers: int,
     probe_memory: int,
     gateway_silence: float,
+    relay_budget: float,
     metrics_address: Address | None,
     log_level: str,
 ) -> None:
@@ -172,6 +184,7 @@ def run(
         probe_workers=probe_workers,
         probe_memory=probe_memory,
         gateway_silence=gateway_silence,
+        relay_budget=relay_budget,
         metrics_address=metrics_address,
     )
     try:

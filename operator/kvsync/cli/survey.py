@@ -12,6 +12,7 @@ from typing import Self
 from kvsync.adapters.engine_http.client import EngineHTTP
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.probe.subscriber import Subscriber
+from kvsync.adapters.relay_http import RelayHTTP
 from kvsync.cli.reading import Reading, Scope, read
 from kvsync.core.assess import ModelView
 from kvsync.core.decide import decide, view_models
@@ -26,6 +27,7 @@ from kvsync.model.source import Observation, SourceKey, Target, Verdict
 from kvsync.model.spec import KVEventSyncSpec, SpecError
 from kvsync.model.verification import ObjectFinding, Verification
 from kvsync.shell.readers import READERS
+from kvsync.shell.relays import RelayDesk
 from kvsync.shell.traffic import Pace, TrafficWatch
 from kvsync.shell.world import Heard
 
@@ -63,8 +65,10 @@ class Survey:
         self._manner = manner
         self._subscriber = Subscriber(READERS)
         self._engines = EngineHTTP()
+        self._relays = RelayHTTP()
+        desk = RelayDesk(self._relays, self._engines, time.monotonic)
         self._traffic = TrafficWatch(
-            self._subscriber, self._engines, time.monotonic, pace=manner.pace
+            self._subscriber, self._engines, time.monotonic, relays=desk, pace=manner.pace
         )
         self._looks: asyncio.Task[None] | None = None
         self._answers: dict[str, EngineAnswers] = {}
@@ -89,6 +93,7 @@ class Survey:
         await self._traffic.close()
         await self._subscriber.close()
         await self._engines.close()
+        await self._relays.close()
 
     @property
     def empty(self) -> bool:

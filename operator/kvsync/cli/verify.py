@@ -109,6 +109,7 @@ def _are_final(survey: Survey, verdicts: Mapping[SourceKey, Verdict]) -> bool:
     now = time.monotonic()
     return all(
         _is_final(verdict, survey.observation(key), now, asked=survey.is_asked(key))
+        and (survey.is_asked(key) or not survey.targets[key].relay_port)
         for key, verdict in verdicts.items()
     )
 

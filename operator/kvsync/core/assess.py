@@ -21,6 +21,7 @@ from kvsync.core.plan import plan, unsupported_kind
 from kvsync.core.planned import Ask, ModelPlan, Outcome
 from kvsync.core.progress import is_halted
 from kvsync.core.recognise import newest_record
+from kvsync.core.relay_container import with_last_words
 from kvsync.core.repairs import settled
 from kvsync.core.targets import block_factor, carriers, not_yet, targets_of, trusted
 from kvsync.core.told import entry_of, was_verified
@@ -243,6 +244,7 @@ def _configured(
         for target in targets_of(model.name, found, part, observed.spec.probe)
     )
     verdicts = tuple(observed.verdicts.get(target.key) or not_yet(target.key) for target in targets)
+    verdicts = tuple(with_last_words(verdict, pods) for verdict in verdicts)
     record = newest_record(deployment)
     if record is not None and record.is_rendered:
         record = None  # as its owner wrote it: never on trial, never rolled back

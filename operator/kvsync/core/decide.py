@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kvsync.core.actions import (
     change_action,
@@ -227,7 +228,12 @@ def _model_actions(
 
 
 def _targets(observed: Observed, views: Sequence[ModelView]) -> dict[SourceKey, Target]:
-    sources = (target for view in views for target in view.targets)
+    gateway = f"{observed.spec.gateway.namespace}/{observed.spec.gateway.deployment}"
+    sources = (
+        replace(target, gateway=gateway) if target.relay_port else target
+        for view in views
+        for target in view.targets
+    )
     return {target.key: target for target in (*sources, *bystanders(observed, views))}
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kvsync.model.source import Observation, SourceReason, Target, Traffic, Verdict
+from kvsync.model.relaying import Relaying
+from kvsync.model.source import Failure, Observation, SourceReason, Target, Traffic, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,49 @@ class Evidence:
         return at is not None and self.now - at <= self.policy.publishing
 
     @property
+    def relay(self) -> Relaying | None:
+        """What is known of its relay; None where it has none, or was not asked yet."""
+        return self.traffic.relay if self.traffic is not None else None
+
+    @property
+    def relay_is_known(self) -> bool:
+        """Whether its relay answered of late."""
+        at = self.relay.answered_at if self.relay is not None else None
+        return at is not None and self.now - at <= self.policy.traffic
+
+    @property
+    def engine_heard(self) -> bool:
+        """Whether the engine ever sent anything. What a relay says is not all the engine's."""
+        if self.target.relay_port:
+            return self.relay is None or self.relay.heard
+        return self.seen.last_batch_at is not None
+
+    @property
+    def upstream_seen(self) -> bool:
+        """Whether there is an engine behind what answers: by itself without a relay; else all ranks are
+        connected to that, or were, or its blocks came through."""
+        if not self.target.relay_port:
+            return True
+        relay, events = self.relay, self.seen.events
+        if relay is not None and self.relay_is_known:
+            return relay.connected_once
+        came = self._heard and events.stored + events.removed > 0
+        if relay is None or relay.answered_at is None:
+            return came
+        if not relay.missing:
+            return came or relay.connected_once
+        return came and (self.seen.last_batch_at or 0.0) > relay.answered_at
+
+    @property
+    def _heard(self) -> bool:
+        """Whether a batch came on this connection."""
+        batch, handshake = self.seen.last_batch_at, self.seen.handshake_at
+        return batch is not None and handshake is not None and batch >= handshake
+
+    @property
     def proven(self) -> bool:
         """Whether the publisher was heard on this connection, or answers where it is asked."""
-        batch, handshake = self.seen.last_batch_at, self.seen.handshake_at
-        heard = batch is not None and handshake is not None and batch >= handshake
-        return self.answered if self.checked else heard or self.publishing
+        return self.answered if self.checked else self._heard or self.publishing
 
     @property
     def answers(self) -> bool:
@@ -76,13 +115,33 @@ class Evidence:
         lost = seen.failure is not None or seen.interrupted_at is not None
         return seen.handshake_at is not None and not lost and self.proven
 
+    def is_early(self, failure: Failure) -> bool:
+        """Whether a failure may pass by itself.
+
+        One heartbeat that is not answered has had its time. A refusal after a connection is the second
+        proof: lost, and nobody listens. A loss alone may be the network's.
+        """
+        seen = self.seen
+        connected = seen.handshake_at is not None
+        if failure is Failure.FROZEN or (failure is Failure.REFUSED and connected):
+            return False
+        lost = failure is Failure.LOST and connected
+        began = seen.failed_at if lost and seen.failed_at is not None else seen.since
+        return self.now - began < self.policy.grace
+
     def fault(self, reason: SourceReason, message: str, remedy: str) -> Verdict:
         """Something is to be done before it counts as a source."""
         return self._verdict(reason, message, remedy=remedy)
 
     def good(self, reason: SourceReason, message: str, remedy: str = "") -> Verdict:
         """It is a source, verified where it is proven."""
-        return self._verdict(reason, message, remedy=remedy, verified=self.proven)
+        if self.relay is not None and not self.relay_is_known:
+            message += (
+                f" The state of the engine's side is Unknown: the metrics of its relay on port "
+                f"{self.target.relay_port} do not answer the operator."
+            )
+        verified = self.proven and self.upstream_seen
+        return self._verdict(reason, message, remedy=remedy, verified=verified)
 
     def open(self, message: str, reason: SourceReason = SourceReason.CONNECTING) -> Verdict:
         """It is too early to tell."""

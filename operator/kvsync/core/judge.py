@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kvsync.core import relay_rules
 from kvsync.core.evidence import Evidence, Policy
 from kvsync.core.failures import FAILURES
+from kvsync.core.figures import at_least
 from kvsync.model.source import Failure, Observation, SourceReason, Target, Traffic, Verdict
 
 __all__ = ["Policy", "judge"]
@@ -46,24 +48,9 @@ def _unreached(case: Evidence) -> Verdict | None:
     if failure is None:
         return None
     found = FAILURES[failure]
-    if failure is Failure.OWN_LIMIT or _is_early(case, failure):
+    if failure is Failure.OWN_LIMIT or case.is_early(failure):
         return case.open(f"{case.address} {found.what}; trying again")
     return case.fault(found.reason, f"{case.address} {found.what}.", found.remedy)
-
-
-def _is_early(case: Evidence, failure: Failure) -> bool:
-    """Whether a failure may pass by itself.
-
-    One heartbeat that is not answered has had its time. A refusal after a connection is the second
-    proof: lost, and nobody listens. A loss alone may be the network's.
-    """
-    seen = case.seen
-    connected = seen.handshake_at is not None
-    if failure is Failure.FROZEN or (failure is Failure.REFUSED and connected):
-        return False
-    lost = failure is Failure.LOST and connected
-    began = seen.failed_at if lost and seen.failed_at is not None else seen.since
-    return case.now - began < case.policy.grace
 
 
 def _connecting(case: Evidence) -> Verdict | None:
@@ -99,7 +86,7 @@ def _wrong_topic(case: Evidence) -> Verdict | None:
 def _prefix_caching_off(case: Evidence) -> Verdict | None:
     """An engine's arguments do not change while its pod lives; what it sent speaks against it."""
     off = case.traffic is not None and case.traffic.prefix_caching is False
-    if not off or case.seen.last_batch_at is not None:
+    if not off or case.engine_heard:
         return None
     return case.fault(
         SourceReason.PREFIX_CACHING_OFF,
@@ -159,6 +146,10 @@ def _gap(case: Evidence) -> Verdict | None:
 
 def _restarted(case: Evidence) -> Verdict | None:
     at = case.seen.restarted_at
+    if (
+        case.target.relay_port
+    ):  # the sequence is the relay's, and it mends by itself what that means
+        return None
     if at is None or case.now - at > case.policy.restarted:
         return None
     return case.good(
@@ -184,21 +175,19 @@ def _idle(case: Evidence) -> Verdict:
 
 _RULES: tuple[Callable[[Evidence], Verdict | None], ...] = (
     _interrupted,
+    relay_rules.down,
     _unreached,
     _connecting,
     _undecodable,
     _wrong_topic,
     _prefix_caching_off,
     _silent,
+    relay_rules.upstream_silent,
+    relay_rules.unproven,
     _replay_missing,
+    relay_rules.lagging,
     _gap,
     _restarted,
     _publishing,
     _idle,
 )
-
-
-def at_least(count: int) -> str:
-    """A count that may grow with each look, as the power of ten that it has reached."""
-    power = 10 ** (len(str(count)) - 1) if count > 0 else 0
-    return f"at least {power:,}" if power > 1 else "some"

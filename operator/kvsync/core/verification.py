@@ -19,7 +19,14 @@ from kvsync.model.verification import (
 
 Json = Mapping[str, Any]
 
-_TAKES_LONG = frozenset({SourceReason.SILENT_DESPITE_TRAFFIC, SourceReason.PREFIX_CACHING_OFF})
+_TAKES_LONG = frozenset(
+    {
+        SourceReason.SILENT_DESPITE_TRAFFIC,
+        SourceReason.PREFIX_CACHING_OFF,
+        SourceReason.RELAY_UPSTREAM_SILENT,
+        SourceReason.RELAY_LAGGING,
+    }
+)
 """What the operator sees over time or over HTTP, and one look on the wire does not."""
 
 _MODEL_REASONS = frozenset(reason.value for reason in ModelReason)
@@ -133,13 +140,18 @@ def _has_a_word(view: ModelView) -> bool:
 def _operators_word(
     name: str, sources: Sequence[SourceFinding], sync: KVEventSync
 ) -> tuple[str, str] | None:
-    """What an idle source may hide, where the operator has found it."""
-    if not any(source.verdict.reason is SourceReason.IDLE for source in sources):
+    """What an idle source may hide, or a relay, where the operator has found it."""
+    if not any(map(_may_hide, sources)):
         return None
     for entry in sync.status.get("models") or ():
         if entry.get("name") == name and entry.get("reason") in _TAKES_LONG:
             return str(entry["reason"]), f"the operator found: {entry.get('message', '')}"
     return None
+
+
+def _may_hide(source: SourceFinding) -> bool:
+    relayed = source.target is not None and source.target.relay_port > 0
+    return source.verdict.reason is SourceReason.IDLE or (relayed and source.healthy)
 
 
 def _by_sources(sources: Sequence[SourceFinding]) -> tuple[str, str]:

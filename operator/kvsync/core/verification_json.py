@@ -82,6 +82,7 @@ def _source(found: SourceFinding, now: float) -> Json:
         "rank": verdict.key.rank,
         "host": target.host if target else None,
         "port": target.port if target else None,
+        "relay_port": target.relay_port or None if target else None,
         "reason": verdict.reason.value,
         "healthy": found.healthy,
         "verified": verdict.verified,

@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from kvsync.model.events import EventLayout
+from kvsync.model.relaying import Relaying
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -186,10 +187,10 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What an engine's own metrics say of one source, beside the wire."""
+    """What is known of one source beside the wire: what its engine's own metrics say, and its relay's."""
 
     looked_at: float
-    """When they were read last, by the clock of the observations."""
+    """When the engine's were read last, by the clock of the observations."""
     prefix_caching: bool | None = None
     """Whether its prefix cache is on; None where it does not say."""
     silent_windows: int = 0
@@ -197,6 +198,8 @@ class Traffic:
     without such prompts lie between them and count neither way."""
     silent_tokens: int = 0
     """Prompt tokens that were computed in these looks and must have filled blocks."""
+    relay: Relaying | None = None
+    """What its relay's metrics say; None without one. Then silence is judged by them alone."""
 
 
 @dataclass(frozen=True, slots=True)

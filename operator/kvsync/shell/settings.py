@@ -40,6 +40,8 @@ class Settings:
     """MiB of memory that each of them may use."""
     gateway_silence: float = 60.0
     """Seconds after its start in which a Ready gateway may say nothing of KV event sync."""
+    relay_budget: float = 50_000.0
+    """Events a second that all relays of one gateway together may tell it again; 0: each its own."""
     metrics_address: Address | None = None
     """Where metrics and health are served over HTTP; None for nowhere."""
 

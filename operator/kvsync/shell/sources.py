@@ -9,11 +9,13 @@ from collections.abc import Callable
 from kvsync.adapters.engine_http.client import EngineHTTP
 from kvsync.adapters.engine_http.tokenizer import TokenizerHTTP
 from kvsync.adapters.probe.pool import Pool
+from kvsync.adapters.relay_http import RelayHTTP
 from kvsync.model.metering import Worker
 from kvsync.model.source import SourceKey
 from kvsync.shell.interviews import Interviews
 from kvsync.shell.probe_worker import command
 from kvsync.shell.probes import Probes
+from kvsync.shell.relays import RelayDesk
 from kvsync.shell.settings import Settings
 from kvsync.shell.tokenizers import Tokenizers
 from kvsync.shell.traffic import TrafficWatch
@@ -27,7 +29,11 @@ class Sources:
     def __init__(self, settings: Settings, on_news: Callable[[Key], None]) -> None:
         self._pool = Pool(command(settings.probe_memory << 20), settings.probe_workers, self._heard)
         self._engines = EngineHTTP()
-        self._traffic = TrafficWatch(self._pool, self._engines, time.monotonic, changed=self._heard)
+        self._relays = RelayHTTP()
+        desk = RelayDesk(self._relays, self._engines, time.monotonic, budget=settings.relay_budget)
+        self._traffic = TrafficWatch(
+            self._pool, self._engines, time.monotonic, relays=desk, changed=self._heard
+        )
         self.probes = Probes(self._traffic, on_news, time.monotonic, traffic=self._traffic.traffic)
         self.interviews = Interviews(self._engines, on_news)
         self._tokenizer = TokenizerHTTP()
@@ -52,6 +58,7 @@ class Sources:
         await self._traffic.close()
         await self._pool.close()
         await self._engines.close()
+        await self._relays.close()
 
     def _heard(self, source: SourceKey) -> None:
         self.probes.heard(source)

@@ -1,4 +1,6 @@
-"""What engines say of their own traffic: looked at where the wire is silent, a few at a time."""
+"""What engines say of their own traffic, and relays of theirs: a few are looked at at a time.
+
+An engine is looked at where the wire is silent, a relay always: what the wire says is its own word."""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from kvsync.core.traffic import CONVINCING, Look, weigh, weigh_canary
 from kvsync.model.source import Observation, SourceKey, Target, Traffic
 from kvsync.model.traffic import Completion, EngineCounters, EngineMetrics
 from kvsync.shell.canaries import Canaries
+from kvsync.shell.relays import RelayDesk
 
 AT_ONCE = 8
 """Engines that are being asked at one moment."""
@@ -25,7 +28,7 @@ class Pace:
     """How often engines are looked at, in seconds."""
 
     window: float = 10.0
-    """Between two looks at an engine whose publisher is silent."""
+    """Between two looks at an engine whose publisher is silent, and at a relay."""
     first: float = 2.0
     """Within which the first look at an engine begins."""
     suspect: float = 4.0
@@ -62,7 +65,7 @@ class Watcher(Protocol):
 
 @dataclass(slots=True)
 class _Pod:
-    """The sources of one pod, which one engine feeds."""
+    """The sources of one pod, which one engine feeds; behind a relay there is one."""
 
     targets: tuple[Target, ...]
     due: float
@@ -70,11 +73,16 @@ class _Pod:
     task: asyncio.Task[None] | None = None
     looks: dict[SourceKey, Look] = field(default_factory=dict)
 
+    @property
+    def has_relay(self) -> bool:
+        """Whether its engine is heard through a relay."""
+        return bool(self.targets[0].relay_port)
+
 
 class TrafficWatch:
     """Stands before the watcher of the wire: the same targets, and beside what is seen of each what
-    its engine says (:meth:`traffic`). ``changed`` is called with a source's key when that speaks for
-    or against it."""
+    its engine and its relay say (:meth:`traffic`). ``changed`` is called with a source's key when that
+    speaks for or against it. ``relays`` asks relays; without it none is."""
 
     def __init__(
         self,
@@ -82,6 +90,7 @@ class TrafficWatch:
         engines: Engines,
         clock: Callable[[], float],
         *,
+        relays: RelayDesk | None = None,
         changed: Callable[[SourceKey], None] = lambda key: None,
         pace: Pace | None = None,
         rng: random.Random | None = None,
@@ -93,6 +102,7 @@ class TrafficWatch:
         self._pace = pace or Pace()
         self._rng = rng or random.Random()  # noqa: S311 - jitter, no secret
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._relays = relays
         self._canaries = Canaries(engines, clock)
         self._pods: dict[str, _Pod] = {}
         self._traffic: dict[SourceKey, Traffic] = {}
@@ -100,9 +110,11 @@ class TrafficWatch:
     def set_targets(self, targets: Mapping[SourceKey, Target]) -> None:
         """Watch exactly these; what is known of pods that are gone is forgotten."""
         self._watcher.set_targets(targets)
+        if self._relays is not None:
+            self._relays.set_targets(targets.values())
         by_pod: dict[str, list[Target]] = {}
         for target in targets.values():
-            if target.http_port:
+            if target.http_port or target.relay_port:
                 by_pod.setdefault(target.key.uid, []).append(target)
         for uid in self._pods.keys() - by_pod.keys():
             self._forget(uid)
@@ -154,18 +166,18 @@ class TrafficWatch:
     def _due(self, most: int) -> Iterable[_Pod]:
         now = self._clock()
         ready = [p for p in self._pods.values() if (p.task is None or p.task.done())]
-        due = [p for p in ready if now >= self._turn(p, now) and self._connected(p)]
+        due = [p for p in ready if now >= self._turn(p, now) and self._wants_look(p)]
         return sorted(due, key=lambda pod: (not self._is_suspect(pod), pod.due))[:most]
 
     def _is_suspect(self, pod: _Pod) -> bool:
         """Whether a silent window speaks against one of its sources: that is settled first."""
         known = (self._traffic.get(target.key) for target in pod.targets)
-        return any(one is not None and one.silent_windows > 0 for one in known)
+        return any(one is not None and _suspicion(one) > 0 for one in known)
 
     def _turn(self, pod: _Pod, now: float) -> float:
         """When its turn is: one that fell silent does not wait for the end of the long pause."""
         longer = self._pace.publishing - self._pace.window
-        looked = pod.looked_at is not None
+        looked = pod.looked_at is not None and not pod.has_relay
         return pod.due + (longer if looked and not self._is_silent(pod, now) else 0.0)
 
     def _is_silent(self, pod: _Pod, now: float) -> bool:
@@ -174,17 +186,32 @@ class TrafficWatch:
         # Two windows: a busy source is not subscribed between its samples.
         return any(at is None or now - at > 2 * self._pace.window for at in last)
 
+    def _wants_look(self, pod: _Pod) -> bool:
+        """A relay that is not reached on the wire is asked all the same: it may not run."""
+        return self._relays is not None if pod.has_relay else self._connected(pod)
+
     def _connected(self, pod: _Pod) -> bool:
         seen = (self.observation(target.key) for target in pod.targets)
         return any(s is not None and s.handshake_at is not None and s.failure is None for s in seen)
 
+    def _begin_look(self, pod: _Pod) -> float:
+        at = self._clock()
+        spread = 1.0 + self._pace.jitter * (2 * self._rng.random() - 1)
+        pod.looked_at, pod.due = at, at + self._pace.window * spread
+        return at
+
     async def _look(self, pod: _Pod) -> None:
+        if self._relays is not None and pod.has_relay:
+            self._begin_look(pod)
+            await self._look_at_relay(pod, self._relays)
+        else:
+            await self._look_at_engine(pod)
+
+    async def _look_at_engine(self, pod: _Pod) -> None:
         first = pod.targets[0]
         async with self._slots:
             before = {t.key: self.observation(t.key) for t in pod.targets}
-            at = self._clock()
-            spread = 1.0 + self._pace.jitter * (2 * self._rng.random() - 1)
-            pod.looked_at, pod.due = at, at + self._pace.window * spread
+            at = self._begin_look(pod)
             metrics = await self._engines.metrics(first.host, first.http_port)
         if metrics is None:
             return
@@ -195,6 +222,16 @@ class TrafficWatch:
                 alone = len(pod.targets) == 1
                 look = _look_of(target, at, metrics, (seen, after), alone=alone)
                 await self._take(pod, target, look)
+
+    async def _look_at_relay(self, pod: _Pod, relays: RelayDesk) -> None:
+        target = pod.targets[0]
+        wire = self.observation(target.key)
+        known = await relays.look(target, wire.block_size if wire is not None else None)
+        if known is not None:
+            self._traffic[target.key] = known
+            self._changed(target.key)
+            if 0 < _suspicion(known) < CONVINCING:
+                pod.due = min(pod.due, known.looked_at + self._pace.suspect)
 
     async def _take(self, pod: _Pod, target: Target, look: Look) -> None:
         key = target.key
@@ -211,6 +248,15 @@ class TrafficWatch:
             pod.due = min(pod.due, look.at + self._pace.suspect)
         if target.canary and earlier is not None:
             await self._canaries.send(target, earlier, look, look.after)
+
+
+def _suspicion(known: Traffic) -> int:
+    """How many looks in a row spoke against a source."""
+    relay = known.relay
+    if relay is None:
+        return known.silent_windows
+    answered = relay.answered_at == relay.looked_at
+    return max(relay.missing_looks, 0, *relay.silent.values()) if answered else 0
 
 
 def _speaks(known: Traffic | None) -> tuple[bool, bool | None]:

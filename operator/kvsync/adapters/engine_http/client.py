@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
 
 import aiohttp
 
+from kvsync.adapters.asking import Asker, url_of
 from kvsync.adapters.engine_http.answers import page_size_of, prompt_tokens_of, version_of
 from kvsync.adapters.engine_http.counters import NAMES, metrics_of
 from kvsync.adapters.engine_http.exposition import Sieve, samples_of
@@ -24,20 +23,16 @@ MOST_BYTES = 1 << 20
 MOST_METRICS_BYTES = 8 << 20
 """An engine with 64 ranks writes about 2 MiB."""
 
-_PLAIN = {"Accept-Encoding": "identity"}
-
 
 class EngineHTTP:
-    """Asks engines. One session, no redirects, no cookies, nothing unpacked; never raises."""
+    """Asks engines; never raises."""
 
     def __init__(self, patience: float = PATIENCE) -> None:
-        self._patience = patience
-        self._session: aiohttp.ClientSession | None = None
+        self._asker = Asker(patience)
 
     async def close(self) -> None:
         """Close its connections."""
-        if self._session is not None:
-            await self._session.close()
+        await self._asker.close()
 
     async def ask(self, host: str, port: int) -> EngineAnswers:
         """Version and block size; None where it did not say.
@@ -60,8 +55,8 @@ class EngineHTTP:
     async def metrics(self, host: str, port: int) -> EngineMetrics | None:
         """What it counted so far (``GET /metrics``); None where it does not answer."""
         sieve = Sieve(NAMES)
-        status = await self._request(
-            "GET", _url(host, port, "/metrics"), sieve.feed, MOST_METRICS_BYTES
+        status = await self._asker.ask(
+            "GET", url_of(host, port, "/metrics"), sieve.feed, MOST_METRICS_BYTES
         )
         if status != 200:
             return None
@@ -76,9 +71,9 @@ class EngineHTTP:
         """
         body = {"prompt": prompt, "max_tokens": 1, "temperature": 0}
         data = bytearray()
-        status = await self._request(
+        status = await self._asker.ask(
             "POST",
-            _url(host, port, "/v1/completions"),
+            url_of(host, port, "/v1/completions"),
             data.extend,
             MOST_BYTES,
             json=body | ({"model": model} if model else {}),
@@ -92,33 +87,5 @@ class EngineHTTP:
 
     async def _get(self, host: str, port: int, path: str) -> str:
         data = bytearray()
-        status = await self._request("GET", _url(host, port, path), data.extend, MOST_BYTES)
+        status = await self._asker.ask("GET", url_of(host, port, path), data.extend, MOST_BYTES)
         return data.decode(errors="replace") if status == 200 else ""
-
-    async def _request(
-        self, method: str, url: str, take: Callable[[bytes], None], most: int, **more: Any
-    ) -> int:
-        """Its status, after the content was handed to ``take``; 0 where it failed or is too long."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=self._patience),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                headers=_PLAIN,
-            )
-        size = 0
-        try:
-            async with self._session.request(method, url, allow_redirects=False, **more) as answer:
-                async for chunk in answer.content.iter_any():
-                    size += len(chunk)
-                    if size > most:
-                        return 0
-                    take(chunk)
-                return answer.status
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
-            return 0
-
-
-def _url(host: str, port: int, path: str) -> str:
-    address = f"[{host}]" if ":" in host else host
-    return f"http://{address}:{port}{path}"
