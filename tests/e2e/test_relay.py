@@ -97,10 +97,18 @@ def test_what_one_pods_removal_took_from_another_is_told_again(place: Place) -> 
     place.gateway.until_whole(both, 2 * BLOCKS)
 
     fill([evicting], prompts(10, BLOCKS, seed=2))
+    # What is stored before its parent is told again must hang right all the same.
+    longer = f"{prompt} {prompts(1, BLOCKS, seed=3)[0]}"
+    fill([keeping], [longer])
     wait_for(
         lambda: place.gateway.match("pair", prompt) == {keeping.key: BLOCKS},
         3 * QUICK + 10,
         what="what the other pod holds",
+    )
+    wait_for(
+        lambda: place.gateway.match("pair", longer) == {keeping.key: 2 * BLOCKS},
+        3 * QUICK + 10,
+        what="what the other pod stored meanwhile",
     )
     assert Sent(keeping, prompt).held() == BLOCKS
     assert Sent(evicting, prompt).held() == 0, "it was computed anew"

@@ -98,6 +98,12 @@ LEVELS = ("debug", "info", "warning", "error")
     help="Events a second, at most, of all that is told again, unless the operator says another number.",
 )
 @click.option(
+    "--own-hashes",
+    is_flag=True,
+    help="Publish hashes of this pod's own, made of the engine's and the host name: for a gateway that "
+    "listens to several pods whose engines make the same hashes (vLLM 0.29 and newer).",
+)
+@click.option(
     "--metrics-address",
     type=ListenAddress(),
     default="0.0.0.0:8081",
@@ -125,6 +131,7 @@ def relay(
     max_memory: int,
     reannounce: float,
     budget: float,
+    own_hashes: bool,
     metrics_address: Address | None,
     log_level: str,
 ) -> None:
@@ -152,6 +159,7 @@ def relay(
         max_memory=max_memory,
         reannounce=reannounce,
         budget=budget,
+        own_hashes=own_hashes,
         metrics_address=metrics_address,
     )
     stopping: list[int] = []

@@ -28,5 +28,7 @@ class Settings:
     """Seconds from one slow pass to the next; 0 for none."""
     budget: float = 10_000.0
     """Events a second of everything that is told again."""
+    own_hashes: bool = False
+    """Whether hashes are made this pod's own, by its host name."""
     metrics_address: Address | None = None
     """Where metrics and health are served over HTTP; None for nowhere."""

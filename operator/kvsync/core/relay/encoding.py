@@ -79,9 +79,13 @@ def packed_tokens(tokens: Sequence[int]) -> bytes | None:
 
 
 def stored_events(
-    keys: Sequence[Key], parents: Sequence[Key], first: Iterable[int], tokens: bytes
+    keys: Sequence[Key],
+    parents: Sequence[Key],
+    first: Iterable[int],
+    tokens: bytes,
+    veil: int = 0,
 ) -> bytes:
-    """BlockStored events of one block each.
+    """BlockStored events of one block each, their hashes under a ``veil`` (:func:`_hashes`).
 
     ``first`` are the places of those that have no block before them, whatever stands there in
     ``parents``; ``tokens`` are those of all as :func:`packed_tokens` gives them, as many for each.
@@ -93,10 +97,10 @@ def stored_events(
     ids = bytearray(_UINT32 * ((TOKEN + 1) * size * count))
     for place in range(TOKEN):
         ids[place + 1 :: TOKEN + 1] = tokens[place::TOKEN]
-    hashes = _cells(8, count)
+    cells = _cells(8, count)
     columns = [_STORED, b"", _UINT64, b"", _array(size), b"", _integer(size)] * count
-    columns[1::7] = hashes.unpack(_numbers(count).pack(*keys))
-    columns[3::7] = hashes.unpack(_numbers(count).pack(*parents))
+    columns[1::7] = cells.unpack(_hashes(keys, veil))
+    columns[3::7] = cells.unpack(_hashes(parents, veil))
     columns[5::7] = _cells((TOKEN + 1) * size, count).unpack(ids)
     for place in first:
         columns[7 * place + 2 : 7 * place + 4] = _NIL, b""
@@ -119,11 +123,18 @@ def _numbers(count: int) -> struct.Struct:
     return struct.Struct(f">{count}Q")
 
 
-def removed_event(keys: Sequence[Key]) -> bytes:
+def _hashes(keys: Sequence[Key], veil: int) -> bytes:
+    """Hashes as they are sent, eight bytes each: each key, with the bits of ``veil`` turned over."""
+    if veil:
+        keys = [key ^ veil for key in keys]
+    return _numbers(len(keys)).pack(*keys)
+
+
+def removed_event(keys: Sequence[Key], veil: int = 0) -> bytes:
     """A BlockRemoved event for some blocks, ``REMOVED_KEYS`` at most."""
     count = len(keys)
     hashes = [_UINT64, b""] * count
-    hashes[1::2] = _cells(8, count).unpack(_numbers(count).pack(*keys))
+    hashes[1::2] = _cells(8, count).unpack(_hashes(keys, veil))
     return b"%b%b%b" % (_REMOVED, _array(count), b"".join(hashes))
 
 

@@ -55,7 +55,7 @@ class _Stores:
         if parent is not None:
             self.named.add(parent)
 
-    def pieces(self) -> Iterator[Piece]:
+    def pieces(self, veil: int) -> Iterator[Piece]:
         most = min(MESSAGE_EVENTS, max(1, MESSAGE_BYTES // stored_octets(self.octets // TOKEN)))
         tokens = b"".join(self.tokens)
         for start in range(0, len(self.keys), most):
@@ -63,7 +63,8 @@ class _Stores:
             keys = self.keys[start:end]
             first = [place - start for place in self.first if start <= place < end]
             some = tokens[start * self.octets : end * self.octets]
-            yield Piece(len(keys), stored_events(keys, self.parents[start:end], first, some), keys)
+            events = stored_events(keys, self.parents[start:end], first, some, veil)
+            yield Piece(len(keys), events, keys)
 
 
 class Outbox:
@@ -72,9 +73,14 @@ class Outbox:
     Removals that follow each other become one event. They also go before stores that came earlier,
     unless these name the same block: so an engine that evicts a block for each that it stores is
     passed on in two steps, not in a hundred.
+
+    ``veil`` makes the hashes this pod's own: an index that hears of several pods knows a block's place
+    by its hash, so that with the engine's hashes one pod's removal has the others' next blocks hang
+    nowhere (docs/decisions/0007-the-relay.md).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, veil: int = 0) -> None:
+        self._veil = veil
         self._pieces: deque[Piece] = deque()
         self._removed: list[Key] = []
         self._stores = _Stores(0)
@@ -138,7 +144,8 @@ class Outbox:
         """What comes from now on is said after all that came before."""
         removed, self._removed = self._removed, []
         for start in range(0, len(removed), REMOVED_KEYS):
-            self._pieces.append(Piece(1, removed_event(removed[start : start + REMOVED_KEYS]), ()))
+            event = removed_event(removed[start : start + REMOVED_KEYS], self._veil)
+            self._pieces.append(Piece(1, event, ()))
         if self._stores.keys:
-            self._pieces.extend(self._stores.pieces())
+            self._pieces.extend(self._stores.pieces(self._veil))
             self._stores = _Stores(self._stores.octets)

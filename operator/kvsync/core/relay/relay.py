@@ -25,7 +25,10 @@ YOUNG = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How one relay works. ``replay``: whether the engine's replay socket may be asked."""
+    """How one relay works. ``replay``: whether the engine's replay socket may be asked.
+
+    ``veil``: bits that are turned over in each hash that is said (``Outbox``).
+    """
 
     ranks: int = 1
     topic: bytes = b""
@@ -33,6 +36,7 @@ class Terms:
     bounds: Bounds = field(default_factory=Bounds)
     rhythm: Rhythm = field(default_factory=Rhythm)
     log: LogBounds = field(default_factory=LogBounds)
+    veil: int = 0
 
 
 class Relay:
@@ -41,7 +45,7 @@ class Relay:
     def __init__(self, terms: Terms, now: float) -> None:
         self._topic = terms.topic
         self._began = now
-        self._out = Outbox()
+        self._out = Outbox(terms.veil)
         self.counts = Counts([RankCounts() for _ in range(terms.ranks)])
         self.residency = Residency(terms.bounds, self._out)
         self.announcer = Announcer(self.residency, terms.rhythm, now)
