@@ -112,6 +112,7 @@ class RelayWish:
             f"--listen=tcp://*:{GATEWAY_PORT}",
             f"--replay=tcp://*:{GATEWAY_REPLAY_PORT}",
             f"--ranks={self.pod.ranks}",
+            "--own-hashes",
             *topic,
             f"--engine-metrics=http://127.0.0.1:{self.pod.engine.http_port}/metrics",
             f"--max-blocks={self.share.table_blocks}",
