@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.objects import EVENTS_LABEL, OWNER, TEMPLATES, Json, container, deployment
+from core.objects import EVENTS_LABEL, IMAGE, OWNER, RELAYS, TEMPLATES, Json, container, deployment
 from core.scenes import (
     EVERY_TOKENIZER,
     applied,
@@ -25,7 +25,9 @@ from core.scenes import (
 from kvsync.core.decide import decide
 from kvsync.core.moment import timestamp
 from kvsync.core.patch import PatchConflictError
+from kvsync.core.sidecar.pieces import is_relayed
 from kvsync.model.decision import Action, Decision, Kind
+from kvsync.model.events import EventLayout
 from kvsync.model.observed import (
     EngineAnswers,
     KVEventSync,
@@ -56,8 +58,16 @@ class Memory:
 class Cluster:
     """Models named after the letters, one gateway, one KVEventSync."""
 
-    def __init__(self, spec: KVEventSyncSpec, fates: Sequence[str]) -> None:
+    def __init__(
+        self,
+        spec: KVEventSyncSpec,
+        fates: Sequence[str],
+        image: str = IMAGE,
+        layout: EventLayout | None = None,
+    ) -> None:
         self.spec = spec
+        self.layout = layout
+        """How engines write events, where that is seen; a relay's are arrays."""
         self.now = 100_000.0
         self.fates = dict(zip("abcdefghij", fates, strict=False))
         self.memory = Memory()
@@ -79,7 +89,7 @@ class Cluster:
             }
         }
         for name in self.fates:
-            self.objects[name] = deployment(container(), name=name)
+            self.objects[name] = deployment(container(image=image), name=name)
         for name, body in self.objects.items():
             body["metadata"]["generation"] = 1
             self.pods[name] = []
@@ -125,6 +135,7 @@ class Cluster:
             strays=(),
             verdicts=dict(self.memory.verdicts),
             now=self.now,
+            relays=RELAYS,
         )
 
     def _observed(self, name: str) -> ObservedModel:
@@ -276,7 +287,7 @@ class Cluster:
             for pod in self.pods[name]:
                 self._probe(name, pod)
         for uid in memory.questions:
-            memory.answers.setdefault(uid, EngineAnswers("0.16.0", 16))
+            memory.answers.setdefault(uid, EngineAnswers(None if self.layout else "0.16.0", 16))
         return before != memory.verdicts or asked != len(memory.answers)
 
     def _probe(self, name: str, pod: Json) -> None:
@@ -285,7 +296,7 @@ class Cluster:
             if key.uid != uid:
                 continue
             if self._fate(name, pod) == HEALTHY:
-                self.memory.verdicts[key] = _verdict(key)
+                self.memory.verdicts[key] = replace(_verdict(key), layout=self._seen(pod))
                 self.proven.add(uid)
             else:
                 closed = replace(
@@ -293,6 +304,10 @@ class Cluster:
                 )
                 self.memory.verdicts[key] = closed
         self._settle(name)
+
+    def _seen(self, pod: Json) -> EventLayout | None:
+        relayed = self.layout is not None and is_relayed(Pod(pod))
+        return EventLayout.ARRAY if relayed else self.layout
 
     def _settle(self, name: str) -> None:
         """A model is through when it is restored, or configured and proven."""

@@ -7,6 +7,7 @@ import pytest
 
 from core.cluster import GATEWAY, HEALTHY, Cluster
 from core.objects import spec_of
+from kvsync.model.events import EventLayout
 from kvsync.model.spec import KVEventSyncSpec
 from kvsync.model.workload import Deployment
 
@@ -19,10 +20,10 @@ KILLS = 50
 class Lives:
     """A cluster whose operator dies after some of the writes of a pass, or before it could report."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, cluster: Cluster | None = None) -> None:
         self.random = random.Random(seed)
         self.kills_left = self.kills = 0
-        self.cluster = Cluster(_spec(TOPICS[0]), [HEALTHY] * MODELS)
+        self.cluster = cluster or Cluster(_spec(TOPICS[0]), [HEALTHY] * MODELS)
         self.most = 0
 
     def round(self) -> bool:
@@ -93,3 +94,27 @@ def test_killed_200_times_no_model_restarts_more_often_than_undisturbed(seed: in
         assert Deployment(cluster.objects[name]).template == Deployment(body).template
     assert lives.most <= 2
     assert lives.kills >= 200
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_an_engine_of_unknown_release_is_given_a_relay_once_and_keeps_it(seed: int) -> None:
+    """Its maps are seen only while it has none: neither a forgetful operator nor time turns it back."""
+    rollout = {"maxConcurrent": 2, "progressDeadline": "24h"}
+    spec = spec_of(rollout=rollout, events={"relay": {"mode": "Auto"}})
+    image = "vllm/vllm-openai:latest"
+    lives = Lives(seed, Cluster(spec, [HEALTHY] * 4, image=image, layout=EventLayout.MAP))
+    cluster, models = lives.cluster, set(lives.cluster.fates)
+    originals = copy.deepcopy(cluster.objects)
+    lives.until_nothing_happens()
+    for _ in range(3):
+        cluster.now += 10_000
+        cluster.forget()
+        lives.until_nothing_happens()
+    for name in models:
+        inits = cluster.objects[name]["spec"]["template"]["spec"]["initContainers"]
+        assert [each["name"] for each in inits] == ["kvsync-relay"]
+        assert cluster.restarts[name] == 2, "first without it, for nothing was known"
+    cluster.delete()
+    lives.until_nothing_happens()
+    for name in models:
+        assert Deployment(cluster.objects[name]).template == Deployment(originals[name]).template

@@ -16,7 +16,7 @@ from kvsync.model.workload import Deployment
 
 EVENTS = (
     *("round", "round", "pass", "probe", "progress"),
-    *("wait", "crash", "race", "edit", "unlabel", "heal"),
+    *("wait", "crash", "race", "edit", "unlabel", "heal", "stop relay"),
 )
 
 
@@ -27,6 +27,10 @@ def add_variable(body: Json) -> None:
 
 def unlabel(body: Json) -> None:
     body["spec"]["template"]["metadata"]["labels"].pop(EVENTS_LABEL, None)
+
+
+def stop_relay(body: Json) -> None:
+    body["spec"]["template"]["spec"].pop("initContainers", None)
 
 
 def scale_to_zero(body: Json) -> None:
@@ -74,6 +78,9 @@ class Life:
         match event:
             case "edit":
                 self.edit(name, choice)
+            case "stop relay":  # the record says that there is one
+                self.cluster.changing.discard(name)
+                self.cluster.disturb(name, stop_relay)
             case "unlabel":  # the rollout is then the user's own
                 self.cluster.changing.discard(name)
                 self.cluster.disturb(name, unlabel)
@@ -185,6 +192,7 @@ FATES_OF_MODELS = st.lists(st.sampled_from((HEALTHY, HEALTHY, *FATES)), min_size
 @given(
     fates=FATES_OF_MODELS,
     at_once=st.integers(1, 2),
+    relay=st.sampled_from(["Off", "Always"]),
     before=STEPS,
     settles=st.booleans(),
     after=STEPS,
@@ -192,11 +200,13 @@ FATES_OF_MODELS = st.lists(st.sampled_from((HEALTHY, HEALTHY, *FATES)), min_size
 def test_the_promises_hold_in_any_order_of_events(
     fates: list[str],
     at_once: int,
+    relay: str,
     before: list[tuple[str, str, int]],
     settles: bool,
     after: list[tuple[str, str, int]],
 ) -> None:
-    spec = spec_of(rollout={"maxConcurrent": at_once, "progressDeadline": "5m"})
+    rollout = {"maxConcurrent": at_once, "progressDeadline": "5m"}
+    spec = spec_of(rollout=rollout, events={"relay": {"mode": relay}})
     life = Life(Cluster(spec, fates))
     for step in before:
         life.run(*step)
