@@ -1,6 +1,6 @@
 """The main job on a StormService: each engine's role configured in one change, and exactly back."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -92,6 +92,29 @@ def test_from_plain_to_ready_and_exactly_back(
     assert story.service()["spec"] == original
     assert story.ours() == []
     story.wait_rolled_out()
+    assert story.uids("router") == routers
+
+
+def test_each_engines_role_gets_a_relay_of_its_own(
+    story: Story, scene: Scene, start_operator: Callable[..., OperatorProcess]
+) -> None:
+    start_operator("--image", "kvsync-operator:0.1.0")
+    original, routers = story.service()["spec"], story.uids("router")
+    scene.create(sync("kv", scene.namespace, NAME, events={"relay": {"mode": "Always"}}))
+    scene.wait_ready("kv", 60)
+
+    roles = story.service()["spec"]["template"]["spec"]["roles"]
+    found = {each["name"]: each["template"]["spec"].get("initContainers", []) for each in roles}
+    assert {name: [c["name"] for c in inits] for name, inits in found.items()} == {
+        "prefill": ["kvsync-relay"],
+        "decode": ["kvsync-relay"],
+        "router": [],
+    }
+    (model,) = (scene.sync("kv") or {})["status"]["models"]
+    assert model["sources"] == {"total": 3, "verified": 3}
+
+    scene.delete_sync("kv", 60)
+    assert story.service()["spec"] == original
     assert story.uids("router") == routers
 
 

@@ -219,15 +219,24 @@ def test_a_relay_that_crashes_while_on_trial_is_rolled_back() -> None:
     assert (view.state, view.reason, view.roll_back) == (ModelState.FAILED, "RelayDown", True)
 
 
+def test_a_relay_whose_image_is_not_there_is_rolled_back_at_once() -> None:
+    done, _ = pictured(body_of())
+    waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
+    statuses = [{"name": "kvsync-relay", "restartCount": 0, "state": {"waiting": waiting}}]
+    pod = pod_of(done, phase="Pending", initContainerStatuses=statuses)
+    observed = observe(model(done, pod), spec=AUTO, gateway=told())
+    (view,) = view_models(observed, ask().templates)
+    assert (view.state, view.reason) == (ModelState.FAILED, "ImagePullFailed")
+    assert "image of container kvsync-relay cannot be pulled: no such image" in view.message
+
+
 def test_who_takes_the_relay_away_is_resisted() -> None:
     done, pod = pictured(body_of())
     taken = copy.deepcopy(done)
     del taken["spec"]["template"]["spec"]["initContainers"]
-    status = {"models": [{"name": "model", "verifiedRecord": 9_990}]}
     decision = decided(
         model(taken, pod), verdicts=[verdict_on(pod)], spec=AUTO, gateway=told(), now=20_000.0
     )
-    assert status
     action = next(a for a in decision.actions if a.name == "model")
     assert action.counted
     assert has_relay(applied(taken, action))

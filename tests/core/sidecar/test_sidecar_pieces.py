@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from core.objects import Json, ask, container, deployment, planned, reason_of, spec_of
+from core.objects import OWNER, Json, ask, container, deployment, planned, reason_of, spec_of
 from kvsync.core.ownership import Field, holders, written_fields
 from kvsync.core.patch import apply
 from kvsync.core.plan import plan, plan_undo
 from kvsync.core.planned import Outcome
+from kvsync.model.record import OWNER_ANNOTATION
 from kvsync.model.relay import RelayForm, RelayMeans
 from kvsync.model.storm import StormService
 from kvsync.model.workload import Deployment
@@ -63,6 +64,13 @@ def test_an_owner_who_moved_it_or_uses_its_volume_loses_nothing() -> None:
     after = spec(apply(body, plan_undo(Deployment(body))))
     assert [each["name"] for each in after["containers"]] == ["vllm"]
     assert [each["name"] for each in after["volumes"]] == ["kvsync-relay"]
+
+
+def test_a_relay_that_was_placed_by_hand_is_not_taken_for_ours() -> None:
+    own = {"name": "kvsync-relay", "image": "x", "args": ["relay"], "restartPolicy": "Always"}
+    body = deployment(initContainers=[own])
+    body["metadata"]["annotations"] = {OWNER_ANNOTATION: str(OWNER)}
+    assert spec(apply(body, plan_undo(Deployment(body))))["initContainers"] == [own]
 
 
 @pytest.mark.parametrize(

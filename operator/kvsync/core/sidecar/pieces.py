@@ -108,9 +108,14 @@ def is_relayed(pod: Pod) -> bool:
 
 
 def is_recognised(template: JSON) -> bool:
-    """Whether a template has a sidecar of our name and form, whatever became of the record of it."""
+    """Whether a template has a sidecar of our name and form, whatever became of the record of it.
+
+    One that somebody placed by hand (docs/relay.md) has no volume of ours.
+    """
     return any(
-        body.get("name") == RELAY_CONTAINER and (body.get("args") or [None])[0] == "relay"
+        body.get("name") == RELAY_CONTAINER
+        and (body.get("args") or [None])[0] == "relay"
+        and _mounts(body)
         for body in _bodies(template.get("spec") or {})
     )
 
