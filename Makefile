@@ -20,8 +20,11 @@ ENGINE ?= stand-in
 FUZZ_SECONDS ?= 600
 FUZZ_TARGET  ?=
 
-# How often `make kills` kills the operator.
+# How often `make kills` kills relay-kills the operator.
 KILLS ?= 200
+
+# How often `make relay-kills` kills a relay, its engine or both.
+RELAY_KILLS ?= 100
 
 .PHONY: help setup chart demo demo-stop test test-unit test-bed conformance kills relay-table properties fuzz bench bench-probe bench-hostile bench-latency bench-publisher bench-relay lint format lock generate clean
 
@@ -72,6 +75,9 @@ kills: setup ## on request: the operator killed at random KILLS=200 times during
 relay-table: setup ## on request: what a gateway knows of three engines, with and without a relay, and after its restart (2 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
 	@$(INSIDE) $(BIN)/python -m testbed.hits.table
+
+relay-kills: setup ## on request: relay, engine or both killed at random RELAY_KILLS=100 times under load (2 minutes)
+	KVSYNC_RELAY_KILLS=$(RELAY_KILLS) $(BIN)/pytest tests/relay/test_relay_kills.py -s
 
 properties: setup ## on request: each property of the core with 2,000 random cases
 	HYPOTHESIS_PROFILE=ci $(BIN)/pytest -m "not bed" tests/core tests/model -n 3 --dist worksteal -q

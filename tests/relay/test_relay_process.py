@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import zmq
@@ -86,6 +87,49 @@ def test_a_relay_that_was_killed_asks_the_engine_and_takes_back_what_is_gone(
     assert relay.metric('kvsync_relay_replayed_total{rank="0"}') >= 1
     engine.end()
     gateway.close()
+
+
+def test_beside_an_idle_engine_it_knows_all_again_at_once(relay: RelayProcess) -> None:
+    gateway, engine = relay.gateway(), relay.engine()
+    engine.publish(TREE.stored([0, 1]))
+    gateway.wait(TREE, 0, 1)
+    gateway.close()
+    relay.kill()
+    relay.start()
+    restarted = relay.gateway()
+    restarted.wait(TREE, 0, 1)
+    engine.publish(TREE.removed([1]))
+    restarted.wait(TREE, 0)
+    assert relay.metric('kvsync_relay_forgotten_total{rank="0"}') == 0
+    engine.end()
+    restarted.close()
+
+
+def test_with_a_journal_it_takes_back_what_went_with_the_engine(tmp_path: Path) -> None:
+    with RelayProcess("--journal", str(tmp_path / "journal")) as relay:
+        gateway, engine = relay.gateway(), relay.engine()
+        engine.publish(TREE.stored([0, 1, 2]))
+        gateway.wait(TREE, 0, 1, 2)
+        relay.kill()
+        engine.end()
+        gateway.reader.at = None  # its sequence begins again
+        relay.start()
+        again = relay.engine()
+        again.publish(TREE.stored([0, 4]))
+        gateway.wait(TREE, 0, 4)
+        again.end()
+        gateway.wait(TREE)
+        gateway.close()
+
+
+def test_without_a_place_for_its_journal_it_goes_on_and_says_so(tmp_path: Path) -> None:
+    with RelayProcess("--journal", str(tmp_path / "nowhere" / "journal")) as relay:
+        gateway, engine = relay.gateway(), relay.engine()
+        engine.publish(TREE.stored([0, 1]))
+        gateway.wait(TREE, 0, 1)
+        assert relay.metric("kvsync_relay_journal_failures_total") == 1
+        engine.end()
+        gateway.close()
 
 
 def test_the_replay_socket_answers_at_once_and_really_replays(relay: RelayProcess) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+from pathlib import Path
 
 import click
 
@@ -112,6 +113,12 @@ LEVELS = ("debug", "info", "warning", "error")
     help="Where /metrics and /healthz are served, to anybody; 'off' for nowhere.",
 )
 @click.option(
+    "--journal",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="File for what was told, so that a relay that was killed goes on; it holds hashes, no tokens.",
+)
+@click.option(
     "--log-level",
     type=click.Choice(LEVELS),
     default="info",
@@ -133,6 +140,7 @@ def relay(
     budget: float,
     own_hashes: bool,
     metrics_address: Address | None,
+    journal: Path | None,
     log_level: str,
 ) -> None:
     """Stand between the engine in this pod and the gateway, until SIGINT or SIGTERM.
@@ -161,6 +169,7 @@ def relay(
         budget=budget,
         own_hashes=own_hashes,
         metrics_address=metrics_address,
+        journal=journal,
     )
     stopping: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):

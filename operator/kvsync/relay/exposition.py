@@ -48,6 +48,9 @@ _ANSWERED = counter("kvsync_relay_replays_answered", "Replay requests answered t
 _REFUSED = counter(
     "kvsync_relay_replays_refused", "Messages to the replay socket that were no request."
 )
+_UNWRITTEN = counter(
+    "kvsync_relay_journal_failures", "Times that the journal could not be written."
+)
 _CPU = counter("process_cpu_seconds", "CPU seconds of this process.")
 
 _BLOCKS = gauge("kvsync_relay_blocks", "Blocks that are resident.")
@@ -67,6 +70,10 @@ _LAG = gauge(
 _BUDGET = gauge("kvsync_relay_budget", "Events a second, at most, of all that is told again.")
 _START = gauge(
     "process_start_time_seconds", "Start time of this process since the epoch, in seconds."
+)
+_INHERITED = gauge(
+    "kvsync_relay_inherited",
+    "Blocks that the relay before this one told, of which only the hash is known.",
 )
 _MEMORY = gauge("process_resident_memory_bytes", "Bytes of memory that this process holds.")
 
@@ -97,6 +104,7 @@ def _families(
         _READERS: counts.subscribers,
         _ANSWERED: relay.replays.answered,
         _REFUSED: relay.replays.refused,
+        _UNWRITTEN: counts.unwritten,
         _CPU: time.process_time(),
         _BLOCKS: len(table),
         _BYTES: table.octets,
@@ -107,6 +115,7 @@ def _families(
         _LAG: lag,
         _BUDGET: relay.announcer.budget,
         _START: _STARTED,
+        _INHERITED: len(table.inherited),
         _MEMORY: resident(),
     }
     yield from ((family, [("", value)]) for family, value in single.items())

@@ -21,6 +21,7 @@ from kvsync.model.relay_budget import LEAST, MOST, PATH
 from kvsync.relay.downstream import SUBSCRIPTIONS, Audience, ReplayDoor
 from kvsync.relay.engine_metrics import EngineMetrics
 from kvsync.relay.exposition import metrics_text
+from kvsync.relay.journal import Journal
 from kvsync.relay.pages import PageServer
 from kvsync.relay.settings import Settings
 from kvsync.relay.sockets import Context
@@ -37,7 +38,6 @@ class Process:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._relay = Relay(_terms(settings), time.monotonic())
         self._context: Context = zmq.Context()
         self._budget = Budget(settings.budget)
         where = settings.engine_metrics
@@ -47,6 +47,13 @@ class Process:
         self._publishers: list[Publisher] = []
         self._poller = zmq.Poller()
         self._polled: tuple[tuple[object, ...], ...] | None = None
+        terms = _terms(settings)
+        self._journal = None
+        memory = None
+        if settings.journal is not None:
+            self._journal = Journal(settings.journal, settings.max_blocks)
+            memory = self._journal.load(remembered=terms.remembered)
+        self._relay = Relay(terms, time.monotonic(), memory)
         try:
             self._audience = Audience(self._context, settings.listen)
             self._door = ReplayDoor(self._context, settings.replay, self._relay.replays)
@@ -72,6 +79,7 @@ class Process:
         gc.set_threshold(1000, 10, 1 << 30)
         due = 0.0
         try:
+            self._renew_journal()
             while not stopped():
                 self._turn(max(0.0, due - time.monotonic()))
                 now = time.monotonic()
@@ -79,6 +87,7 @@ class Process:
                     self._relay.announcer.limit_to(self._budget.at(now))
                     self._tell(now)
                     self._ask()
+                    self._renew_journal()
                     due = now + (BUSY if self._relay.announcer.is_busy else CALM)
         finally:
             self._close()
@@ -147,8 +156,10 @@ class Process:
         left = publisher.has_left()
         if left:
             self._lose(rank, publisher)
-        if self._engine_metrics is not None and publisher.is_there and (left or not was_there):
-            self._engine_metrics.ask_again(now)
+        if publisher.is_there and (left or not was_there):
+            self._relay.connected(rank, now)
+            if self._engine_metrics is not None:
+                self._engine_metrics.ask_again(now)
 
     def _size_table(self, cache: int | None) -> None:
         """The engine said how many blocks each rank has; None: it did not."""
@@ -169,6 +180,8 @@ class Process:
             now = time.monotonic()
             self._relay.replayed(rank, frames, now)
             self._tell_at_engine_time(now)
+            if self._relay.intakes[rank].asked != question.number:
+                return  # the rest answers what is not asked any more
 
     def _ask(self) -> None:
         """Hold the questions to the engine that the relay has, and no others."""
@@ -210,7 +223,14 @@ class Process:
         self._relay.subscriptions.standing = 0
         self._relay.announcer.wants_anew = False
 
+    def _renew_journal(self) -> None:
+        now = time.monotonic()
+        if self._journal is not None and self._journal.is_due(now):
+            self._journal.replace(self._relay.snapshot(), now)
+
     def _publish(self, at: float, now: float) -> None:
+        if self._journal is not None:
+            self._journal.append(self._relay.entries(now), now)
         while (frames := self._relay.next_message(at)) is not None:
             if not self._audience.send(frames):
                 self._relay.lost(now)
@@ -223,6 +243,8 @@ class Process:
         return ""
 
     def _metrics(self) -> bytes:
+        if self._journal is not None:
+            self._relay.counts.unwritten = self._journal.failures
         there = [publisher.is_there for publisher in self._publishers]
         return metrics_text(self._relay, there, self._lag)
 
@@ -237,6 +259,8 @@ class Process:
             publisher.close()
         self._audience.close()
         self._door.close()
+        if self._journal is not None:
+            self._journal.close()
         self._context.destroy(linger=0)
 
 
@@ -248,6 +272,7 @@ def _terms(settings: Settings) -> Terms:
         Bounds(settings.max_blocks, settings.max_memory << 20),
         Rhythm(settings.reannounce, settings.budget),
         veil=_veil(socket.gethostname()) if settings.own_hashes else 0,
+        journal=settings.journal is not None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from kvsync.model.address import Address, HttpAddress
 
@@ -32,3 +33,5 @@ class Settings:
     """Whether hashes are made this pod's own, by its host name."""
     metrics_address: Address | None = None
     """Where metrics and health are served over HTTP; None for nowhere."""
+    journal: Path | None = None
+    """The file for the relay after this one; None for none."""

@@ -72,15 +72,18 @@ class Rank:
     kept: int = 1000
     log: list[tuple[int, bytes]] = field(default_factory=list)
     sequence: int = 0
+    time: float = 1.5
+    """Of its messages; no other engine's have it."""
 
     def message(self, events: list[Event]) -> list[bytes]:
-        payload = encode_batch(self.layout, 1.5, events, self.number)
+        payload = encode_batch(self.layout, self.time, events, self.number)
         self.log = [*self.log, (self.sequence, payload)][-self.kept :]
         self.sequence += 1
         return [b"kv", sequence_frame(self.sequence - 1), payload]
 
     def restart(self) -> None:
         self.log, self.sequence = [], 0
+        self.time += 1.0
 
 
 @dataclass

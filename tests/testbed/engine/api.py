@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 
 from testbed.engine import log, metrics, tokenizer
-from testbed.engine.cache import CacheFullError
+from testbed.engine.cache import BlockCache, CacheFullError
 from testbed.engine.core import Completion, EngineCore
 from testbed.engine.http_server import Request, Response
 from testbed.engine.versions import Version
@@ -44,6 +44,8 @@ class Api:
             "/tokenize": ("POST", self._tokenize),
             # vLLM has this one only with VLLM_SERVER_DEV_MODE=1; here it is always there.
             "/reset_prefix_cache": ("POST", self._reset),
+            # No engine has this one: the account that the events are compared with.
+            "/testbed/blocks": ("GET", self._blocks),
         }
         if self._settings.build.version >= SOURCES_SINCE:
             self._routes["/kv_event_sources"] = ("GET", self._sources)
@@ -111,6 +113,11 @@ class Api:
             if rank.publisher is not None
         ]
         return Response(sources)
+
+    def _blocks(self, _request: Request) -> Response:
+        caches = [rank.cache for rank in self._core.ranks]
+        pairs = [[*cache.held().items()] for cache in caches if isinstance(cache, BlockCache)]
+        return Response(pairs)
 
     def _reset(self, _request: Request) -> Response:
         self._core.reset_prefix_cache()

@@ -21,6 +21,8 @@ class Block:
 
     number: int
     block_hash: bytes | None = None
+    parent: bytes | None = None
+    """The hash of the block before it; None for a first one."""
 
 
 @dataclass(slots=True)
@@ -55,6 +57,15 @@ class BlockCache:
     def capacity(self) -> int:
         """How many tokens one sequence can have when nothing else runs."""
         return len(self._free) * self._block_size
+
+    def held(self) -> dict[BlockHash, BlockHash | None]:
+        """What it holds now: each block's hash, and that of the block before it."""
+        blocks = (block for same in list(self._held.values()) for block in list(same.values()))
+        return {
+            self._outside(block.block_hash): block.parent and self._outside(block.parent)
+            for block in blocks
+            if block.block_hash is not None
+        }
 
     def run(self, prompt: list[int], output: list[int], salt: str = "") -> Outcome:
         """Prefill ``prompt``, then decode ``output``; raises CacheFullError if it cannot fit."""
@@ -126,10 +137,13 @@ class BlockCache:
             del self._held[block_hash]
 
     def _store(self, sequence: "_Sequence", first: int, end: int) -> Event:
+        above = sequence.hashes[first - 1] if first else None
         for block, block_hash in zip(
             sequence.blocks[first:end], sequence.hashes[first:end], strict=True
         ):
             block.block_hash = block_hash
+            block.parent = above
+            above = block_hash
             self._held.setdefault(block_hash, {})[block.number] = block
         size = self._block_size
         return BlockStored(

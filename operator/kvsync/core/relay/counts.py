@@ -52,3 +52,5 @@ class Counts:
     """Subscriptions that asked for all that is resident."""
     lost: int = 0
     """Messages that at least one subscriber was too slow for."""
+    unwritten: int = 0
+    """Times that the journal could not be written."""

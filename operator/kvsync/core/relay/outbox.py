@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from kvsync.core.relay.encoding import (
@@ -20,7 +20,7 @@ from kvsync.core.relay.encoding import (
 )
 
 REMEMBERED = 1 << 16
-"""Removals that can be said again: of a reader that was away nobody knows what it missed."""
+"""Removals at least that can be said again: of a reader that was away nobody knows what it missed."""
 
 
 class Piece(NamedTuple):
@@ -79,8 +79,9 @@ class Outbox:
     nowhere (docs/decisions/0007-the-relay.md).
     """
 
-    def __init__(self, veil: int = 0) -> None:
+    def __init__(self, veil: int = 0, remembered: int = REMEMBERED) -> None:
         self._veil = veil
+        self._remembered = remembered
         self._pieces: deque[Piece] = deque()
         self._removed: list[Key] = []
         self._stores = _Stores(0)
@@ -99,14 +100,23 @@ class Outbox:
         if not self._stores.named.isdisjoint(keys):
             self._close()
         self._removed += keys
-        self._recent.extend(array("Q", keys))
-        if len(self._recent) > 2 * REMEMBERED:
-            del self._recent[:-REMEMBERED]
+        self.gone_before(keys)
 
-    def removed_again(self, resident: Container[Key]) -> None:
+    def gone_before(self, keys: Iterable[Key]) -> None:
+        """These were said to be gone already, the last ones last."""
+        self._recent.extend(array("Q", keys))
+        if len(self._recent) > 2 * self._remembered:
+            del self._recent[: -self._remembered]
+
+    @property
+    def recent(self) -> Sequence[Key]:
+        """The last blocks that were said to be gone."""
+        return self._recent[-self._remembered :]
+
+    def removed_again(self, *resident: Iterable[Key]) -> None:
         """Say once more which blocks are gone: the last ones, but for those that came back."""
         self._close()
-        self._removed = [key for key in self._recent[-REMEMBERED:] if key not in resident]
+        self._removed = [*set(self.recent).difference(*resident)]
 
     def cleared(self) -> None:
         """Say that everything is gone; released gateways pass over it, newer ones obey."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kvsync.core.envelope import sequence_of
 from kvsync.core.relay.announcer import Announcer, Rhythm
 from kvsync.core.relay.counts import Counts, RankCounts
-from kvsync.core.relay.encoding import batch
+from kvsync.core.relay.encoding import Key, batch
 from kvsync.core.relay.intake import Apply, Intake, Message, Step
-from kvsync.core.relay.outbox import Outbox
+from kvsync.core.relay.journal import Mark, Memory, entries
+from kvsync.core.relay.outbox import REMEMBERED, Outbox
 from kvsync.core.relay.reading import read_message
 from kvsync.core.relay.replay_log import Frames, LogBounds, ReplayLog, Replays
 from kvsync.core.relay.residency import Bounds, Residency
@@ -21,6 +22,10 @@ from kvsync.model.events import WireError
 
 YOUNG = 60.0
 """Seconds in which a new reader may still believe what the relay before us told it."""
+MARKED = 1.0
+"""Seconds until a mark is noted although nothing changed."""
+MOST_REMEMBERED = 1 << 20
+"""Removals at most that can be said again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,7 @@ class Terms:
     """How one relay works. ``replay``: whether the engine's replay socket may be asked.
 
     ``veil``: bits that are turned over in each hash that is said (``Outbox``).
+    ``journal``: whether account is kept of what is told (``Relay.entries``).
     """
 
     ranks: int = 1
@@ -37,28 +43,48 @@ class Terms:
     rhythm: Rhythm = field(default_factory=Rhythm)
     log: LogBounds = field(default_factory=LogBounds)
     veil: int = 0
+    journal: bool = False
+
+    @property
+    def remembered(self) -> int:
+        """Removals that can be said again: also when all that is resident went at once."""
+        return max(REMEMBERED, min(self.bounds.blocks, MOST_REMEMBERED))
 
 
 class Relay:
     """Call what happens, then publish what :meth:`next_message` gives. Times are monotonic seconds."""
 
-    def __init__(self, terms: Terms, now: float) -> None:
+    def __init__(self, terms: Terms, now: float, memory: Memory | None = None) -> None:
+        """``memory`` is what the relay before left."""
         self._topic = terms.topic
         self._began = now
-        self._out = Outbox(terms.veil)
+        self._remembers = memory is not None
+        self._out = Outbox(terms.veil, terms.remembered)
+        self._touched: list[Key] = []
+        self._marks: dict[int, Mark | None] = {}
+        """As they were noted last."""
+        self._marked_at = now
         self.counts = Counts([RankCounts() for _ in range(terms.ranks)])
-        self.residency = Residency(terms.bounds, self._out)
+        self.residency = Residency(
+            terms.bounds, self._out, self._touched if terms.journal else None
+        )
         self.announcer = Announcer(self.residency, terms.rhythm, now)
         self.subscriptions = Subscriptions(terms.topic)
         self.log = ReplayLog(terms.log)
         self.replays = Replays(self.log)
-        self.intakes = [Intake(c, replay=terms.replay) for c in self.counts.ranks]
+        marks = memory.marks if memory is not None else {}
+        self.intakes = [
+            Intake(counts, replay=terms.replay, mark=marks.get(rank), now=now)
+            for rank, counts in enumerate(self.counts.ranks)
+        ]
         left_out = self.counts.left_out
         self._translations = [
-            Translation(rank, self.residency, self._out, left_out) for rank in range(terms.ranks)
+            Translation(rank, self.residency, left_out) for rank in range(terms.ranks)
         ]
         self.engine_time: float | None = None
         """The engine's own time of the last message that was taken, seconds since the epoch."""
+        if memory is not None:
+            self._inherit(memory)
 
     def heard(self, rank: int, frames: Sequence[bytes], now: float) -> None:
         """A rank published something."""
@@ -79,10 +105,14 @@ class Relay:
             self.counts.ranks[rank].unreadable += 1
             return
         if reply.sequence is None:
-            self._carry_out(rank, intake.end_replay())
+            self._carry_out(rank, intake.end_replay(now))
         else:
             message = Message(reply.sequence, reply.payload)
             self._carry_out(rank, intake.take_replayed(message, now))
+
+    def connected(self, rank: int, now: float) -> None:
+        """A rank is there."""
+        self.intakes[rank].connect(now)
 
     def disconnected(self, rank: int) -> None:
         """A rank is gone, and what it held with it."""
@@ -92,7 +122,7 @@ class Relay:
         """A subscription came or went."""
         if self.subscriptions.heard(message, now):
             self.counts.subscribers += 1
-            if now - self._began < YOUNG:
+            if now - self._began < YOUNG and not self._remembers:
                 self._out.cleared()
             self.announcer.greet(now)
 
@@ -105,7 +135,7 @@ class Relay:
     def tick(self, now: float) -> None:
         """Time passes: tell again what is due, give up what does not come."""
         for rank, intake in enumerate(self.intakes):
-            if intake.question is not None:
+            if intake.waits:
                 self._carry_out(rank, intake.tick(now))
         self.residency.tidy()
         self.announcer.tick(now)
@@ -122,6 +152,37 @@ class Relay:
         self.counts.messages += 1
         return (self._topic, self.log.add(payload).to_bytes(8, "big"), payload)
 
+    def entries(self, now: float) -> Iterator[bytes]:
+        """What changed since the last time, for the journal: to be kept before it is published."""
+        marks = self._new_marks() if self._touched or now - self._marked_at >= MARKED else {}
+        if not self._touched and not marks:
+            return
+        self._marked_at = now
+        touched = set(self._touched)
+        self._touched.clear()
+        gone = touched.difference(self.residency.runs).difference(self.residency.inherited)
+        yield from entries(marks, [*touched.difference(gone)], [*gone])
+
+    def snapshot(self) -> Iterator[bytes]:
+        """All that a journal must hold, for a new one."""
+        self._touched.clear()
+        self._marks = {}
+        runs, inherited = self.residency.runs, self.residency.inherited
+        gone = set(self._out.recent).difference(runs).difference(inherited)
+        yield from entries(self._new_marks(), [*inherited, *runs], [*gone])
+
+    def _new_marks(self) -> dict[int, Mark | None]:
+        marks = {rank: intake.mark for rank, intake in enumerate(self.intakes)}
+        new = {rank: mark for rank, mark in marks.items() if mark != self._marks.get(rank)}
+        self._marks = marks
+        return new
+
+    def _inherit(self, memory: Memory) -> None:
+        self._out.gone_before(memory.gone)
+        self.residency.inherited.update(memory.told)
+        if not any(intake.mark for intake in self.intakes):
+            self.residency.release_inherited()  # told by whom? nobody says that it is resident
+
     def _carry_out(self, rank: int, steps: Iterable[Step]) -> None:
         for step in steps:
             if isinstance(step, Apply):
@@ -136,14 +197,18 @@ class Relay:
         try:
             reading = read_message(frames)
         except WireError:
+            if step.recalled:
+                return  # the relay before knew what to make of it
             translation.forget()
             self.intakes[rank].note_unreadable()
             return
         counts.events += reading.sent
         self.counts.left_out.unknown += reading.unknown
         self.engine_time = reading.timestamp
+        self.residency.recalling = step.recalled
         for event in reading.events:
             translation.apply(event, complete=step.complete)
+        self.residency.recalling = False
 
 
 def _message(frames: Sequence[bytes]) -> Message:

@@ -7,12 +7,16 @@ with each new reader; a block that cannot be told waits for its parent.
 
 Blocks are kept in runs (``run``): a chain is parted where another one branches off, where the
 holders differ and where a block in its middle goes.
+
+What the relay before this one told is known by its hash only (``inherited``): it cannot be told again,
+but it can be taken back, and what hangs on it can be told. Whoever comes new hangs that on the wrong
+place, so it is taken back before it is told again on a chain that is known whole (``_loose``).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableSequence, Sequence
 from dataclasses import dataclass, replace
 
 from kvsync.core.relay.encoding import Key
@@ -22,8 +26,9 @@ from kvsync.core.relay.run import LONGEST, RUN_COST, Run
 DOUBTFUL = 1 << 16
 """Blocks that are remembered as told while a reader missed something."""
 
-_NEW, _WAITS, _WAITS_KNOWN = 0, -1, -2
-"""In place of a pass: not told yet; waits for its parent and no reader knows it, or some may."""
+_NEW, _BEFORE, _WAITS, _WAITS_KNOWN = 0, 1, -1, -2
+"""In place of a pass: not told yet; told by the relay before this one; waits for its parent and no
+reader knows it, or some may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +42,23 @@ class Bounds:
 class Residency:
     """The table of resident blocks. What changes is said to ``out``."""
 
-    def __init__(self, bounds: Bounds, out: Outbox) -> None:
+    def __init__(
+        self, bounds: Bounds, out: Outbox, touched: MutableSequence[Key] | None = None
+    ) -> None:
         self._bounds = bounds
         self._out = out
+        self._touched = deque[Key](maxlen=0) if touched is None else touched
+        """Whatever changed, for whoever keeps account of it and empties it."""
+        self.inherited: set[Key] = set()
+        """Told by the relay before this one, resident as far as is known, and not in the table."""
+        self.recalling = False
+        """Whether what comes was known to the relay before: it only says more of what is inherited."""
+        self._loose: set[Key] = set()
+        """Blocks that were told on one that is inherited, and those on them."""
         self.runs: dict[Key, Run] = {}
         """For each resident block the run that it is in. To be read only."""
         self._octets = 0
-        self._pass = 1
+        self._pass = _BEFORE + 1
         self._orphans: dict[Key, int] = {}
         """Resident runs by a parent that is not, counted."""
         self._waiting: dict[Key, set[Run]] = {}
@@ -79,11 +94,19 @@ class Residency:
         """Blocks that wait for one before them."""
         return sum(len(run) for runs in self._waiting.values() for run in runs)
 
+    def awaits(self, key: Key) -> bool:
+        """Whether a block that is not in the table is to come into it."""
+        return not self.recalling or key in self.inherited
+
     def add(self, run: Run) -> None:
         """Blocks became resident that were not: they are told, with what waited for them, or wait.
 
         No key of the run may be resident, or stand twice in it.
         """
+        self._touched.extend(run.keys)
+        if self.inherited and not self.inherited.isdisjoint(run.keys):
+            self.inherited.difference_update(run.keys)
+            run.told = _BEFORE
         for piece in self._pieces(run):
             self._add(piece)
         if self._is_over():
@@ -97,10 +120,29 @@ class Residency:
     def release(self, run: Run, start: int, end: int, holders: int) -> None:
         """These holders dropped some blocks of a run; they are gone with the last one."""
         left = run.holders & ~holders
-        if not left:
+        if not left and self.recalling:  # somebody else held it, or it was stored again
+            gone = run.keys[start:end]
+            self._remove(run, start, end, said=False)
+            self.inherited.update(gone)
+        elif not left:
             self._remove(run, start, end)
         elif left != run.holders:
             self._alone(run, start, end).holders = left
+
+    def release_unknown(self, key: Key, *, doubtful: bool) -> None:
+        """Somebody dropped a block that is not in the table. ``doubtful``: it may have been told."""
+        if self.recalling:
+            return
+        if key in self.inherited:
+            self.inherited.remove(key)
+        elif not doubtful:
+            return
+        self._take_back([key])
+
+    def release_inherited(self) -> None:
+        """Nothing that the relay before this one told is certain any more."""
+        inherited, self.inherited = self.inherited, set()
+        self._take_back([*inherited])
 
     def release_all(self, holders: int) -> None:
         """These holders dropped all that they had."""
@@ -123,7 +165,7 @@ class Residency:
         """A pass for readers that missed something begins: say again what is gone, and take back what
         they may have hung on the wrong place before it is told again.
         """
-        self._out.removed_again(self.runs)
+        self._out.removed_again(self.runs, self.inherited)
         self._to_repair |= self._doubtful
         self._doubtful = set()
         self._lossy = False
@@ -172,6 +214,8 @@ class Residency:
             run.told = self._pass
             self._out.stored(run.keys, run.parent, run.tokens)
             self.stored += len(run)
+            if self._loose and above is not None and above.keys[-1] in self._loose:
+                self._loose.update(run.keys)
             if above is not None and not self._is_awaited(run) and above.takes(run):
                 self._append(above, run)
                 return
@@ -236,6 +280,8 @@ class Residency:
             parent = self.runs.get(run.parent)
             if parent is not None and parent.told == self._pass:
                 break
+            if parent is None and run.parent in self.inherited:
+                break
             if parent is None or parent.told in (_WAITS, _WAITS_KNOWN) or parent in path:
                 self._wait(path)
                 return 0
@@ -258,12 +304,28 @@ class Residency:
                 wrong = [key for key in run.keys if key in self._to_repair]
                 self._to_repair.difference_update(wrong)
                 self._out.removed(wrong)
+            if self.inherited or self._loose:
+                self._hang(run)
             if self._lossy:
                 self._doubt(run.keys)
             self._out.stored(run.keys, run.parent, run.tokens)
             told += len(run)
             todo += self._waiting.pop(run.keys[-1], ())
         return told
+
+    def _hang(self, run: Run) -> None:
+        """Note what a run that is told hangs on, and take it back where it hung on another place."""
+        if run.parent in self.inherited or run.parent in self._loose:
+            self._loose.update(run.keys)
+            return
+        wrong = [key for key in run.keys if key in self._loose]
+        self._loose.difference_update(wrong)
+        self._out.removed(wrong)
+
+    def _take_back(self, keys: Sequence[Key]) -> None:
+        self._touched.extend(keys)
+        self._out.removed(keys)
+        self.removed += len(keys)
 
     def _wait(self, runs: Iterable[Run]) -> None:
         for run in runs:
@@ -283,13 +345,16 @@ class Residency:
             if not others:
                 del self._waiting[run.parent]
 
-    def _remove(self, run: Run, start: int, end: int) -> None:
+    def _remove(self, run: Run, start: int, end: int, *, said: bool = True) -> None:
         """Some blocks of a run are gone."""
         if start and end < len(run):
             self._part(run, end)
         gone = run.keys[start:end]
+        self._touched.extend(gone)
+        if self._loose:
+            self._loose.difference_update(gone)
         waited = run.told in (_WAITS, _WAITS_KNOWN)
-        if run.told not in (_NEW, _WAITS):
+        if said and run.told not in (_NEW, _WAITS):
             self._out.removed(gone)
             self.removed += len(gone)
         for key in gone:

@@ -11,7 +11,6 @@ from typing import cast
 from kvsync.core.relay.counts import LeftOut
 from kvsync.core.relay.encoding import LARGEST, TOKEN, Key, key_of, keys_of
 from kvsync.core.relay.happenings import Event, Removed, Stored
-from kvsync.core.relay.outbox import Outbox
 from kvsync.core.relay.residency import Residency
 from kvsync.core.relay.run import Hashes, Run
 from kvsync.model.events import BlockHash
@@ -49,11 +48,10 @@ GROUPS = 64
 class Translation:
     """Carries the events of one rank into the table."""
 
-    def __init__(self, rank: int, residency: Residency, out: Outbox, left_out: LeftOut) -> None:
+    def __init__(self, rank: int, residency: Residency, left_out: LeftOut) -> None:
         self._device = DEVICE << _BITS * rank
         self._host = HOST << _BITS * rank
         self._residency = residency
-        self._out = out
         self._left_out = left_out
         self._partial: set[int] = set()
         places = {DEVICE: self._device, HOST: self._host}
@@ -74,8 +72,10 @@ class Translation:
             self.forget()
 
     def forget(self) -> None:
-        """The rank holds nothing any more."""
+        """The rank holds nothing any more; of what the relay before told, nobody knows who holds it."""
         self._residency.release_all(self._device | self._host)
+        if not self._residency.recalling:
+            self._residency.release_inherited()
 
     def _holder(self, medium: str | None, remote: bool) -> int:
         """The bit of a medium; 0 for one that says nothing of this pod."""
@@ -121,7 +121,8 @@ class Translation:
     def _take(self, event: Stored, holder: int) -> None:
         keys, hashes = keys_of(event.hashes)
         parent = None if event.parent is None else key_of(event.parent)
-        is_plain = not any(event.extra) and self._residency.runs.keys().isdisjoint(keys)
+        is_new = self._residency.runs.keys().isdisjoint(keys) and not self._residency.recalling
+        is_plain = is_new and not any(event.extra)
         if is_plain and not self._is_other(parent, event) and len(set(keys)) == len(keys):
             assert event.tokens is not None  # _fits
             self._residency.add(Run(keys, hashes, parent, event.tokens, holder))
@@ -150,7 +151,7 @@ class Translation:
             elif tainted or (event.extra and event.extra[at]):
                 self._left_out.special += 1
                 tainted = True  # so is what hangs on it
-            else:
+            elif self._residency.awaits(keys[at]):
                 own = None if hashes is None else hashes[at : at + 1]
                 tokens = event.tokens[at * octets : (at + 1) * octets]
                 self._residency.add(Run(keys[at : at + 1], own, above, tokens, holder))
@@ -170,8 +171,8 @@ class Translation:
             run, start, count = self._known(keys, hashes, at)
             if run is not None:
                 self._residency.release(run, start, start + count, holder)
-            elif not complete and keys[at] not in self._residency.runs:
-                self._out.removed(keys[at : at + 1])
+            elif keys[at] not in self._residency.runs:
+                self._residency.release_unknown(keys[at], doubtful=not complete)
             at += count
 
     def _known(self, keys: list[Key], hashes: Hashes, at: int) -> tuple[Run | None, int, int]:
