@@ -144,45 +144,38 @@ def _gateway_reads(observed: Observed) -> frozenset[EventLayout] | None:
 
 
 def _seen_layouts(model: ObservedModel, observed: Observed) -> dict[str, EventLayout]:
-    """How the engines of each role write events, as seen on the wire of pods without a relay.
-
-    A pod of other images than the template's is of a revision before or after.
-    """
+    """How the engines of each role write events, as seen on the wire of pods without a relay."""
     pods = {pod.uid: pod for pod in model.pods if not is_relayed(pod)}
     seen = [(pods[key.uid], v.layout) for key, v in observed.verdicts.items() if key.uid in pods]
     found: dict[str, EventLayout] = {}
     for template in model.deployment.templates if model.deployment else ():
-        role, images = role_of(template), _images(template)
-        layouts = {
-            layout
-            for pod, layout in seen
-            if layout is not None and role in ("", pod.role) and _images(pod) == images
-        }
+        layouts = {layout for pod, layout in seen if layout is not None and _is_of(pod, template)}
         if len(layouts) == 1:
-            found[role] = layouts.pop()
+            found[role_of(template)] = layouts.pop()
     return found
 
 
 def _running_versions(model: ObservedModel) -> dict[str, str]:
-    """What the engines of each role say, where they agree; the role of a Deployment is empty.
-
-    A pod of other images is of a revision before or after: its answer is not the template's.
-    """
+    """What the engines of each role say, where they agree; the role of a Deployment is empty."""
     answers, found = model.answers or {}, {}
     for template in model.deployment.templates if model.deployment else ():
-        role, images = role_of(template), _images(template)
-        versions = {
-            answers[pod.uid].version
-            for pod in model.pods
-            if pod.uid in answers and role in ("", pod.role) and _images(pod) == images
-        } - {None}
+        pods = (pod for pod in model.pods if pod.uid in answers and _is_of(pod, template))
+        versions = {answers[pod.uid].version for pod in pods} - {None}
         if len(versions) == 1:
-            found[role] = str(versions.pop())
+            found[role_of(template)] = str(versions.pop())
     return found
 
 
-def _images(workload: Deployment | Pod) -> list[tuple[str, str]]:
-    return [(c.name, c.image) for c in workload.containers if c.name != RELAY_CONTAINER]
+def _is_of(pod: Pod, template: Deployment) -> bool:
+    """Whether a pod runs what a template says: one of other images is of a revision before or after.
+
+    Webhooks may have put containers beside, as of a service mesh.
+    """
+    return role_of(template) in ("", pod.role) and _images(template) <= _images(pod)
+
+
+def _images(workload: Deployment | Pod) -> set[tuple[str, str]]:
+    return {(c.name, c.image) for c in workload.containers if c.name != RELAY_CONTAINER}
 
 
 def _may_inherit(views: Sequence[ModelView]) -> bool:

@@ -175,6 +175,8 @@ def test_off_says_which_setting_helps() -> None:
 
 def test_an_engine_of_unknown_release_gets_one_once_its_events_are_seen() -> None:
     done, pod = pictured(body_of(LATEST))
+    # As a service mesh leaves a pod.
+    pod.body["spec"]["containers"].insert(0, {"name": "istio-proxy", "image": "istio/proxyv2:1.27"})
     seen = [verdict(pod, MAP, 16)]
     decision = decided(model(done, pod), verdicts=seen, spec=AUTO, gateway=told(), now=20_000.0)
     action = next(a for a in decision.actions if a.name == "model")
