@@ -29,7 +29,7 @@ FAILED = {"terminated": {"exitCode": 1, "reason": "Error"}}
     ("state", "last", "words", "remedy"),
     [
         (WAITS, KILLED, "CrashLoopBackOff, it ended with code 137 (OOMKilled).", "limits.memory"),
-        (WAITS, FAILED, "CrashLoopBackOff, it ended with code 1 (Error).", "do"),
+        (WAITS, FAILED, "CrashLoopBackOff, it ended with code 1 (Error).", "--previous"),
         (KILLED, None, "kvsync-relay: it ended with code 137 (OOMKilled).", "limits.memory"),
         (
             {"waiting": {"reason": "ImagePullBackOff"}},

@@ -312,13 +312,14 @@ def _troubled(view: ModelView, trouble: Trouble, observed: Observed) -> ModelVie
     """A crash, or no image. What a crashed engine said is read before it is rolled back: the patch
     takes its pods away, and their logs."""
     if not view.on_trial:
-        return _at(view, ModelState.DEGRADED, trouble.reason, str(trouble))
+        remedy = f". {trouble.remedy}" if trouble.remedy else ""
+        return _at(view, ModelState.DEGRADED, trouble.reason, f"{trouble}{remedy}")
     heard = heard_out(trouble, observed.last_words)
     if heard is None:
         message = f"{trouble}. The end of its log is being read."
         reading = _at(view, ModelState.ROLLING_OUT, ModelReason.ROLLING_OUT, message)
         return replace(reading, crashed=trouble.silent)
-    return _failing(view, heard.reason, str(heard), observed, heard.exit_code)
+    return _failing(view, heard.reason, str(heard), observed, heard)
 
 
 def _by_sources(view: ModelView, observed: Observed) -> ModelView:
@@ -359,11 +360,13 @@ def _failing(
     reason: ModelReason,
     evidence: str,
     observed: Observed,
-    exit_code: int | None = None,
+    trouble: Trouble | None = None,
 ) -> ModelView:
     """A model on trial that is given up."""
     policy = None if view.record is None else observed.spec.rollout.on_failure
-    failed = _at(view, ModelState.FAILED, reason, given_up(reason, evidence, policy, exit_code))
+    code, remedy = (trouble.exit_code, trouble.remedy) if trouble is not None else (None, "")
+    message = given_up(reason, evidence, policy, code, remedy)
+    failed = _at(view, ModelState.FAILED, reason, message)
     return replace(failed, roll_back=policy is OnFailure.ROLLBACK)
 
 

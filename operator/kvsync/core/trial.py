@@ -49,13 +49,18 @@ def trial_end(record: Record | None, pods: Sequence[Pod], observed: Observed) ->
 
 
 def given_up(
-    reason: ModelReason, evidence: str, policy: OnFailure | None, exit_code: int | None = None
+    reason: ModelReason,
+    evidence: str,
+    policy: OnFailure | None,
+    exit_code: int | None = None,
+    remedy: str = "",
 ) -> str:
     """What is said of a model that failed: the evidence, what to do, and what becomes of it.
 
-    ``policy`` None: nothing of ours is on it that could be taken back.
+    ``policy`` None: nothing of ours is on it that could be taken back. ``remedy``: what to do, where
+    it is known better than by reason and exit code.
     """
     refused = exit_code == REFUSED_ARGUMENTS and policy is not None
-    remedy = _REFUSED_ARGUMENTS if refused else _REMEDIES.get(reason)
+    remedy = remedy or (_REFUSED_ARGUMENTS if refused else _REMEDIES.get(reason, ""))
     end = "" if evidence.endswith((".", "!", "?")) else "."
     return " ".join(part for part in (f"{evidence}{end}", remedy, _FATES[policy]) if part)

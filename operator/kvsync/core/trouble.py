@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kvsync.core.last_words import quoted, telling_line
+from kvsync.core.relay_container import remedy_of
 from kvsync.model.decision import CrashedContainer
 from kvsync.model.observed import LastWords
 from kvsync.model.reasons import ModelReason
@@ -31,6 +32,8 @@ class Trouble:
     said: str = ""
     silent: CrashedContainer | None = None
     """The container where it left no message, so that only its log can tell."""
+    remedy: str = ""
+    """What to do, where that depends on the container's own end."""
 
     def __str__(self) -> str:
         said = f" and said: {self.said}" if self.said else ""
@@ -61,9 +64,7 @@ def heard_out(trouble: Trouble, words: Mapping[str, LastWords] | None) -> Troubl
         evidence += (
             f"; the operator may not read why: {found.refused}. Grant it 'get' on 'pods/log'"
         )
-    return Trouble(
-        trouble.reason, trouble.pod, evidence, exit_code=trouble.exit_code, said=found.line
-    )
+    return replace(trouble, evidence=evidence, said=found.line, silent=None)
 
 
 def _crash(pod: Pod, status: JSON) -> Trouble | None:
@@ -87,6 +88,7 @@ def _crash(pod: Pod, status: JSON) -> Trouble | None:
         exit_code=ended.get("exitCode"),
         said=said,
         silent=None if said else CrashedContainer(pod.namespace, pod.name, pod.uid, name),
+        remedy=remedy_of(status) if of_relay else "",
     )
 
 
@@ -95,7 +97,11 @@ def _no_image(pod: Pod, status: JSON) -> Trouble | None:
     if waiting.get("reason") not in _NO_IMAGE:
         return None
     said = quoted(str(waiting.get("message") or waiting["reason"]))
-    which = (
-        f"image of container {RELAY_CONTAINER}" if status["name"] == RELAY_CONTAINER else "image"
+    of_relay = status["name"] == RELAY_CONTAINER
+    which = f"image of container {RELAY_CONTAINER}" if of_relay else "image"
+    return Trouble(
+        ModelReason.IMAGE_PULL_FAILED,
+        pod.name,
+        f"{which} cannot be pulled: {said}",
+        remedy=remedy_of(status) if of_relay else "",
     )
-    return Trouble(ModelReason.IMAGE_PULL_FAILED, pod.name, f"{which} cannot be pulled: {said}")
