@@ -11,6 +11,7 @@ from pathlib import Path
 from fuzz import oracles
 from fuzz.connection import check_connection
 from fuzz.gateway_log import check_log
+from fuzz.relay_pages import check_pages
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -61,4 +62,5 @@ TARGETS = {
     "relay": Target(oracles.check_relay, "relay"),
     "connection": Target(check_connection, "stream"),
     "gateway_log": Target(check_log, "gateway_log"),
+    "relay_pages": Target(check_pages, "relay_pages"),
 }
