@@ -66,6 +66,16 @@ LEVELS = ("debug", "info", "warning", "error")
     "other.  [env: KVSYNC_IMAGE]",
 )
 @click.option(
+    "--relay-images",
+    "relay_images",
+    multiple=True,
+    metavar="REPOSITORY",
+    envvar="KVSYNC_RELAY_IMAGES",
+    help="A repository of which spec.events.relay.image may name images, beside that of --image; all "
+    "that begin so where it ends with a slash. Repeatable.  "
+    "[env: KVSYNC_RELAY_IMAGES, separated by spaces]",
+)
+@click.option(
     "--templates",
     metavar="FOLDER",
     envvar="KVSYNC_TEMPLATES",
@@ -153,6 +163,7 @@ def run(
     gateways: tuple[GatewayGrant, ...],
     operator_namespace: str,
     image: str,
+    relay_images: tuple[str, ...],
     templates: str | None,
     workers: int,
     max_rolling: int,
@@ -178,6 +189,7 @@ def run(
         gateways=gateways,
         operator_namespace=operator_namespace,
         image=image,
+        relay_images=relay_images,
         templates=templates,
         workers=workers,
         max_rolling=max_rolling,

@@ -34,6 +34,7 @@ from kvsync.model.reasons import ModelReason
 from kvsync.model.record import (
     OWNER_ANNOTATION,
     RECORD_ANNOTATION,
+    RelayChange,
     TextChange,
     dump_record,
     parse_owner,
@@ -73,8 +74,9 @@ def plan_template(deployment: Deployment, ask: Ask) -> ModelPlan:
     if kept is not None:
         planned = replace(planned, notes=(*planned.notes, *args_at_risk(deployment)))
         return _owned(planned, deployment, ask)
-    if pieces.desired.relay is not None and not pieces.desired.relay.body["image"]:
-        return ModelPlan(Outcome.REFUSED, refusal=_without_image(deployment))
+    refusal = _image_refused(deployment, pieces.desired.relay, ask)
+    if refusal is not None:
+        return ModelPlan(Outcome.REFUSED, refusal=refusal)
     at = max(ask.at, ask.proven_at)
     target = configure(base, pieces.desired, pieces.placement, ask.owner, at)
     judged = judge(deployment, target, ask)
@@ -153,6 +155,26 @@ def _kept(deployment: Deployment, found: _Pieces) -> _Pieces | None:
     if there is not None and wanted is not None and there.wish == wanted.wish:
         found = replace(found, desired=replace(found.desired, relay=there))
     return found if carries(deployment, found.desired) else None
+
+
+def _image_refused(deployment: Deployment, relay: RelayChange | None, ask: Ask) -> Refusal | None:
+    """Why a relay is not made of its image: there is none, or the operator's owner did not allow it."""
+    if relay is None:
+        return None
+    image = relay.body["image"]
+    if not image:
+        return _without_image(deployment)
+    return None if ask.relays.permits(image) else _image_not_permitted(deployment, image)
+
+
+def _image_not_permitted(deployment: Deployment, image: str) -> Refusal:
+    # Whoever may write a KVEventSync need not have the right to run an image beside an engine.
+    return Refusal(
+        ModelReason.RELAY_IMAGE_NOT_PERMITTED,
+        f"{deployment.title} is to have a relay of the image {image}, which the operator may not use.",
+        "Leave spec.events.relay.image empty, or ask the operator's owner to allow the image "
+        "(kvsync run --relay-images, chart value relayImages).",
+    )
 
 
 def _without_image(deployment: Deployment) -> Refusal:

@@ -31,6 +31,7 @@ class ModelReason(enum.StrEnum):
     ARGS_OWNED = "ArgsOwned"
     MODEL_UNHEALTHY = "ModelUnhealthy"
     UNSUPPORTED = "Unsupported"
+    RELAY_IMAGE_NOT_PERMITTED = "RelayImageNotPermitted"
     RELAY_IMAGE_UNKNOWN = "RelayImageUnknown"
     RELAY_NAME_TAKEN = "RelayNameTaken"
     RELAY_UNSUPPORTED = "RelayUnsupported"

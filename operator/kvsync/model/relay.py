@@ -45,10 +45,33 @@ def form_in(kubernetes: Version | None) -> RelayForm:
 
 @dataclass(frozen=True, slots=True)
 class RelayMeans:
-    """What relays are made of here: the operator's own image, and the form that the cluster knows."""
+    """What relays are made of here: the operator's own image, and the form that the cluster knows.
+
+    ``others`` are the images that an object may name beside it, as repositories, or as beginnings of
+    such that end with a slash; None: any, as where the user's own rights write the change.
+    """
 
     image: str = ""
     form: RelayForm = RelayForm.NATIVE
+    others: tuple[str, ...] | None = None
+
+    def permits(self, image: str) -> bool:
+        """Whether an object may name this image: the operator's own repository at any tag always."""
+        if self.others is None:
+            return True
+        own = (repository_of(self.image),) if self.image else ()
+        repository = repository_of(image)
+        return any(
+            repository == each or (each.endswith("/") and repository.startswith(each))
+            for each in (*own, *self.others)
+        )
+
+
+def repository_of(image: str) -> str:
+    """An image's name without its tag and its digest."""
+    name = image.partition("@")[0]
+    head, slash, last = name.rpartition("/")
+    return head + slash + last.partition(":")[0]
 
 
 NO_IMAGE = RelayMeans()

@@ -20,7 +20,7 @@ from kvsync.adapters.kube.watch import Watch
 from kvsync.adapters.metrics import Metrics
 from kvsync.adapters.templates import read_templates
 from kvsync.model.errors import ApiError, NotFound, Unavailable
-from kvsync.model.relay import RelayForm, RelayMeans, form_in
+from kvsync.model.relay import RelayForm, form_in
 from kvsync.model.storm import storm_model, storm_of
 from kvsync.shell.gateway_logs import GatewayLogs
 from kvsync.shell.handlers import watch_objects
@@ -167,7 +167,7 @@ class Operator:
                 await self._monitoring.start(self._settings.metrics_address)
             await self._await_synced(stop)
             await self._list_objects(stop)
-            self._world.relays = RelayMeans(self._settings.image, await self._relay_form())
+            self._world.relays = replace(self._world.relays, form=await self._relay_form())
             self._watching = True
             on_watching()
             followers += [

@@ -29,6 +29,8 @@ class Settings:
     """The operator's own namespace; empty: that of its pod, if it runs in one."""
     image: str = ""
     """The operator's own image, of which relays are made; empty: not known."""
+    relay_images: tuple[str, ...] = ()
+    """Repositories whose images an object may name for its relays, beside that of ``image``."""
     templates: str | None = None
     """A folder of templates to use in place of the built-in ones."""
     workers: int = 4

@@ -81,7 +81,7 @@ class World:
         self._labelled_by: dict[Key, str] = {}
         self._served = settings.namespaces
         self._max_rolling = settings.max_rolling
-        self.relays = RelayMeans(settings.image)
+        self.relays = RelayMeans(settings.image, others=settings.relay_images)
         self.syncs: dict[Key, Json] = {}
         self._listed: dict[Key, str] = {}
         self._gateways = Gateways(settings.access, label_of, deployments, self.deployment)

@@ -23,6 +23,7 @@ from kvsync.core.patch import apply
 from kvsync.core.plan import plan
 from kvsync.core.planned import Ask, Outcome
 from kvsync.model.events import EventLayout
+from kvsync.model.reasons import ModelReason
 from kvsync.model.record import RECORD_ANNOTATION, load_record
 from kvsync.model.relay import RelayForm, RelayMeans
 from kvsync.model.spec import KVEventSyncSpec
@@ -253,3 +254,41 @@ def test_the_record_tells_the_engine_that_it_was_needed_for() -> None:
     relay = load_record(ranks["metadata"]["annotations"][RECORD_ANNOTATION]).relay
     assert relay is not None
     assert relay.layout_of == ""
+
+
+@pytest.mark.parametrize(
+    ("image", "permitted"),
+    [
+        ("", True),
+        ("reg.example:5000/team/kvsync-operator:9", True),
+        ("reg.example:5000/team/kvsync-operator@sha256:0000", True),
+        ("mirror.example/kvsync-operator:1", True),
+        ("mirror.example/kvsync-operator-evil:1", False),
+        ("safe.example/any/thing:1", True),
+        ("safe.example.evil/thing:1", False),
+        ("reg.example:5000/team:9", False),
+        ("kvsync-operator:9", False),
+    ],
+)
+def test_an_object_names_only_images_that_the_operators_owner_allows(
+    image: str, permitted: bool
+) -> None:
+    own = "reg.example:5000/team/kvsync-operator:1.2.3"
+    means = RelayMeans(own, others=("mirror.example/kvsync-operator", "safe.example/"))
+    question = ask(spec_of(events={"relay": {"mode": "Always", "image": image}}), relays=means)
+    made = plan(Deployment(body_of()), question)
+    reason = made.refusal.reason if made.refusal else None
+    assert reason is (None if permitted else ModelReason.RELAY_IMAGE_NOT_PERMITTED)
+
+
+def test_a_relay_that_stands_outlives_the_permission_of_its_image() -> None:
+    spec = spec_of(events={"relay": {"mode": "Always", "image": "other.example/relay:1"}})
+    allowed = RelayMeans("kvsync-operator:1", others=("other.example/",))
+    body = after(body_of(), ask(spec, relays=allowed))
+    made = plan(Deployment(body), ask(spec, relays=RelayMeans("kvsync-operator:1", others=())))
+    assert (made.refusal, made.outcome) == (None, Outcome.UNCHANGED)
+
+
+def test_where_the_users_own_rights_write_it_any_image_will_do() -> None:
+    spec = spec_of(events={"relay": {"mode": "Always", "image": "other.example/relay:1"}})
+    assert has_relay(after(body_of(), ask(spec, relays=RelayMeans("kvsync-operator:1"))))
