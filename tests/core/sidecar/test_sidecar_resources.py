@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.objects import Json, container, deployment
+from kvsync.cli.relay import relay
 from kvsync.core.sidecar.resources import is_guaranteed, share_of
 from kvsync.model.quantity import parse_quantity
 from kvsync.model.spec import Amounts, RelayResources
@@ -65,6 +66,17 @@ def test_what_a_sidecar_gets(
     assert (share.limits.cpu, share.limits.memory) == limits
 
 
+@given(mib=st.integers(32, 999_999))
+def test_what_it_is_told_is_what_it_takes(mib: int) -> None:
+    share = share_of(workload(None), RelayResources(limits=Amounts("", f"{mib}Mi")))
+    given = {"--max-memory": share.table_mib, "--max-blocks": share.table_blocks}
+    options = {option.opts[0]: option.type for option in relay.params}
+    for name, value in given.items():
+        assert options[name].convert(value, None, None) == value
+    amount = parse_quantity(share.journal)
+    assert amount % 2**30 or not share.journal.endswith("Mi"), "as the API server writes it"
+
+
 AMOUNTS = st.builds(
     Amounts,
     st.sampled_from(["", "1m", "50m", "0.5", "1500m", "3"]),
@@ -85,7 +97,10 @@ def test_no_request_is_above_its_limit_and_no_class_is_lost(
     body: Any = share.body
     for kind, most in body["limits"].items():
         assert parse_quantity(body["requests"][kind]) <= parse_quantity(most)
-    assert share.table_mib * 2**20 < parse_quantity(share.limits.memory)
+    memory = parse_quantity(share.limits.memory) / 2**20
+    if memory >= 64:
+        journal = parse_quantity(share.journal) / 2**20
+        assert 30 + share.table_mib + journal <= memory, "process, table and journal"
     if fixed and not (requests.cpu and limits.cpu) and not (requests.memory and limits.memory):
         containers = [*base.template["spec"]["containers"], {"name": "r", "resources": share.body}]
         assert is_guaranteed(Deployment(deployment(*containers)))

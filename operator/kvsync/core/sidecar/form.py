@@ -26,12 +26,6 @@ from kvsync.model.workload import JSON
 _USER = 65532
 """Neither root nor anybody else: by number, since the kubelet must be able to tell."""
 
-_VOLUME: JSON = {
-    "name": RELAY_VOLUME,
-    # In memory: a volume on the node's disk would keep cluster autoscalers from removing the node.
-    "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"},
-}
-
 _SECURITY: JSON = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -76,12 +70,17 @@ class RelayWish:
         return RelayChange(
             form=means.form,
             body=self._container(means),
-            volume=_VOLUME,
+            volume=self._volume(),
             wish=self.digest,
             containers_absent=spec.get(means.form.field) is None,
             volumes_absent=spec.get("volumes") is None,
             layout_of=layout_of,
         )
+
+    def _volume(self) -> JSON:
+        # In memory: a volume on the node's disk would keep cluster autoscalers from removing the node.
+        size = self.share.journal
+        return {"name": RELAY_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": size}}
 
     def _container(self, means: RelayMeans) -> JSON:
         body: dict[str, Any] = {
@@ -120,6 +119,7 @@ class RelayWish:
             f"--reannounce={format_duration(events.relay.reannounce)}",
             f"--journal={RELAY_DIRECTORY}/journal",
             f"--metrics-address=0.0.0.0:{ports.http}",
+            f"--journal={RELAY_DIRECTORY}/journal",
         )
 
 

@@ -21,7 +21,12 @@ _GUARANTEED = Amounts(cpu="250m", memory=_MOST_MEMORY)
 """The relay takes some 5 % of a core at 50 batches a second, and a fifth at 200 (docs/benchmarks.md)."""
 
 _MIB = 2**20
+_PROCESS_MIB = 48
 _BYTES_OF_BLOCK = 400
+_BYTES_IN_JOURNAL = 96
+_JOURNAL_MIB = 4
+_MOST_MIB, _MOST_BLOCKS = 65_536, 10_000_000
+"""What a relay takes (``kvsync relay --max-memory``, ``--max-blocks``)."""
 _BINARY = ("Mi", "Gi", "Ti")
 _DECIMAL = ("M", "G", "T")
 
@@ -41,13 +46,20 @@ class Share:
 
     @property
     def table_mib(self) -> int:
-        """MiB that its table of blocks may take: the rest is for the process and for its journal."""
-        return max(1, int(parse_quantity(self.limits.memory) / _MIB) * 3 // 8)
+        """MiB that its table of blocks may take: the rest is for the process, and for its journal."""
+        memory = int(parse_quantity(self.limits.memory) / _MIB)
+        return min(max(2, (memory - _PROCESS_MIB) // 2), _MOST_MIB)
 
     @property
     def table_blocks(self) -> int:
         """Blocks of 16 tokens that go into so much memory."""
-        return self.table_mib * _MIB // _BYTES_OF_BLOCK
+        return min(self.table_mib * _MIB // _BYTES_OF_BLOCK, _MOST_BLOCKS)
+
+    @property
+    def journal(self) -> str:
+        """Memory that its journal may take, of which there are two for a moment (docs/relay.md)."""
+        one = self.table_blocks * _BYTES_IN_JOURNAL // _MIB + _JOURNAL_MIB
+        return _canonical_memory(f"{2 * (one + 1)}Mi")
 
 
 def share_of(base: Deployment, wanted: RelayResources) -> Share:
