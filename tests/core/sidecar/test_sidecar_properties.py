@@ -1,12 +1,14 @@
 """For every Deployment that can have a relay: one patch, nothing the second time, the original back."""
 
 import copy
+from collections.abc import Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.objects import Json, ask, event_config, spec_of
 from core.strategies import EDITS, deployments, edit, engine_of
+from kvsync.core.contest import is_undone
 from kvsync.core.patch import apply
 from kvsync.core.plan import plan, plan_undo
 from kvsync.core.planned import Outcome
@@ -140,3 +142,51 @@ def test_what_the_api_server_fills_in_is_no_difference(body: Json, means: RelayM
     again = plan(Deployment(after), ask(ALWAYS, relays=means, at=2_000))
     assert again.outcome is Outcome.UNCHANGED
     assert reverted(after) == body
+
+
+def _no_arguments(template: Json, sidecar: Json) -> None:
+    del sidecar["args"]
+
+
+def _no_volume(template: Json, sidecar: Json) -> None:
+    template["volumes"] = [v for v in template["volumes"] if v["name"] != RELAY_VOLUME]
+
+
+def _no_limits(template: Json, sidecar: Json) -> None:
+    sidecar["resources"] = {}
+
+
+def _no_sidecar(template: Json, sidecar: Json) -> None:
+    for key in ("initContainers", "containers"):
+        template[key] = [c for c in template.get(key, []) if c["name"] != RELAY_CONTAINER]
+
+
+DAMAGE = st.sampled_from([_no_arguments, _no_volume, _no_limits, _no_sidecar])
+
+
+@given(body=deployments(), means=MEANS)
+def test_an_image_that_a_policy_rewrote_is_let_be(body: Json, means: RelayMeans) -> None:
+    after = relayed(body, means)
+    sidecars(after)[0]["image"] = "mirror.example/kvsync-operator:1"
+    assert not is_undone(Deployment(after), ask(ALWAYS))
+    assert plan(Deployment(after), ask(ALWAYS, at=2_000)).outcome is Outcome.UNCHANGED
+    assert reverted(after) == body
+
+
+@given(body=deployments(), means=MEANS, damage=DAMAGE)
+def test_what_somebody_did_to_it_is_mended_and_never_stays_behind(
+    body: Json, means: RelayMeans, damage: Callable[[Json, Json], None]
+) -> None:
+    after = relayed(body, means)
+    spec = after["spec"]["template"]["spec"]
+    damage(spec, sidecars(after)[0])
+    assert is_undone(Deployment(after), ask(ALWAYS))
+    clean = reverted(after)["spec"]["template"]["spec"]
+    original = body["spec"]["template"]["spec"]
+    for key in ("initContainers", "volumes"):
+        assert (clean.get(key) or []) == (original.get(key) or [])
+    assert clean["containers"] == original["containers"]
+    made = plan(Deployment(after), ask(ALWAYS, relays=means, at=2_000))
+    mended = apply(after, made.patch)
+    assert plan(Deployment(mended), ask(ALWAYS, at=3_000)).outcome is Outcome.UNCHANGED
+    assert len(sidecars(mended)) == 1

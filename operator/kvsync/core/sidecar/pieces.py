@@ -67,11 +67,13 @@ def _mounts(container: JSON) -> bool:
 def has_relay(template: JSON, relay: RelayChange) -> bool:
     """Whether a template has the sidecar and its volume as they were written.
 
-    What the API server adds to them, and where they stand in their lists, does not matter.
+    What the API server adds to them, and where they stand in their lists, does not matter; nor does the
+    image, for policies of a cluster rewrite images to its own registry.
     """
     spec = template.get("spec") or {}
     bodies = spec.get(relay.form.field) or ()
-    return _holds(bodies, relay.body) and _holds(spec.get("volumes") or (), relay.volume)
+    wanted = {key: value for key, value in relay.body.items() if key != "image"}
+    return _holds(bodies, wanted) and _holds(spec.get("volumes") or (), relay.volume)
 
 
 def _holds(items: Sequence[JSON], wanted: JSON) -> bool:
@@ -95,7 +97,7 @@ def _covers(found: Any, wanted: Any) -> bool:
 
 
 def is_fed_through(pod: Pod, relay: RelayChange) -> bool:
-    """Whether a pod was made with the sidecar; its image may be another, as of a registry's mirror."""
+    """Whether a pod was made with the sidecar; the image does not matter here either."""
     return any(
         body.get("name") == RELAY_CONTAINER and body.get("args") == relay.body.get("args")
         for body in _bodies(pod.body.get("spec") or {})
