@@ -11,6 +11,7 @@ from core.golden_messages import CAPTURE, GOLDEN_FRAMES
 from kvsync.core.relay.at_once import read_at_once
 from kvsync.core.relay.happenings import Cleared, Reading, Removed, Stored
 from kvsync.core.relay.reading import read_message, read_whole
+from kvsync.core.relay.removals import join_removals
 from kvsync.model.events import WireError
 
 
@@ -137,3 +138,77 @@ def test_any_message_is_read_alike(sent: list[Any], rank: Any) -> None:
 def test_what_is_none_is_refused(frames: list[bytes]) -> None:
     with pytest.raises(WireError):
         read_message(frames)
+
+
+hashes = st.integers(2**32, 2**64 - 1) | st.integers(2**63, 2**63 + 1) | st.integers(0, 300)
+
+
+@st.composite
+def evictions(draw: st.DrawFn) -> list[Any]:
+    """Many removals that are mostly alike, and what an engine says after them."""
+    other: dict[str, Any]
+    other = draw(st.sampled_from([{}, {"medium": "GPU"}, {"medium": "GPU", "group_idx": 0}]))
+    other = {**other, **draw(st.dictionaries(st.sampled_from(FIELDS), anything, max_size=1))}
+    found: list[Any] = [
+        {"type": "BlockRemoved", "block_hashes": [draw(hashes)], **other}
+        for _ in range(draw(st.integers(6, 20)))
+    ]
+    for _ in range(draw(st.integers(0, 2))):
+        found.insert(draw(st.integers(0, len(found))), draw(events()))
+    if draw(st.booleans()):
+        found = [[*each.values()] if isinstance(each, dict) else each for each in found]
+    return found
+
+
+@given(evictions(), st.data())
+def test_removals_in_front_are_told_by_their_bytes(sent: list[Any], data: st.DataObject) -> None:
+    topic, sequence, payload = message([1.0, sent, 0])
+    if data.draw(st.booleans()):
+        place = data.draw(st.integers(0, len(payload) - 1))
+        payload = (
+            payload[:place] + data.draw(st.binary(min_size=1, max_size=9)) + payload[place + 1 :]
+        )
+    frames = [topic, sequence, payload]
+    at_once = read_at_once(frames)
+    if at_once is not None:
+        assert plain(at_once) == plain(read_whole(frames))
+
+
+@pytest.mark.parametrize("rest", [{}, {"medium": "GPU", "group_idx": 0}])
+def test_like_removals_become_one(rest: dict[str, Any]) -> None:
+    wanted = [2**63 + number for number in range(64)]
+    sent: list[Any] = [{"type": "BlockRemoved", "block_hashes": [each], **rest} for each in wanted]
+    for form in (sent, [[*each.values()] for each in sent]):
+        frames = message([1.0, [*form, form[0]], 0])
+        assert join_removals(frames[2])[0] == [*wanted, wanted[0]]
+        reading = read_at_once(frames)
+        assert reading is not None
+        assert reading.sent == 65
+        (event,) = reading.events
+        assert event == Removed(
+            [*wanted, wanted[0]], rest.get("medium"), False, rest.get("group_idx")
+        )
+
+
+def test_a_hash_is_not_mistaken_for_another_field_that_looks_like_it() -> None:
+    sent = [
+        {"type": "BlockRemoved", "other": [2**63], "block_hashes": [2**63 if n < 9 else 2**63 + n]}
+        for n in range(20)
+    ]
+    frames = message([1.0, sent, 0])
+    reading = read_at_once(frames)
+    assert reading is not None
+    assert plain(reading) == plain(read_whole(frames))
+
+
+def test_like_stores_that_hang_on_each_other_become_one() -> None:
+    sent = [
+        {**STORED, "block_hashes": [n + 1], "parent_block_hash": n or None, "token_ids": [n, 7]}
+        for n in range(9)
+    ]
+    reading = read_at_once(message([1.0, [*sent[:6], *sent[7:]], 0]))
+    assert reading is not None
+    assert [list(e.hashes) for e in reading.events if isinstance(e, Stored)] == [
+        [1, 2, 3, 4, 5, 6],
+        [8, 9],
+    ]

@@ -22,6 +22,7 @@ from kvsync.core.event_fields import FIELDS, REMOVED, STORED
 from kvsync.core.payload import UNREADABLE
 from kvsync.core.relay.encoding import TOKEN, packed_tokens
 from kvsync.core.relay.happenings import Cleared, Event, Reading, Removed, Stored
+from kvsync.core.relay.removals import join_removals
 from kvsync.core.wire_limits import WireLimits
 from kvsync.model.events import BlockHash
 
@@ -48,6 +49,9 @@ _OWN: Mapping[str, tuple[str, ...]] = {
 """Fields in which like events differ; in an array they stand first, after the type."""
 _OTHER = {kind: FIELDS[kind][len(own) :] for kind, own in _OWN.items()}
 _NUMBERS = frozenset(("block_size", "lora_id", "group_idx", "kv_cache_spec_sliding_window"))
+_STORED_ONLY = frozenset(STORED) - frozenset(REMOVED)
+"""A removal does not have them; whether they make sense there is for ``core/wire`` to say."""
+_PLACE_OF_HASHES: Mapping[type, Any] = {dict: "block_hashes", list: 1}
 _MISSING = 0.5
 """Stands for a field that is not there; no field that is looked at may be such a number."""
 
@@ -56,16 +60,20 @@ def read_at_once(frames: Sequence[bytes]) -> Reading | None:
     """Read the frames ``[topic, sequence, payload]``; None where size or form are not usual."""
     if len(frames) != 3 or len(frames[0]) > _LIMITS.topic or len(frames[2]) > AT_ONCE:
         return None
+    hashes, payload = join_removals(frames[2])
     try:
         sequence = sequence_of(frames[1])
         batch = msgpack.unpackb(
-            frames[2], max_ext_len=0, max_str_len=_LIMITS.text, max_bin_len=_LIMITS.text
+            payload, max_ext_len=0, max_str_len=_LIMITS.text, max_bin_len=_LIMITS.text
         )
     except UNREADABLE:
         return None
     if not _is_usual(batch):
         return None
     sent = len(batch[1])
+    if hashes:
+        batch[1][0][_PLACE_OF_HASHES[type(batch[1][0])]] = hashes
+        sent += len(hashes) - 1
     events = _events(batch[1])
     return None if events is None else Reading(sequence, batch[0], events, sent, 0)
 
@@ -169,6 +177,8 @@ def _removed(columns: list[list[Any]], fields: Mapping[str, Any]) -> list[Event]
     hashes = _flat_hashes(columns[0])
     medium, group = fields.get("medium"), fields.get("group_idx")
     if hashes is None or type(medium) not in _TEXT_OR_NONE or type(group) not in _INTEGER_OR_NONE:
+        return None
+    if not _STORED_ONLY.isdisjoint(fields):
         return None
     return [Removed(hashes, medium, fields.get("locality") == REMOTE, group)]
 
