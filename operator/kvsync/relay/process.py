@@ -7,7 +7,7 @@ import logging
 import socket
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import zmq
 
@@ -78,6 +78,7 @@ class Process:
         # longer than a message may.
         gc.set_threshold(1000, 10, 1 << 30)
         due = 0.0
+        self._renew_poller()
         try:
             self._renew_journal()
             while not stopped():
@@ -86,7 +87,7 @@ class Process:
                 if now >= due:
                     self._relay.announcer.limit_to(self._budget.at(now))
                     self._tell(now)
-                    self._ask()
+                    self._see_to({}, now)
                     self._renew_journal()
                     due = now + (BUSY if self._relay.announcer.is_busy else CALM)
         finally:
@@ -94,13 +95,21 @@ class Process:
 
     def _turn(self, seconds: float) -> None:
         """Wait for something to happen, and take it."""
-        self._renew_poller()
         waits = bool(self._relay.replays) and BUSY  # some answers could not be sent
         ready = dict(self._poller.poll(int(1000 * (min(waits, seconds) if waits else seconds)) + 1))
-        now = time.monotonic()
         for rank, publisher in enumerate(self._publishers):
-            if publisher.socket in ready:
+            if ready.pop(publisher.socket, None):
                 self._hear(rank, publisher)
+        # Mostly that was all; what else there is to look at would take as long as the message did.
+        if ready or waits or self._is_asking():
+            self._see_to(ready, time.monotonic())
+
+    def _is_asking(self) -> bool:
+        return any([intake.question is not None for intake in self._relay.intakes])
+
+    def _see_to(self, ready: Mapping[object, int], now: float) -> None:
+        """Take everything but what the engine publishes."""
+        for rank, publisher in enumerate(self._publishers):
             if publisher.monitor in ready:
                 self._meet(rank, publisher, now)
         for rank, question in list(self._questions.items()):
@@ -116,6 +125,7 @@ class Process:
         if self._engine_metrics is not None:
             self._size_table(self._engine_metrics.turn(ready, now))
         self._ask()
+        self._renew_poller()
 
     def _renew_poller(self) -> None:
         """What is waited for changes with the questions to the engine, and with requests for pages."""
