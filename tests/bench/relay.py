@@ -10,6 +10,7 @@ import statistics
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +32,6 @@ RATES = (50, 200, 1000)
 SECONDS = 10.0
 FAST = 400
 """Batches a second with which a cache is filled that was not after these seconds."""
-KVSYNC = Path(sys.executable).parent / "kvsync"
 BLOCKS, SIZE, VOCABULARY = 64, 16, 128_000
 RESIDENT = 100_000
 FILLED = RESIDENT // BLOCKS
@@ -122,7 +122,7 @@ def forwarder() -> Iterator[Between]:
 
 @contextmanager
 def relay() -> Iterator[Between]:
-    upstream, asked, listen, replay = free_ports(4)
+    upstream, asked, listen, replay, pages = free_ports(5)
     words = {
         "--upstream": upstream,
         "--upstream-replay": asked,
@@ -130,21 +130,16 @@ def relay() -> Iterator[Between]:
         "--replay": replay,
     }
     options = [w for option, port in words.items() for w in (option, f"tcp://127.0.0.1:{port}")]
-    command = [
-        sys.executable,
-        "-m",
-        "kvsync.cli.main",
-        "relay",
-        *options,
-        "--metrics-address",
-        "off",
-    ]
-    command[1:3] = ["-c", "from kvsync.cli.main import main; main()"]
-    with subprocess.Popen(command) as process:
-        try:
-            yield Between("relay", process.pid, upstream, listen)
-        finally:
-            process.kill()
+    code = "from kvsync.cli.main import main; main()"
+    command = [sys.executable, "-c", code, "relay", *options]
+    command += ["--metrics-address", f"127.0.0.1:{pages}"]
+    with tempfile.TemporaryDirectory() as folder:
+        journal = str(Path(folder) / "journal")
+        with subprocess.Popen([*command, "--journal", journal]) as process:
+            try:
+                yield Between("relay", process.pid, upstream, listen)
+            finally:
+                process.kill()
 
 
 class Reader:
@@ -167,21 +162,52 @@ class Reader:
     def measure(self, engine: Partner, name: str, rate: int, count: int) -> None:
         """Have so many batches published, and print what came of it."""
         pid = self._between.pid
-        began, before = time.monotonic(), cpu_seconds(pid)
+        ours = (pid, engine.pid, os.getpid())
+        began, all_before = time.monotonic(), cpu_seconds_of_all()
+        before = [cpu_seconds(each) for each in ours]
         engine.say(f"{rate} {count}")
         found: list[float] = []
         while len(found) < count and self.socket.poll(2000):
             sent_at = _TIME.unpack_from(self.socket.recv_multipart()[2], 2)[0]
             if sent_at % TICK == 0.0:
                 found.append(1000 * (time.time() - sent_at))
-        share = (cpu_seconds(pid) - before) / (time.monotonic() - began)
+        took = time.monotonic() - began
+        used = [cpu_seconds(each) - then for each, then in zip(ours, before, strict=True)]
+        others = cpu_seconds_of_all() - all_before - sum(used)
         engine.hear()
         cuts = statistics.quantiles(found, n=100)
         print(
-            f"{self._between.name:10} {rate:5}/s {name:12} p50 {cuts[49]:6.2f} ms  p99 {cuts[98]:6.2f} ms  "
-            f"CPU {share:6.1%}  RSS {resident(pid) / 1e6:5.1f} MB  {len(found)} of {count}",
+            f"{self._between.name:10} {rate:5}/s {name:14} p50 {cuts[49]:5.2f} ms  p99 {cuts[98]:5.2f} ms  "
+            f"CPU {used[0] / took:6.1%}  RSS {resident(pid) / 1e6:5.1f} MB  {len(found)} of {count}; "
+            f"others took {max(0.0, others / took):4.0%} of a core",
             flush=True,
         )
+
+
+def cpu_seconds_of_all() -> float:
+    """Seconds that all processors were at work since the start (Linux, proc(5))."""
+    words = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return (sum(words) - words[3] - words[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(self, engine: Partner, name: str, rate: int, count: int) -> None:
+    """Have so many batches published, and print what came of it."""
+    pid = self._between.pid
+    began, before = time.monotonic(), cpu_seconds(pid)
+    engine.say(f"{rate} {count}")
+    found: list[float] = []
+    while len(found) < count and self.socket.poll(2000):
+        sent_at = _TIME.unpack_from(self.socket.recv_multipart()[2], 2)[0]
+        if sent_at % TICK == 0.0:
+            found.append(1000 * (time.time() - sent_at))
+    share = (cpu_seconds(pid) - before) / (time.monotonic() - began)
+    engine.hear()
+    cuts = statistics.quantiles(found, n=100)
+    print(
+        f"{self._between.name:10} {rate:5}/s {name:12} p50 {cuts[49]:6.2f} ms  p99 {cuts[98]:6.2f} ms  "
+        f"CPU {share:6.1%}  RSS {resident(pid) / 1e6:5.1f} MB  {len(found)} of {count}",
+        flush=True,
+    )
 
 
 def measure(between: Between, version: Version, rate: int) -> None:

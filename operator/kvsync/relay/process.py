@@ -105,7 +105,7 @@ class Process:
             self._see_to(ready, time.monotonic())
 
     def _is_asking(self) -> bool:
-        return any([intake.question is not None for intake in self._relay.intakes])
+        return any(intake.question is not None for intake in self._relay.intakes)
 
     def _see_to(self, ready: Mapping[object, int], now: float) -> None:
         """Take everything but what the engine publishes."""
