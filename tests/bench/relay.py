@@ -190,26 +190,6 @@ def cpu_seconds_of_all() -> float:
     return (sum(words) - words[3] - words[4]) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(self, engine: Partner, name: str, rate: int, count: int) -> None:
-    """Have so many batches published, and print what came of it."""
-    pid = self._between.pid
-    began, before = time.monotonic(), cpu_seconds(pid)
-    engine.say(f"{rate} {count}")
-    found: list[float] = []
-    while len(found) < count and self.socket.poll(2000):
-        sent_at = _TIME.unpack_from(self.socket.recv_multipart()[2], 2)[0]
-        if sent_at % TICK == 0.0:
-            found.append(1000 * (time.time() - sent_at))
-    share = (cpu_seconds(pid) - before) / (time.monotonic() - began)
-    engine.hear()
-    cuts = statistics.quantiles(found, n=100)
-    print(
-        f"{self._between.name:10} {rate:5}/s {name:12} p50 {cuts[49]:6.2f} ms  p99 {cuts[98]:6.2f} ms  "
-        f"CPU {share:6.1%}  RSS {resident(pid) / 1e6:5.1f} MB  {len(found)} of {count}",
-        flush=True,
-    )
-
-
 def measure(between: Between, version: Version, rate: int) -> None:
     engine = Partner("bench.relay", "publish", between.upstream, version)
     with zmq.Context() as context:
