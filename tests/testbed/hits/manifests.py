@@ -65,7 +65,7 @@ def model(kind: Kind, name: str, wish: Wish) -> Object:
     labels = {MODEL_LABEL: name, ENGINE_LABEL: "vllm", KV_EVENTS_LABEL: "true"}
     spec: Object = {"containers": [_engine(kind, name, wish)], "terminationGracePeriodSeconds": 2}
     if wish.relayed:
-        spec["initContainers"] = [_relay(kind, wish)]
+        spec |= _relay(kind, wish)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -110,13 +110,14 @@ def _events(kind: Kind, *, relayed: bool) -> Object:
 
 
 def _relay(kind: Kind, wish: Wish) -> Object:
-    """The sidecar that docs/relay.md shows."""
+    """The sidecar that docs/relay.md shows, and its volume: fields of a pod's spec."""
     found = _SIDECAR.search(_PAGE.read_text())
     assert found, f"{_PAGE} shows no sidecar"
-    (body,) = yaml.safe_load(found[1])["initContainers"]
+    shown = yaml.safe_load(found[1])
+    (body,) = shown["initContainers"]
     ranks = [f"--ranks={kind.ranks}", "--upstream-replay=tcp://127.0.0.1:5757"]
     more = [f"--reannounce={wish.reannounce:g}s", *(ranks if kind.ranks > 1 else ())]
-    return {**body, "args": [*body["args"], *more]}
+    return {**shown, "initContainers": [{**body, "args": [*body["args"], *more]}]}
 
 
 def gateway(namespace: str, tag: str, env: Mapping[str, str] | None = None) -> Iterator[Object]:
