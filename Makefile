@@ -20,13 +20,13 @@ ENGINE ?= stand-in
 FUZZ_SECONDS ?= 600
 FUZZ_TARGET  ?=
 
-# How often `make kills` kills relay-kills the operator.
+# How often `make kills` kills the operator.
 KILLS ?= 200
 
 # How often `make relay-kills` kills a relay, its engine or both.
 RELAY_KILLS ?= 100
 
-.PHONY: help setup chart demo demo-stop test test-unit test-bed conformance kills relay-table properties fuzz bench bench-probe bench-hostile bench-latency bench-publisher bench-relay lint format lock generate clean
+.PHONY: help setup chart demo demo-stop test test-unit test-bed conformance kills relay-kills relay-table properties fuzz bench bench-probe bench-hostile bench-latency bench-publisher bench-relay lint format lock generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

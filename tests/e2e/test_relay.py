@@ -10,7 +10,7 @@ import pytest
 
 from bed.processes import running_with
 from testbed.bed import Bed
-from testbed.hits.manifests import KINDS, RELAY, Wish
+from testbed.hits.manifests import KINDS, RELAY, Relay, Wish
 from testbed.hits.measure import BLOCKS, load, measure
 from testbed.hits.place import INITIALISED, Place, Sent, fill, held_by, prompts
 from testbed.waiting import wait_for
@@ -38,7 +38,7 @@ def place(bed: Bed) -> Iterator[Place]:
 def test_with_a_relay_all_is_matched_of_every_engine_also_after_the_gateways_restart(
     place: Place,
 ) -> None:
-    for row in measure(place, PROMPTS, print, relayed=True):
+    for row in measure(place, PROMPTS, print, Relay.RENDERED):
         assert row.first.whole, row
         assert row.again.whole, row
         assert row.whole_after < 20, row
@@ -49,7 +49,7 @@ def test_with_a_relay_all_is_matched_of_every_engine_also_after_the_gateways_res
 
 
 def test_without_a_relay_next_to_nothing_is_matched(place: Place) -> None:
-    arrays, maps, parallel = measure(place, PROMPTS, print, relayed=False)
+    arrays, maps, parallel = measure(place, PROMPTS, print, Relay.NONE)
     assert arrays.first.matched == PROMPTS, "the first block of each event"
     assert maps.first.matched == parallel.first.matched == 0
     assert not any(row.again.matched for row in (arrays, maps, parallel))
@@ -58,7 +58,7 @@ def test_without_a_relay_next_to_nothing_is_matched(place: Place) -> None:
 def test_prompts_come_back_to_the_pod_that_holds_them_also_after_the_gateways_restart(
     place: Place,
 ) -> None:
-    place.put_up(MAPS, "pair", Wish(relayed=True, replicas=2))
+    place.put_up(MAPS, "pair", Wish(Relay.RENDERED, replicas=2))
     engines = place.engines("pair", 2)
     sent: list[Sent] = []
     for seed, engine in enumerate(engines):
@@ -78,7 +78,7 @@ def holders(sent: Sequence[Sent]) -> list[tuple[str, int]]:
 
 
 def test_six_loading_engines_do_not_stall_a_gateway_that_starts(place: Place) -> None:
-    assert load(place, print, relayed=True).startswith("initialised")
+    assert load(place, print, Relay.RENDERED).startswith("initialised")
     seconds = place.gateway.seconds_to(INITIALISED)
     assert seconds is not None
     said = place.gateway.log()
@@ -88,7 +88,7 @@ def test_six_loading_engines_do_not_stall_a_gateway_that_starts(place: Place) ->
 
 
 def test_what_one_pods_removal_took_from_another_is_told_again(place: Place) -> None:
-    place.put_up(MAPS, "pair", Wish(relayed=True, replicas=2, blocks=64, reannounce=QUICK))
+    place.put_up(MAPS, "pair", Wish(Relay.BY_HAND, replicas=2, blocks=64, reannounce=QUICK))
     evicting, keeping = place.engines("pair", 2)
     for engine in (evicting, keeping):
         place.heard(engine)
@@ -115,7 +115,7 @@ def test_what_one_pods_removal_took_from_another_is_told_again(place: Place) -> 
 
 
 def test_a_killed_relay_is_started_again_and_tells_what_the_engine_replays(place: Place) -> None:
-    place.put_up(MAPS, "killed", Wish(relayed=True))
+    place.put_up(MAPS, "killed", Wish(Relay.BY_HAND))
     (engine,) = place.engines("killed")
     place.heard(engine)
     sent = fill([engine], prompts(PROMPTS, BLOCKS, seed=3))

@@ -2,8 +2,11 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,8 @@ from testbed.gateway.releases import NEW_NAMES
 
 BLOCK_SIZE = 16
 RELAY = "kvsync-relay"
+_IMAGE = "kvsync-operator:0.1.0"
+_KVSYNC = str(Path(sys.executable).parent / "kvsync")
 _PAGE = Path(__file__).parents[3] / "docs" / "relay.md"
 _SIDECAR = re.compile(r"^```yaml\n(initContainers:\n.*?)^```$", re.DOTALL | re.MULTILINE)
 _GATEWAY = Path(__file__).parents[1] / "manifests" / "gateway.yaml"
@@ -49,11 +54,24 @@ KINDS = (
 )
 
 
+class Relay(Enum):
+    """Who writes the relay into a model's pods."""
+
+    NONE = "plain"
+    BY_HAND = "by hand"
+    """As docs/relay.md shows."""
+    RENDERED = "relay"
+    """`kvsync render`, which writes what the operator writes."""
+
+
 @dataclass(frozen=True)
 class Wish:
-    """What a model is put up with. ``reannounce`` and ``load`` in seconds, ``blocks`` in each rank."""
+    """What a model is put up with. ``reannounce`` and ``load`` in seconds, ``blocks`` in each rank.
 
-    relayed: bool
+    A rendered relay tells all again each five minutes, whatever is wished.
+    """
+
+    relay: Relay
     replicas: int = 1
     load: float = 0.0
     reannounce: float = 300.0
@@ -62,18 +80,47 @@ class Wish:
 
 def model(kind: Kind, name: str, wish: Wish) -> Object:
     """A Deployment whose pods publish, and are labelled for the gateway from their beginning."""
-    labels = {MODEL_LABEL: name, ENGINE_LABEL: "vllm", KV_EVENTS_LABEL: "true"}
+    if wish.relay is Relay.RENDERED:
+        return _rendered(_deployment(kind, name, wish))
+    body = _deployment(kind, name, wish)
+    template = body["spec"]["template"]
+    template["metadata"]["labels"] |= {ENGINE_LABEL: "vllm", KV_EVENTS_LABEL: "true"}
+    by_hand = wish.relay is Relay.BY_HAND
+    config = json.dumps(_events(kind, relayed=by_hand))
+    template["spec"]["containers"][0]["args"].append(f"--kv-events-config={config}")
+    if by_hand:
+        template["spec"] |= _relay(kind, wish)
+    return body
+
+
+def _rendered(body: Object) -> Object:
+    """The same with events and a relay; RuntimeError where that is refused."""
+    options = ("--strict", "--relay=Always", f"--relay-image={_IMAGE}", "--output=yaml")
+    done = subprocess.run(
+        [_KVSYNC, "render", "--filename=-", *options],
+        input=yaml.safe_dump(body),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"kvsync render: {done.stderr}")
+    found: Object = yaml.safe_load(done.stdout)
+    return found
+
+
+def _deployment(kind: Kind, name: str, wish: Wish) -> Object:
+    """A plain one, as a user has it before any of this."""
+    labels = {MODEL_LABEL: name}
     spec: Object = {"containers": [_engine(kind, name, wish)], "terminationGracePeriodSeconds": 2}
-    if wish.relayed:
-        spec |= _relay(kind, wish)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": name},
         "spec": {
             "replicas": wish.replicas,
-            "selector": {"matchLabels": {MODEL_LABEL: name}},
-            "template": {"metadata": {"labels": labels}, "spec": spec},
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": {**labels}}, "spec": spec},
         },
     }
 
@@ -88,7 +135,6 @@ def _engine(kind: Kind, name: str, wish: Wish) -> Object:
             f"--block-size={BLOCK_SIZE}",
             f"--num-gpu-blocks-override={wish.blocks}",
             *parallel,
-            f"--kv-events-config={json.dumps(_events(kind, relayed=wish.relayed))}",
         ],
         "env": [{"name": "TESTBED_LOAD_SECONDS", "value": str(wish.load)}],
         "ports": [{"containerPort": 8000}],

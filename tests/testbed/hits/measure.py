@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from testbed.hits.manifests import KINDS, Kind, Wish
+from testbed.hits.manifests import KINDS, Kind, Relay, Wish
 from testbed.hits.place import (
     INITIALISED,
     WITHIN,
@@ -42,12 +42,12 @@ class Row:
     whole_after: float = 0.0
 
 
-def measure(place: Place, count: int, say: Say, *, relayed: bool) -> list[Row]:
+def measure(place: Place, count: int, say: Say, relay: Relay) -> list[Row]:
     """All kinds beside each other, each prompted so often, before one gateway."""
-    way = "relay" if relayed else "plain"
+    way, relayed = relay.value, relay is not Relay.NONE
     names = {kind: f"{kind.name}-{way}" for kind in KINDS}
     for kind, name in names.items():
-        place.put_up(kind, name, Wish(relayed))
+        place.put_up(kind, name, Wish(relay))
     sent = {}
     for kind, name in names.items():
         say(f"{name}: {count} prompts of {BLOCKS} blocks straight to the engine")
@@ -109,12 +109,14 @@ def _settle(gateway: Gateway) -> dict[Kind, float]:
     return {}
 
 
-def load(place: Place, say: Say, *, relayed: bool) -> str:
+def load(place: Place, say: Say, relay: Relay) -> str:
     """What becomes of a gateway that starts beside engines that load for ever."""
-    name = f"loading-{'relay' if relayed else 'plain'}"
-    place.put_up(KINDS[1], name, Wish(relayed, replicas=LOADING, load=FOREVER))
+    name = f"loading-{relay.value}"
+    place.put_up(KINDS[1], name, Wish(relay, replicas=LOADING, load=FOREVER))
     wait_for(lambda: len(place.loading(name)) == LOADING, WITHIN, what=f"{LOADING} loading pods")
-    if relayed:  # which takes less than a second, on a machine that does nothing else
+    if (
+        relay is not Relay.NONE
+    ):  # which takes less than a second, on a machine that does nothing else
         wait_for(lambda: place.relays_answer(name), WITHIN, what="the relays")
     say(f"{name}: {LOADING} engines load; the gateway is restarted")
     place.gateway.restart()

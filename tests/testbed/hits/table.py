@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from testbed.bed import Bed
+from testbed.hits.manifests import Relay
 from testbed.hits.measure import BLOCKS, LOADING, Row, load, measure
 from testbed.hits.place import Place
 
@@ -52,10 +53,10 @@ def main() -> int:
         place = Place(bed.api, NAMESPACE)
         place.install_gateway(options.gateway)
         plain, relayed = (
-            measure(place, PROMPTS, say, relayed=False),
-            measure(place, PROMPTS, say, relayed=True),
+            measure(place, PROMPTS, say, Relay.NONE),
+            measure(place, PROMPTS, say, Relay.RENDERED),
         )
-        loading = [load(place, say, relayed=relayed) for relayed in (False, True)]
+        loading = [load(place, say, relay) for relay in (Relay.NONE, Relay.RENDERED)]
     print(
         f"\nAIBrix {options.gateway}; {PROMPTS} prompts of {BLOCKS} blocks to each engine; of the blocks"
     )
