@@ -114,6 +114,21 @@ def test_what_one_pods_removal_took_from_another_is_told_again(place: Place) -> 
     assert Sent(evicting, prompt).held() == 0, "it was computed anew"
 
 
+def test_a_pod_that_ends_takes_nothing_from_the_others(place: Place) -> None:
+    place.put_up(MAPS, "pair", Wish(Relay.RENDERED, replicas=2))
+    ending, staying = place.engines("pair", 2)
+    for engine in (ending, staying):
+        place.heard(engine)
+    texts = prompts(PROMPTS, BLOCKS, seed=1)
+    sent = fill((ending, staying), texts)
+    place.gateway.until_whole(sent, held_by(sent))
+
+    place.end(ending)
+    wait_for(lambda: place.gateway.subscription(ending) is None, 30.0, what="the end of the other")
+    known = [place.gateway.match("pair", text) for text in texts]
+    assert known == [{staying.key: BLOCKS}] * PROMPTS, "long before all is told again"
+
+
 def test_a_killed_relay_is_started_again_and_tells_what_the_engine_replays(place: Place) -> None:
     place.put_up(MAPS, "killed", Wish(Relay.BY_HAND))
     (engine,) = place.engines("killed")

@@ -53,6 +53,7 @@ class RelayProcess:
             "--metrics-address": f"127.0.0.1:{self.pages}",
             "--ranks": str(self.ranks),
             "--topic": "out",
+            "--grace": "1s",
         }
         self.process = subprocess.Popen(
             [KVSYNC, "relay", *(w for pair in words.items() for w in pair), *self._options],

@@ -56,6 +56,32 @@ def test_an_engine_that_ends_takes_its_blocks_with_it_and_a_new_one_begins(
     gateway.close()
 
 
+def test_where_the_pod_ends_with_the_engine_nothing_is_taken_back() -> None:
+    with RelayProcess("--grace", "60s") as relay:
+        gateway, engine = relay.gateway(), relay.engine()
+        engine.publish(TREE.stored([0, 1]))
+        gateway.wait(TREE, 0, 1)
+        engine.end()
+        wait_for(lambda: relay.metric('kvsync_relay_engine_connected{rank="0"}') == 0, DEADLINE)
+        assert relay.end() == 0
+        assert gateway.matches(TREE, 0, 1), "a gateway forgets a pod that ends by itself"
+        gateway.close()
+
+
+def test_an_engine_that_comes_again_has_what_was_held_taken_back_at_once() -> None:
+    with RelayProcess("--grace", "600s") as relay:
+        gateway, engine = relay.gateway(), relay.engine()
+        engine.publish(TREE.stored([0, 1]))
+        gateway.wait(TREE, 0, 1)
+        engine.end()
+        again = relay.engine()
+        gateway.wait(TREE)
+        again.publish(TREE.stored([3]))
+        gateway.wait(TREE, 3)
+        again.end()
+        gateway.close()
+
+
 def test_a_block_stays_until_the_last_rank_drops_it() -> None:
     with RelayProcess(ranks=2) as relay:
         gateway, ranks = relay.gateway(), [relay.engine(0), relay.engine(1, OLD)]

@@ -99,6 +99,15 @@ LEVELS = ("debug", "info", "warning", "error")
     help="Events a second, at most, of all that is told again, unless the operator says another number.",
 )
 @click.option(
+    "--grace",
+    type=Duration(),
+    default="5s",
+    show_default=True,
+    metavar="5s",
+    help="When the engine went, what it held is taken back this much later, or as soon as it comes "
+    "again: where its pod ends, a gateway forgets that by itself.",
+)
+@click.option(
     "--own-hashes",
     is_flag=True,
     help="Publish hashes of this pod's own, made of the engine's and the host name: for a gateway that "
@@ -138,6 +147,7 @@ def relay(
     max_memory: int,
     reannounce: float,
     budget: float,
+    grace: float,
     own_hashes: bool,
     metrics_address: Address | None,
     journal: Path | None,
@@ -167,6 +177,7 @@ def relay(
         max_memory=max_memory,
         reannounce=reannounce,
         budget=budget,
+        grace=grace,
         own_hashes=own_hashes,
         metrics_address=metrics_address,
         journal=journal,

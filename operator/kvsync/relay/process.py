@@ -44,6 +44,8 @@ class Process:
         self._engine_metrics = EngineMetrics(where) if where is not None else None
         self._lag: float | None = None
         self._questions: dict[int, Question] = {}
+        self._gone: dict[int, float] = {}
+        """Ranks whose engine went, and when what they held is taken back."""
         self._publishers: list[Publisher] = []
         self._poller = zmq.Poller()
         self._polled: tuple[tuple[object, ...], ...] | None = None
@@ -85,6 +87,7 @@ class Process:
                 self._turn(max(0.0, due - time.monotonic()))
                 now = time.monotonic()
                 if now >= due:
+                    self._take_back(now)
                     self._relay.announcer.limit_to(self._budget.at(now))
                     self._tell(now)
                     self._see_to({}, now)
@@ -150,6 +153,8 @@ class Process:
     def _hear(self, rank: int, publisher: Publisher) -> None:
         for frames in publisher.messages():
             now = time.monotonic()
+            if rank in self._gone:  # another engine, whose coming was not noticed yet
+                self._forget(rank)
             self._relay.heard(rank, frames, now)
             self._tell_at_engine_time(now)
 
@@ -165,7 +170,9 @@ class Process:
         was_there = publisher.is_there
         left = publisher.has_left()
         if left:
-            self._lose(rank, publisher)
+            self._lose(rank, publisher, now)
+        if publisher.is_there and rank in self._gone:
+            self._forget(rank)
         if publisher.is_there and (left or not was_there):
             self._relay.connected(rank, now)
             if self._engine_metrics is not None:
@@ -178,12 +185,25 @@ class Process:
             self._relay.residency.limit_to(size)
             log.info("the engine has %d blocks a rank; at most %d are remembered", cache, size)
 
-    def _lose(self, rank: int, publisher: Publisher) -> None:
+    def _lose(self, rank: int, publisher: Publisher, now: float) -> None:
         for _ in range(16):  # what it said before it went
             self._hear(rank, publisher)
+        self._gone[rank] = now + self._settings.grace
+
+    def _take_back(self, now: float) -> None:
+        """What engines held that went, and did not take their pod along.
+
+        Where the pod ends, the relay is told to end meanwhile, and says nothing: a gateway forgets such
+        a pod by itself, but what is taken back it forgets of all pods (AIBrix sync_hash.go).
+        """
+        for rank in [rank for rank, due in self._gone.items() if now >= due]:
+            self._forget(rank)
+            self._publish(time.time(), now)
+
+    def _forget(self, rank: int) -> None:
+        del self._gone[rank]
         self._relay.disconnected(rank)
         log.info("the engine of rank %d is gone; what it held is taken back", rank)
-        self._publish(time.time(), time.monotonic())
 
     def _take_answers(self, rank: int, question: Question) -> None:
         for frames in question.answers():

@@ -29,6 +29,8 @@ class Settings:
     """Seconds from one slow pass to the next; 0 for none."""
     budget: float = 10_000.0
     """Events a second of everything that is told again."""
+    grace: float = 5.0
+    """Seconds from an engine's end to taking back what it held."""
     own_hashes: bool = False
     """Whether hashes are made this pod's own, by its host name."""
     metrics_address: Address | None = None

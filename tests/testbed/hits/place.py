@@ -248,6 +248,10 @@ class Place:
 
         wait_for(got, WITHIN, what=f"a message of {engine.key}", pause=0.2)
 
+    def end(self, engine: Engine) -> None:
+        """Delete a pod; its Deployment makes another one."""
+        self._api.delete("pods", engine.key.rpartition("/")[2], self.namespace)
+
     def take_down(self, *names: str) -> None:
         """Delete models, and wait until nothing of them is left."""
         for name in names:
