@@ -28,6 +28,7 @@ FULL = Reading(
             Standing(
                 sources=3,
                 verified=2,
+                relayed=1,
                 reasons={SourceReason.IDLE: 2, SourceReason.PORT_CLOSED: 1},
                 rate=1.5,
                 youngest=10.0,

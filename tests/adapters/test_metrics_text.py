@@ -24,6 +24,7 @@ def test_every_figure_of_a_model_stands_under_its_name() -> None:
         ("kvsync_engine_restarts_total", *name): 9,
         ("kvsync_sources", *name): 3,
         ("kvsync_sources_verified", *name): 2,
+        ("kvsync_sources_relayed", *name): 1,
         ("kvsync_batches_per_second", *name): 1.5,
         ("kvsync_last_event_age_seconds", *name): 10,
         ("kvsync_quietest_source_age_seconds", *name): 20,

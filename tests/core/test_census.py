@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -35,6 +36,12 @@ def test_sources_are_counted_by_verdict() -> None:
     )
     assert (found.sources, found.verified) == (3, 2)
     assert found.reasons == {SourceReason.PUBLISHING: 2, SourceReason.PORT_CLOSED: 1}
+
+
+def test_sources_behind_a_relay_are_counted() -> None:
+    (target, seen_of_it, verdict), other = seen("a"), seen("b")
+    found = standing((replace(target, relay_port=5656), seen_of_it, verdict), other)
+    assert (found.sources, found.relayed) == (2, 1)
 
 
 def test_rates_add_up_and_lags_are_told_by_the_worst_and_the_mean() -> None:

@@ -15,6 +15,7 @@ from core.test_judge import NOW, POLICY, TARGET, busy, connected, proven
 from kvsync.core.judge import judge
 from kvsync.core.relaying import unanswered
 from kvsync.core.steady import steady
+from kvsync.core.targets import trusted
 from kvsync.model.relaying import RelayFlaw, Relaying
 from kvsync.model.source import (
     ACTIVE,
@@ -113,6 +114,22 @@ def test_both_sides_are_judged(
     assert bool(verdict.remedy) is (verdict.settled and reason not in HEALTHY)
 
 
+def test_what_cannot_be_asked_is_unknown_and_takes_nothing_from_a_model_that_was_verified() -> None:
+    verdict = judged(proven(), NEVER)
+    assert (verdict.verified, verdict.settled, verdict.unknown) == (False, True, True)
+    assert holds(trusted(verdict)) == (R.IDLE, True, True)
+    for known in (WELL, GONE, LOADING):
+        assert not judged(proven(), known).unknown
+    gone = judged(proven(), GONE)
+    assert trusted(gone) == gone
+
+
+def test_removals_prove_no_engine() -> None:
+    # A relay says those of the relay before it, whoever is behind it.
+    removals = busy(events=EventCounts(removed=3))
+    assert not judged(removals, NEVER).verified
+
+
 def test_a_first_refusal_has_its_grace_as_without_a_relay() -> None:
     assert judged(refused(since=NOW - 1, failed_at=NOW - 1), NEVER).reason is R.CONNECTING
 
@@ -171,7 +188,7 @@ def test_never_verified_unseen_and_never_a_fault_without_a_way_out(
     verdict = judged(seen, known)
     if verdict.verified:
         assert verdict.reason in HEALTHY | ACTIVE
-        came = seen.events.stored + seen.events.removed > 0
+        came = seen.events.stored > 0
         assert came or (known is not None and known.connected_once)
     if verdict.settled and verdict.reason not in HEALTHY:
         assert verdict.remedy

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from e2e.manifests import Object, model, sync
+from e2e.onlookers import verified
 from e2e.scene import OperatorProcess, Scene
 from e2e.test_relay import relay_of
 from e2e.test_relay_injected import IMAGE, MAPS
+from testbed.bed import Bed
 
 pytestmark = pytest.mark.bed
 
@@ -61,8 +63,9 @@ def flowing(scene: Scene) -> Any:
 
 @pytest.mark.timeout(300)
 def test_an_engine_that_computes_and_says_nothing_is_found_behind_its_relay(
-    scene: Scene, start_operator: Callable[..., OperatorProcess]
+    scene: Scene, installed: Bed, start_operator: Callable[..., OperatorProcess]
 ) -> None:
+    access = installed.kubeconfig_for_service_account("kvsync-system", "kvsync-operator")
     start_operator("--image", IMAGE, "--relay-budget=2000")
     mute = [{"name": "TESTBED_FAULT", "value": "silent"}]
     scene.create(model("m", scene.namespace, image=MAPS, env=mute))
@@ -81,6 +84,11 @@ def test_an_engine_that_computes_and_says_nothing_is_found_behind_its_relay(
 
     scene.wait("the mute engine is found", found, 110.0)
     assert "rank 0 of the engine is connected to the relay" in flowing(scene)["message"]
+
+    code, looked = verified(access, scene.namespace, "kv")
+    (one,) = looked["objects"][0]["models"]
+    assert (code, one["reason"]) == (1, "RelayUpstreamSilent"), one
+    assert one["sources"][0]["relay_port"] == 5656
     scene.delete_sync("kv")
 
 

@@ -53,6 +53,7 @@ _GAUGES = {
         "kvsync_sources_verified",
         "Sources that are verified: events were seen, or the active check proved the publisher.",
     ),
+    "relayed": gauge("kvsync_sources_relayed", "Sources behind a relay: one a pod."),
     "rate": gauge(
         "kvsync_batches_per_second",
         "Batches a second that the sources publish, exact by the sequence, unseen ones included.",

@@ -32,7 +32,7 @@ def census(
     """The standing of each model that has a source. ``now`` is of the observations' clock."""
     heads: defaultdict[ModelName, _Heads] = defaultdict(_Heads)
     for target, observation, verdict in seen:
-        heads[place(target)].count(observation, verdict, now)
+        heads[place(target)].count(target, observation, verdict, now)
     return {name: each.standing() for name, each in heads.items()}
 
 
@@ -70,13 +70,15 @@ class _Heads:
     def __init__(self) -> None:
         self._sources = 0
         self._verified = 0
+        self._relayed = 0
         self._reasons: Counter[SourceReason] = Counter()
         self._rate = 0.0
         self._ages: list[float] = []
         self._lags: list[float] = []
 
-    def count(self, seen: Observation | None, verdict: Verdict, now: float) -> None:
+    def count(self, target: Target, seen: Observation | None, verdict: Verdict, now: float) -> None:
         self._sources += 1
+        self._relayed += target.relay_port > 0
         self._verified += verdict.verified
         self._reasons[verdict.reason] += 1
         if seen is None or seen.last_batch_at is None:
@@ -93,6 +95,7 @@ class _Heads:
         return Standing(
             sources=self._sources,
             verified=self._verified,
+            relayed=self._relayed,
             reasons=dict(self._reasons),
             rate=self._rate,
             youngest=min(self._ages, default=None),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kvsync.model.relaying import Relaying
 from kvsync.model.source import Failure, Observation, SourceReason, Target, Traffic, Verdict
@@ -84,13 +84,14 @@ class Evidence:
     @property
     def upstream_seen(self) -> bool:
         """Whether there is an engine behind what answers: by itself without a relay; else all ranks are
-        connected to that, or were, or its blocks came through."""
+        connected to that, or were, or its blocks came through (removals a relay says by itself, of what
+        the one before it told)."""
         if not self.target.relay_port:
             return True
-        relay, events = self.relay, self.seen.events
+        relay = self.relay
         if relay is not None and self.relay_is_known:
             return relay.connected_once
-        came = self._heard and events.stored + events.removed > 0
+        came = self._heard and self.seen.events.stored > 0
         if relay is None or relay.answered_at is None:
             return came
         if not relay.missing:
@@ -140,8 +141,9 @@ class Evidence:
                 f" The state of the engine's side is Unknown: the metrics of its relay on port "
                 f"{self.target.relay_port} do not answer the operator."
             )
-        verified = self.proven and self.upstream_seen
-        return self._verdict(reason, message, remedy=remedy, verified=verified)
+        seen = self.upstream_seen
+        verdict = self._verdict(reason, message, remedy=remedy, verified=self.proven and seen)
+        return replace(verdict, unknown=self.proven and not seen)
 
     def open(self, message: str, reason: SourceReason = SourceReason.CONNECTING) -> Verdict:
         """It is too early to tell."""

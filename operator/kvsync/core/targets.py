@@ -55,8 +55,8 @@ def not_yet(source: SourceKey) -> Verdict:
 
 def trusted(verdict: Verdict) -> Verdict:
     """A source of a verified model stands until something speaks against it: a probe that has only
-    begun, as after a restart of the operator, is no news."""
-    if verdict.settled or verdict.verified:
+    begun, as after a restart of the operator, is no news, nor is a relay that cannot be asked."""
+    if verdict.verified or (verdict.settled and not verdict.unknown):
         return verdict
     begun = verdict.reason is SourceReason.CONNECTING
     return replace(verdict, reason=SourceReason.IDLE if begun else verdict.reason, verified=True)

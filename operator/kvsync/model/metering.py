@@ -43,6 +43,8 @@ class Standing:
 
     sources: int = 0
     verified: int = 0
+    relayed: int = 0
+    """Sources behind a relay."""
     reasons: Mapping[SourceReason, int] = field(default_factory=dict)
     """Sources by verdict; reasons that no source has are left out."""
     rate: float = 0.0

@@ -224,3 +224,6 @@ class Verdict:
     """How it writes events, as seen on the wire."""
     block_size: int | None = None
     """Tokens a block, as seen on the wire."""
+    unknown: bool = False
+    """Whether it is not verified for one reason only: what would tell cannot be asked, as the metrics of a
+    relay that nothing came through. Nothing speaks against it."""
