@@ -192,8 +192,7 @@ async def test_metrics_that_cannot_be_reached_are_no_alarm_while_frames_flow() -
         assert (idle.verified, idle.settled) == (False, True)
         with engine_of(watched.relay) as engine:
             engine.wait_ready()
-            await prompting(engine)()
-            verdict = await watched.until(R.PUBLISHING, "is Unknown")
+            verdict = await watched.until(R.PUBLISHING, "is Unknown", meanwhile=prompting(engine))
             assert (verdict.verified, verdict.settled) == (True, True)
 
 
@@ -201,6 +200,7 @@ async def test_a_full_table_is_told_and_takes_nothing_back() -> None:
     async with watching("--max-blocks", "20") as watched:
         with engine_of(watched.relay) as engine:
             engine.wait_ready()
+            await watched.until(R.IDLE)
             verdict = await watched.until(
                 R.RELAY_LAGGING, "its table is full", meanwhile=prompting(engine)
             )
