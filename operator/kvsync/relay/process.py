@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import socket
 import time
 import zlib
@@ -301,9 +302,14 @@ def _terms(settings: Settings) -> Terms:
         settings.upstream_replay is not None,
         Bounds(settings.max_blocks, settings.max_memory << 20),
         Rhythm(settings.reannounce, settings.budget),
-        veil=_veil(socket.gethostname()) if settings.own_hashes else 0,
+        veil=_veil(_host()) if settings.own_hashes else 0,
         journal=settings.journal is not None,
     )
+
+
+def _host() -> str:
+    """The pod's name: container runtimes say it in a variable, too."""
+    return os.environ.get("HOSTNAME") or socket.gethostname()
 
 
 def _veil(host: str) -> int:
