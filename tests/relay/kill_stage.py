@@ -120,13 +120,17 @@ class Machine:
     def kill_engine(self) -> None:
         self.engine.__exit__(None, None, None)
 
-    def said(self) -> str:
-        """What the relays wrote."""
-        self._log.seek(0)
+    def metrics(self) -> dict[str, float]:
+        """The relay's series that are not 0."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.pages}/metrics", timeout=5) as page:
-            metrics = page.read().decode()
-        lines = [line for line in metrics.splitlines() if line[0] != "#" and line[-2:] != " 0"]
-        return "\n".join((self._log.read().decode()[-3000:], *lines))
+            lines = page.read().decode().splitlines()
+        series = (line.rpartition(" ") for line in lines if line[0] != "#")
+        return {name: float(value) for name, _, value in series if value != "0"}
+
+    def said(self) -> str:
+        """What the relays wrote, and what the last one counts."""
+        self._log.seek(0)
+        return f"{self._log.read().decode()[-3000:]}\n{self.metrics()}"
 
     def end(self) -> None:
         self.kill_relay()
@@ -222,8 +226,13 @@ class Watch:
         self._machine = machine
         self._gateway = gateway
         self._stale_since: dict[int, float] = {}
-        self.longest = 0.0
-        """Seconds."""
+        self._killed_at = 0.0
+        self.longest = self.longest_let_alone = 0.0
+        """Seconds; and from the last kill on, for a dead relay takes nothing back."""
+
+    def note_kill(self) -> None:
+        """Something was killed just now."""
+        self._killed_at = time.monotonic()
 
     def held(self) -> dict[int, int | None]:
         """What the engine says that it holds; nothing when it is dead or loads."""
@@ -243,6 +252,8 @@ class Watch:
         self._stale_since = {key: self._stale_since.get(key, now) for key in stale}
         oldest = min(self._stale_since.values(), default=now)
         self.longest = max(self.longest, now - oldest)
+        let_alone = now - max(oldest, self._killed_at)
+        self.longest_let_alone = max(self.longest_let_alone, let_alone)
         return whole(believed), whole(held)
 
     def wait(self, seconds: float) -> None:
@@ -251,6 +262,18 @@ class Watch:
         while (left := end - time.monotonic()) > 0:
             time.sleep(min(0.1, left))
             self.look()
+
+    def check_newcomer(self, prompts: Prompts, seconds: float) -> bool:
+        """Whether a gateway that comes now is told all, too.
+
+        Not asked, and False, where the relay knows blocks by their hash only: nobody can tell it those.
+        """
+        if "kvsync_relay_inherited" in self._machine.metrics():
+            return False
+        newcomer = OldGateway(self._machine.listen)
+        Watch(self._machine, newcomer).settle(prompts, seconds)
+        newcomer.close()
+        return True
 
     def settle(self, prompts: Prompts, seconds: float) -> float:
         """Look until both are the same, and the index finds of each prompt what is there.
