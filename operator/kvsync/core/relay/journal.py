@@ -23,7 +23,7 @@ KEYS = 8192
 """Hashes in one entry at most, of a kind."""
 RANKS = 64
 """Ranks in one entry at most."""
-FINGERPRINTED = 1024
+FINGERPRINTED = 128
 """Bytes of a message that are looked at: its time, which no other engine's message has, is in front."""
 
 HEAD = b"kvsync relay journal 1\n" + struct.pack("=Q", 0x0102030405060708)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from kvsync.core.envelope import sequence_of
 from kvsync.core.relay.announcer import Announcer, Rhythm
+from kvsync.core.relay.changes import Changes
 from kvsync.core.relay.counts import Counts, RankCounts
-from kvsync.core.relay.encoding import Key, batch
+from kvsync.core.relay.encoding import batch
 from kvsync.core.relay.intake import Apply, Intake, Message, Step
 from kvsync.core.relay.journal import Mark, Memory, entries
 from kvsync.core.relay.outbox import REMEMBERED, Outbox
@@ -60,13 +61,13 @@ class Relay:
         self._began = now
         self._remembers = memory is not None
         self._out = Outbox(terms.veil, terms.remembered)
-        self._touched: list[Key] = []
+        self._changes = Changes()
         self._marks: dict[int, Mark | None] = {}
         """As they were noted last."""
         self._marked_at = now
         self.counts = Counts([RankCounts() for _ in range(terms.ranks)])
         self.residency = Residency(
-            terms.bounds, self._out, self._touched if terms.journal else None
+            terms.bounds, self._out, self._changes if terms.journal else None
         )
         self.announcer = Announcer(self.residency, terms.rhythm, now)
         self.subscriptions = Subscriptions(terms.topic)
@@ -154,18 +155,17 @@ class Relay:
 
     def entries(self, now: float) -> Iterator[bytes]:
         """What changed since the last time, for the journal: to be kept before it is published."""
-        marks = self._new_marks() if self._touched or now - self._marked_at >= MARKED else {}
-        if not self._touched and not marks:
+        if not self._changes and now - self._marked_at < MARKED:
             return
+        marks = self._new_marks()
         self._marked_at = now
-        touched = set(self._touched)
-        self._touched.clear()
-        gone = touched.difference(self.residency.runs).difference(self.residency.inherited)
-        yield from entries(marks, [*touched.difference(gone)], [*gone])
+        told, gone = self._changes.take(self.residency.runs, self.residency.inherited)
+        if told or gone or marks:
+            yield from entries(marks, told, gone)
 
     def snapshot(self) -> Iterator[bytes]:
         """All that a journal must hold, for a new one."""
-        self._touched.clear()
+        self._changes.clear()
         self._marks = {}
         runs, inherited = self.residency.runs, self.residency.inherited
         gone = set(self._out.recent).difference(runs).difference(inherited)

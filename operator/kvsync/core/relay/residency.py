@@ -16,9 +16,10 @@ place, so it is taken back before it is told again on a chain that is known whol
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, MutableSequence, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from kvsync.core.relay.changes import Changes
 from kvsync.core.relay.encoding import Key
 from kvsync.core.relay.outbox import Outbox
 from kvsync.core.relay.run import LONGEST, RUN_COST, Run
@@ -42,13 +43,10 @@ class Bounds:
 class Residency:
     """The table of resident blocks. What changes is said to ``out``."""
 
-    def __init__(
-        self, bounds: Bounds, out: Outbox, touched: MutableSequence[Key] | None = None
-    ) -> None:
+    def __init__(self, bounds: Bounds, out: Outbox, changes: Changes | None = None) -> None:
         self._bounds = bounds
         self._out = out
-        self._touched = deque[Key](maxlen=0) if touched is None else touched
-        """Whatever changed, for whoever keeps account of it and empties it."""
+        self._changes = changes
         self.inherited: set[Key] = set()
         """Told by the relay before this one, resident as far as is known, and not in the table."""
         self.recalling = False
@@ -103,7 +101,8 @@ class Residency:
 
         No key of the run may be resident, or stand twice in it.
         """
-        self._touched.extend(run.keys)
+        if self._changes is not None:
+            self._changes.told.extend(run.keys)
         if self.inherited and not self.inherited.isdisjoint(run.keys):
             self.inherited.difference_update(run.keys)
             run.told = _BEFORE
@@ -124,6 +123,8 @@ class Residency:
             gone = run.keys[start:end]
             self._remove(run, start, end, said=False)
             self.inherited.update(gone)
+            if self._changes is not None:
+                self._changes.told.extend(gone)
         elif not left:
             self._remove(run, start, end)
         elif left != run.holders:
@@ -323,7 +324,8 @@ class Residency:
         self._out.removed(wrong)
 
     def _take_back(self, keys: Sequence[Key]) -> None:
-        self._touched.extend(keys)
+        if self._changes is not None:
+            self._changes.gone.extend(keys)
         self._out.removed(keys)
         self.removed += len(keys)
 
@@ -350,7 +352,8 @@ class Residency:
         if start and end < len(run):
             self._part(run, end)
         gone = run.keys[start:end]
-        self._touched.extend(gone)
+        if self._changes is not None:
+            self._changes.gone.extend(gone)
         if self._loose:
             self._loose.difference_update(gone)
         waited = run.told in (_WAITS, _WAITS_KNOWN)
