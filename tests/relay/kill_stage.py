@@ -85,6 +85,7 @@ class Machine:
             "--replay": f"tcp://127.0.0.1:{replay}",
             "--metrics-address": f"127.0.0.1:{self.pages}",
             "--journal": str(journal),
+            "--grace": "1s",
         }
         self._relay_command = [KVSYNC, "relay", *(w for pair in words.items() for w in pair)]
         self._relay_command += options

@@ -13,7 +13,7 @@ KILLS = int(os.environ.get("KVSYNC_RELAY_KILLS", "16"))
 SEED = int(os.environ.get("KVSYNC_KILLS_SEED", "8"))
 WAVE = 4
 """Kills after which both are let alone until all is right again."""
-CYCLE = 6.0
+CYCLE = 10.0
 """Seconds from one re-announcement to the next."""
 
 
