@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -131,3 +133,33 @@ def test_a_connection_that_lasts_is_ended(
 def test_a_taken_port_is_said_with_a_way_out(server: PageServer) -> None:
     with pytest.raises(KvsyncError, match="--metrics-address"):
         PageServer(server.address, {})
+
+
+def reaches(made: PageServer, host: str) -> bool:
+    with socket.create_connection((host, made.address.port), timeout=10):
+        return True
+
+
+def test_every_address_is_that_of_ipv4_and_of_ipv6() -> None:
+    made = PageServer(Address("::", 0), {})
+    try:
+        assert reaches(made, "127.0.0.1")
+        assert not socket.has_dualstack_ipv6() or reaches(made, "::1")
+    finally:
+        made.close()
+
+
+def test_without_ipv6_every_address_is_that_of_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = socket.create_server
+
+    def without_ipv6(address: tuple[str, int], **options: Any) -> socket.socket:
+        if options.get("family") is socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return real(address, **options)
+
+    monkeypatch.setattr(socket, "create_server", without_ipv6)
+    made = PageServer(Address("::", 0), {})
+    try:
+        assert reaches(made, "127.0.0.1")
+    finally:
+        made.close()

@@ -119,7 +119,7 @@ LEVELS = ("debug", "info", "warning", "error")
     default="0.0.0.0:8081",
     show_default=True,
     metavar="HOST:PORT",
-    help="Where /metrics and /healthz are served, to anybody; 'off' for nowhere.",
+    help="Where /metrics and /healthz are served, to anybody, with [::] on IPv4 too; 'off' for nowhere.",
 )
 @click.option(
     "--journal",

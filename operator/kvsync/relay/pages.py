@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from kvsync.model.address import Address
 from kvsync.model.errors import KvsyncError
+from kvsync.relay.sockets import NO_IPV6
 
 CONNECTIONS = 8
 """At once; one more closes the oldest."""
@@ -42,6 +43,23 @@ class _Connection:
         self.answer = b""
 
 
+def _listen(address: Address) -> socket.socket:
+    """A socket that listens; on [::] for IPv4 too, and for that alone where there is no IPv6.
+
+    Raises OSError.
+    """
+    at = (address.host, address.port)
+    if address.host != "::":
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        return socket.create_server(at, family=family, backlog=16)
+    try:
+        return socket.create_server(at, family=socket.AF_INET6, backlog=16, dualstack_ipv6=True)
+    except OSError as error:
+        if error.errno not in NO_IPV6:
+            raise
+        return socket.create_server(("0.0.0.0", address.port), backlog=16)  # noqa: S104
+
+
 class PageServer:
     """Listens; poll :meth:`reading` and :meth:`writing`, and call :meth:`turn` with what is ready.
 
@@ -51,11 +69,8 @@ class PageServer:
     def __init__(self, address: Address, pages: Pages, inboxes: Inboxes = _NONE) -> None:
         self._pages = pages
         self._inboxes = inboxes
-        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         try:
-            self._door = socket.create_server(
-                (address.host, address.port), family=family, backlog=16
-            )
+            self._door = _listen(address)
         except OSError as error:
             raise KvsyncError(
                 f"cannot listen on {address.host}:{address.port} for metrics and health checks: "

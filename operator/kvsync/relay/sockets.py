@@ -16,7 +16,8 @@ Context: TypeAlias = "zmq.Context[zmq.Socket[bytes]]"
 
 Options: TypeAlias = "Mapping[zmq.SocketOption, int]"
 
-_NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.ENODEV})
+NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.ENODEV})
+"""How listening fails where there is no IPv6."""
 
 
 def bound(context: Context, kind: int, address: Address, options: Options, option: str) -> Socket:
@@ -33,7 +34,7 @@ def bound(context: Context, kind: int, address: Address, options: Options, optio
             socket.bind(str(address))
         except zmq.ZMQError as error:
             socket.close(0)
-            if ipv6 and error.errno in _NO_IPV6:
+            if ipv6 and error.errno in NO_IPV6:
                 continue
             raise KvsyncError(
                 f"cannot listen on {address}: {error.strerror}. Give {option} another tcp://HOST:PORT, "

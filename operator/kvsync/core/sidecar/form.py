@@ -118,7 +118,7 @@ class RelayWish:
             f"--max-memory={self.share.table_mib}",
             f"--reannounce={format_duration(events.relay.reannounce)}",
             f"--journal={RELAY_DIRECTORY}/journal",
-            f"--metrics-address=0.0.0.0:{ports.http}",
+            f"--metrics-address=[::]:{ports.http}",  # for IPv4 too
             f"--journal={RELAY_DIRECTORY}/journal",
         )
 
