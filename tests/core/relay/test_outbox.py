@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvsync.core.relay.encoding import MESSAGE_BYTES, MESSAGE_EVENTS, batch, packed_tokens
-from kvsync.core.relay.outbox import Outbox
+from kvsync.core.relay.outbox import AGAIN, Outbox
 from testbed.gateway import array_decoder
 from testbed.gateway.events import AllBlocksCleared, BlockRemoved, BlockStored, Event
 
@@ -147,10 +147,27 @@ def test_what_waits_is_known_by_its_blocks() -> None:
     assert list(out.waiting()) == [*range(129, 200), 500]
 
 
-def test_the_last_removals_can_be_said_again() -> None:
-    out = Outbox()
-    out.removed([1, 2, 3])
+def test_the_last_removals_can_be_said_again_a_part_at_a_time() -> None:
+    out = Outbox(remembered=2 * AGAIN)
+    out.removed(list(range(3 * AGAIN)))
     said(out)
-    out.removed_again({2})
+    out.begin_again()
+    found: list[int] = []
+    times = 0
+    while out.has_again:
+        times += 1
+        out.removed_again({AGAIN + 1}, {AGAIN + 2})
+        found += [h for m in said(out) for e in m if isinstance(e, BlockRemoved) for h in e.hashes]
+    assert times == 2
+    assert sorted(found) == [AGAIN, *range(AGAIN + 3, 3 * AGAIN)]
+
+
+def test_a_block_that_was_told_meanwhile_is_not_said_to_be_gone_before() -> None:
+    out = Outbox()
+    out.removed([1, 2])
+    said(out)
+    out.begin_again()
+    store(out, [3], 2, 2)
+    out.removed_again()
     (message,) = said(out)
-    assert [event.hashes for event in message if isinstance(event, BlockRemoved)] == [(1, 3)]
+    assert [type(event) for event in message] == [BlockStored, BlockRemoved]

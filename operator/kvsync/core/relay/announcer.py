@@ -59,12 +59,12 @@ class Announcer:
     @property
     def is_busy(self) -> bool:
         """Whether a pass is under way."""
-        return bool(self._left)
+        return bool(self._left) or self._residency.has_gone
 
     @property
     def owes(self) -> bool:
         """Whether some reader may not have been told everything yet."""
-        return bool(self._left) or self._again_at is not None
+        return self.is_busy or self._again_at is not None
 
     @property
     def budget(self) -> float:
@@ -98,6 +98,8 @@ class Announcer:
             self._begin_fresh(now)
         elif not self._left and self._rhythm.every and now - self._began >= self._rhythm.every:
             self._begin(now, max(10.0, 1.25 * self._due()))
+        if self._residency.has_gone:
+            self._residency.say_gone()
         if self._left:
             most = max(AT_ONCE, int(self._pace.rate * AT_ONCE_SECONDS))
             self._go_on(min(most, self._pace.allowance(now)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from kvsync.core.relay.encoding import (
@@ -21,6 +21,10 @@ from kvsync.core.relay.encoding import (
 
 REMEMBERED = 1 << 16
 """Removals at least that can be said again: of a reader that was away nobody knows what it missed."""
+
+
+AGAIN = 1024
+"""Of these so many at once: a millisecond, for to look each up is to wait for memory."""
 
 
 class Piece(NamedTuple):
@@ -86,6 +90,8 @@ class Outbox:
         self._removed: list[Key] = []
         self._stores = _Stores(0)
         self._recent = array("Q")
+        self._again = array("Q")
+        """Removals that are still to be said once more, the last one first."""
 
     def stored(self, keys: Sequence[Key], parent: Key | None, tokens: bytes) -> None:
         """Say that blocks are there; each hangs on the one before, the first one on ``parent``."""
@@ -113,10 +119,24 @@ class Outbox:
         """The last blocks that were said to be gone."""
         return self._recent[-self._remembered :]
 
-    def removed_again(self, *resident: Iterable[Key]) -> None:
-        """Say once more which blocks are gone: the last ones, but for those that came back."""
-        self._close()
-        self._removed = [*set(self.recent).difference(*resident)]
+    def begin_again(self) -> None:
+        """All of the last removals are to be said once more (:meth:`removed_again`)."""
+        self._again = array("Q", self.recent)
+
+    @property
+    def has_again(self) -> bool:
+        """Whether there are removals to be said once more."""
+        return bool(self._again)
+
+    def removed_again(self, *resident: Container[Key]) -> None:
+        """Say some of them, but for blocks that came back; all at once would hold up what is new."""
+        gone = list(self._again[-AGAIN:])
+        del self._again[-AGAIN:]
+        for there in resident:
+            gone = [key for key in gone if key not in there]
+        if not self._stores.named.isdisjoint(gone):
+            self._close()
+        self._removed += gone
 
     def cleared(self) -> None:
         """Say that everything is gone; released gateways pass over it, newer ones obey."""

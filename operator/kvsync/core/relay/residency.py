@@ -163,13 +163,22 @@ class Residency:
         self._pass += 1
 
     def begin_repair(self) -> None:
-        """A pass for readers that missed something begins: say again what is gone, and take back what
-        they may have hung on the wrong place before it is told again.
+        """A pass for readers that missed something begins: what is gone is to be said again, and what
+        they may have hung on the wrong place is taken back before it is told again.
         """
-        self._out.removed_again(self.runs, self.inherited)
+        self._out.begin_again()
         self._to_repair |= self._doubtful
         self._doubtful = set()
         self._lossy = False
+
+    @property
+    def has_gone(self) -> bool:
+        """Whether there is something to be said again that is gone."""
+        return self._out.has_again
+
+    def say_gone(self) -> None:
+        """Say some of that."""
+        self._out.removed_again(self.runs, self.inherited)
 
     def note_loss(self, queued: Iterable[Key]) -> None:
         """A reader missed something: what is told from here on, it may hang on the wrong place.
