@@ -124,6 +124,11 @@ def test_a_volume_of_a_missing_config_map_is_waited_for(stage: Stage) -> None:
     assert stage.log(name).startswith("text\n")
 
 
+def test_its_host_name_is_the_pods_name(stage: Stage) -> None:
+    name = stage.run(pod("named", shell("main", 'echo "$(hostname) $HOSTNAME"; exec sleep 600')))
+    assert stage.log_until(name, "\n") == "named named\n"
+
+
 def test_run_and_tmp_are_a_containers_own(stage: Stage) -> None:
     script = "ls -A /tmp /run /dev/shm; echo mine > /run/x; echo done; exec sleep 600"
     name = stage.run(pod("private", shell("one", script), shell("two", script)))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from testbed.bed import Bed
 from testbed.hits.manifests import Relay
 from testbed.hits.measure import BLOCKS, LOADING, Row, load, measure
-from testbed.hits.place import Place
+from testbed.hits.place import INITIALISED, Place
 
 NAMESPACE = "hits"
 PROMPTS = 48
@@ -56,12 +56,14 @@ def main() -> int:
             measure(place, PROMPTS, say, Relay.NONE),
             measure(place, PROMPTS, say, Relay.RENDERED),
         )
+        began = place.gateway.seconds_to(INITIALISED)
         loading = [load(place, say, relay) for relay in (Relay.NONE, Relay.RENDERED)]
     print(
         f"\nAIBrix {options.gateway}; {PROMPTS} prompts of {BLOCKS} blocks to each engine; of the blocks"
     )
     print("that the engine then holds, so many are matched by the gateway's own index:\n")
     print(show(plain, relayed, loading))
+    print(f"\nThe restarted gateway itself had begun to listen {began:.1f} s after its first line.")
     return 0 if all(row.first.whole and row.again.whole for row in relayed) else 1
 
 

@@ -1,4 +1,4 @@
-"""One run of one container: a process in its pod's network, with mounts and PIDs of its own."""
+"""One run of one container: a process in its pod's network, with mounts, PIDs and a host name of its own."""
 
 import asyncio
 import contextlib
@@ -18,6 +18,9 @@ LONGEST_WORDS = 2048
 # All that unshare(1) up to util-linux 2.38 tells of a SIGKILL: it ends with 1, for it cannot reset that
 # signal's handler before it sends it to itself.
 KILLED = b"unshare: sigprocmask unblock failed: Invalid argument\n"
+
+SPACES = ("--mount", "--pid", "--uts")
+"""What each container has of its own; its network is the pod's."""
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -43,6 +46,7 @@ while [ "$n" -gt 0 ]; do
 done
 umount /dev/shm/volumes; rmdir /dev/shm/volumes /dev/shm/seen
 rm -rf /run/mount  # mount(8) notes there what it did
+hostname "$HOSTNAME"
 cd "$1"; shift
 exec "$@"
 """
@@ -88,7 +92,7 @@ class ContainerProcess:
             "nsenter",
             f"--net={network}",
             "unshare",
-            *("--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", _SETUP),
+            *(*SPACES, "--fork", "--kill-child", "--mount-proc", "sh", "-c", _SETUP),
             *("sh", *words, folder, *command),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
