@@ -10,7 +10,7 @@ from kvsync.model.relay_budget import KEPT
 from kvsync.model.relaying import RelayMetrics
 from kvsync.model.source import Observation, SourceKey, Target
 from kvsync.model.traffic import EngineMetrics
-from kvsync.shell.relays import AT_ONCE, TELL_AGAIN, RelayDesk
+from kvsync.shell.relays import AT_ONCE, SHARE_AGAIN, TELL_AGAIN, RelayDesk
 from kvsync.shell.traffic import TrafficWatch
 from shell.test_traffic_watch import PACE, Engines, Wire
 
@@ -151,12 +151,26 @@ async def test_shares_follow_the_tables_and_the_pods() -> None:
     stage, one, two = Stage(budget=2000.0), target("a"), target("b")
     stage.desk.set_targets([one, two])
     stage.relays.says |= {"a": quiet(), "b": quiet(limit=300_000)}
-    await stage.look(one, two, seconds=1.0)
-    await stage.look(one, two, seconds=1.0)
-    assert stage.relays.told == [("a", 896.0), ("b", 1280.0), ("a", 448.0)]
+    await stage.look(one, two)
+    assert stage.relays.told == [("a", 896.0), ("b", 896.0)]
+    stage.relays.told.clear()
+    await stage.look(one, two)
+    assert stage.relays.told == [("a", 448.0), ("b", 1280.0)]
     stage.desk.set_targets([one])
-    await stage.look(one, seconds=1.0)
+    await stage.look(one)
     assert stage.relays.told[-1] == ("a", 1792.0)
+
+
+async def test_shares_are_calculated_now_and_then_however_many_relays_come() -> None:
+    stage, one, two = Stage(budget=2000.0), target("a"), target("b")
+    stage.desk.set_targets([one])
+    stage.relays.says |= {"a": quiet(), "b": quiet()}
+    await stage.look(one)
+    stage.desk.set_targets([one, two])
+    await stage.look(one, two, seconds=1.0)
+    assert stage.relays.told == [("a", 1792.0)]
+    await stage.look(one, two, seconds=SHARE_AGAIN)
+    assert stage.relays.told[1:] == [("a", 896.0), ("b", 896.0)]
 
 
 async def test_it_is_told_again_before_the_relay_forgets_and_when_it_restarted() -> None:

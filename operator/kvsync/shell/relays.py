@@ -18,6 +18,9 @@ from kvsync.model.traffic import EngineMetrics
 
 log = logging.getLogger(__name__)
 
+SHARE_AGAIN = 5.0
+"""Seconds between two calculations of all shares, each some milliseconds for a thousand relays."""
+
 AT_ONCE = 8
 """Requests that wait for an answer at one moment."""
 
@@ -75,14 +78,16 @@ class RelayDesk:
         self._settle = settle
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._pods: dict[SourceKey, _Relay] = {}
-        self._shares: dict[SourceKey, float] | None = None
+        self._shares: dict[SourceKey, float] = {}
+        self._stale = False
+        self._shared_at = -SHARE_AGAIN
 
     def set_targets(self, targets: Iterable[Target]) -> None:
         """There are exactly these; what is known of others is forgotten."""
         wanted = {target.key: target for target in targets if target.relay_port}
         if wanted == {key: pod.target for key, pod in self._pods.items()}:
             return
-        self._shares = None
+        self._stale = True
         kept = {key: self._pods[key] for key, t in wanted.items() if self._is_same(key, t)}
         self._pods = {key: kept.get(key) or _Relay(target) for key, target in wanted.items()}
         for key, target in wanted.items():
@@ -134,7 +139,7 @@ class RelayDesk:
 
     def _note_limit(self, pod: _Relay, limit: int) -> None:
         if limit != pod.limit:
-            pod.limit, self._shares = limit, None
+            pod.limit, self._stale = limit, True
 
     async def _tell_budget(self, pod: _Relay, metrics: RelayMetrics) -> None:
         """Tell it its share where it has another one, and now and then that it may keep it."""
@@ -153,14 +158,16 @@ class RelayDesk:
             pod.told, pod.told_at = share, now
 
     def _share(self, key: SourceKey) -> float | None:
-        if not self._budget:
-            return None
-        if self._shares is None:
-            self._shares = {}
-            by_gateway = defaultdict[str, list[_Relay]](list)
-            for pod in self._pods.values():
-                by_gateway[pod.target.gateway].append(pod)
-            for pods in by_gateway.values():
-                limits = {pod.target.key: pod.limit for pod in pods}
-                self._shares |= share_out(limits, self._budget)
+        """What a relay may tell; None where none is to be told, or not yet."""
+        now = self._clock()
+        if self._budget and self._stale and now - self._shared_at >= SHARE_AGAIN:
+            self._stale, self._shared_at = False, now
+            self._shares = self._share_out()
         return self._shares.get(key)
+
+    def _share_out(self) -> dict[SourceKey, float]:
+        by_gateway = defaultdict[str, dict[SourceKey, int]](dict)
+        for key, pod in self._pods.items():
+            by_gateway[pod.target.gateway][key] = pod.limit
+        shares = (share_out(limits, self._budget) for limits in by_gateway.values())
+        return {key: share for each in shares for key, share in each.items()}
