@@ -53,7 +53,7 @@ demo-stop: setup ## end what `make demo KEEP=1` left up
 test: setup test-unit test-bed ## everything that needs no GPU, from nothing
 
 test-unit: setup ## tests that need no control plane (seconds)
-	$(BIN)/pytest -m "not bed" -n 3 --dist worksteal
+	PYTHONPATH=tests $(BIN)/python -m testbed.attempts -m "not bed" -n 3 --dist worksteal
 
 test-bed: setup ## tests on a real control plane with pods as processes
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null

@@ -1,4 +1,4 @@
-"""Tests of the bed that fail are run again alone, and what passes then is named."""
+"""Tests that fail are run again alone, and what passes then is named."""
 
 import os
 import subprocess

@@ -24,7 +24,7 @@ R = SourceReason
 KEY = SourceKey("ns", "pod", "uid")
 OBJECT = ("ns", "kv")
 INTERVAL = 1.0
-SLACK = 3.0
+SLACK = 8.0
 """Seconds for a machine that does other things too."""
 
 Row = tuple[str, Callable[[], AbstractContextManager[Peer]], SourceReason, float]

@@ -1,7 +1,7 @@
-"""``python -m testbed.attempts PYTEST-ARGUMENTS``: run tests of the bed, and what failed once more, alone.
+"""``python -m testbed.attempts PYTEST-ARGUMENTS``: run tests, and what failed once more, alone.
 
-Tests of the bed are stories of many real processes on a clock that they share with whatever else the
-machine does. What fails twice, the second time on a new bed with nothing beside it, is broken. What
+Many tests are stories of real processes on a clock that they share with whatever else the machine
+does. What fails twice, the second time with nothing beside it (and on a new bed), is broken. What
 passes then is named at the end, for it is a race in the test or in the operator: never hidden.
 """
 
@@ -15,7 +15,7 @@ FORGIVEN = 5
 """Failed tests that are run again; more than these are no accident."""
 
 _SOME_FAILED = 1  # pytest.ExitCode.TESTS_FAILED
-_CACHE = Path(".pytest_cache") / "bed"
+_CACHE = Path(".pytest_cache") / "attempts"
 _LAST_FAILED = _CACHE / "v" / "cache" / "lastfailed"
 _WORKERS = ("-n", "--dist")
 
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     failed = failures() if code == _SOME_FAILED else []
     if not 0 < len(failed) <= FORGIVEN:
         return code
-    print(f"\nrunning {len(failed)} failed tests again, alone on a new bed", flush=True)
+    print(f"\nrunning {len(failed)} failed tests again, alone", flush=True)
     code = _pytest([*alone(arguments), "--last-failed", "--last-failed-no-failures=none"])
     if code == 0:
         print("\nFLAKY (failed, and passed when run again alone; see CONTRIBUTING.md):")
