@@ -4,10 +4,11 @@ from fuzz.oracles import in_time
 from kvsync.adapters.engine_http.cache_size import NAMES as OF_CACHES
 from kvsync.adapters.engine_http.cache_size import blocks_of
 from kvsync.adapters.engine_http.exposition import Sieve, samples_of
-from kvsync.adapters.relay_http import MOST_RANKS, NAMES, metrics_of
+from kvsync.adapters.relay_http import NAMES, metrics_of
 from kvsync.core.evidence import Policy
 from kvsync.core.judge import judge
 from kvsync.core.relaying import RelayLook, weigh_relay
+from kvsync.model.relay import MAX_RANKS
 from kvsync.model.relaying import RelayMetrics
 from kvsync.model.source import Observation, SourceKey, Target, Traffic
 from kvsync.relay.http_content import ChunkedContent
@@ -28,7 +29,7 @@ def check_pages(data: bytes) -> None:
 def _check_metrics(page: bytes, at: int) -> None:
     said = metrics_of(samples_of(_lines([page], NAMES)))
     assert metrics_of(samples_of(_lines([page[:at], page[at:]], NAMES))) == said
-    assert all(0 <= number < MOST_RANKS for number in said.ranks)
+    assert all(0 <= number < MAX_RANKS for number in said.ranks)
     blocks = blocks_of(_lines([page], OF_CACHES))
     assert blocks is None or blocks > 0
     _check_verdicts(said, metrics_of(samples_of(_lines([page[at:]], NAMES))))

@@ -7,6 +7,8 @@ from typing import Any
 
 import aiohttp
 
+from kvsync.model.address import Address
+
 _PLAIN = {"Accept-Encoding": "identity"}
 
 
@@ -49,5 +51,4 @@ class Asker:
 
 def url_of(host: str, port: int, path: str) -> str:
     """The URL of a page of a pod."""
-    address = f"[{host}]" if ":" in host else host
-    return f"http://{address}:{port}{path}"
+    return f"http://{Address(host, port).authority}{path}"

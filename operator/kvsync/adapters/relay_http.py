@@ -8,6 +8,7 @@ from typing import Any
 
 from kvsync.adapters.asking import Asker, url_of
 from kvsync.adapters.engine_http.exposition import Sample, Sieve, samples_of
+from kvsync.model.relay import MAX_RANKS
 from kvsync.model.relay_budget import PATH
 from kvsync.model.relaying import RelayMetrics, RelayRank
 
@@ -15,7 +16,6 @@ PATIENCE = 2.0
 """Seconds for one answer."""
 MOST_BYTES = 1 << 20
 """A relay of 64 ranks writes about 40 KiB."""
-MOST_RANKS = 64
 
 _OF_RANKS: Mapping[str, str] = {
     "kvsync_relay_engine_connected": "connected",
@@ -77,7 +77,7 @@ def metrics_of(samples: Iterable[Sample]) -> RelayMetrics:
                 ranks.setdefault(int(number), {})[field] = sample.value
     return replace(
         RelayMetrics(**told),
-        ranks={n: _rank(fields) for n, fields in sorted(ranks.items()) if n < MOST_RANKS},
+        ranks={n: _rank(fields) for n, fields in sorted(ranks.items()) if n < MAX_RANKS},
     )
 
 

@@ -11,6 +11,7 @@ import click
 
 from kvsync.cli.values import BindAddress, Duration, ListenAddress, PageAddress
 from kvsync.model.address import Address, HttpAddress
+from kvsync.model.relay import MAX_RANKS
 from kvsync.relay.process import Process
 from kvsync.relay.settings import Settings
 
@@ -52,7 +53,7 @@ LEVELS = ("debug", "info", "warning", "error")
 )
 @click.option(
     "--ranks",
-    type=click.IntRange(1, 64),
+    type=click.IntRange(1, MAX_RANKS),
     default=1,
     show_default=True,
     help="Data-parallel ranks of the engine in this pod.",

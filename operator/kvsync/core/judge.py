@@ -146,10 +146,8 @@ def _gap(case: Evidence) -> Verdict | None:
 
 def _restarted(case: Evidence) -> Verdict | None:
     at = case.seen.restarted_at
-    if (
-        case.target.relay_port
-    ):  # the sequence is the relay's, and it mends by itself what that means
-        return None
+    if case.target.relay_port:
+        return None  # the sequence is the relay's, which mends by itself what that means
     if at is None or case.now - at > case.policy.restarted:
         return None
     return case.good(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from kvsync.core.assess import ModelView
 from kvsync.core.gateway_fold import shown
+from kvsync.model.address import Address
 from kvsync.model.observed import Observed
 from kvsync.model.source import Target
 from kvsync.model.spec import EngineType
@@ -36,8 +37,8 @@ def tokenizer_question(
     asked = next((target for target in pods if target.http_port == http_port), None)
     if asked is None or observed.spec.engine.type is not EngineType.VLLM:
         return None
-    host = f"[{asked.host}]" if ":" in asked.host else asked.host
-    return TokenizerQuestion(f"http://{host}:{http_port}{_PATH}", model)
+    where = Address(asked.host, http_port).authority
+    return TokenizerQuestion(f"http://{where}{_PATH}", model)
 
 
 def complaint(question: TokenizerQuestion, answer: TokenizerAnswer) -> str:

@@ -25,8 +25,13 @@ class Address:
     port: int
 
     def __str__(self) -> str:
+        return f"tcp://{self.authority}"
+
+    @property
+    def authority(self) -> str:
+        """``HOST:PORT`` as it stands in a URL, an IPv6 address in brackets (RFC 3986, 3.2)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"tcp://{host}:{self.port}"
+        return f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

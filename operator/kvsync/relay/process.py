@@ -70,11 +70,6 @@ class Process:
             self._context.destroy(linger=0)
             raise
 
-    @property
-    def pages_address(self) -> Address | None:
-        """Where metrics and health are served."""
-        return self._pages.address if self._pages is not None else None
-
     def run(self, stopped: Callable[[], bool]) -> None:
         """Relay until ``stopped`` says so; it is asked ten times a second or more often."""
         # Nothing here makes cycles that live long, and to look through all blocks for them takes

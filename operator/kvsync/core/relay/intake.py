@@ -117,11 +117,6 @@ class Intake:
         self.asked = 0
 
     @property
-    def sequence(self) -> int | None:
-        """The sequence that the rank's next message should have; None where nothing is known."""
-        return self._next
-
-    @property
     def held(self) -> int:
         """Messages that wait for a replay."""
         return len(self._held)

@@ -18,11 +18,10 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from kvsync.core.relay.encoding import Key
+from kvsync.model.relay import MAX_RANKS
 
 KEYS = 8192
 """Hashes in one entry at most, of a kind."""
-RANKS = 64
-"""Ranks in one entry at most."""
 FINGERPRINTED = 128
 """Bytes of a message that are looked at: its time, which no other engine's message has, is in front."""
 
@@ -31,7 +30,7 @@ _ENTRY = struct.Struct("=II")
 _COUNTS = struct.Struct("=HII")
 _MARK = struct.Struct("=HBQ8s")
 _KNOWN, _COMPLETE = 1, 2
-_LONGEST = _COUNTS.size + RANKS * _MARK.size + 2 * KEYS * 8
+_LONGEST = _COUNTS.size + MAX_RANKS * _MARK.size + 2 * KEYS * 8
 
 
 class Mark(NamedTuple):
