@@ -1,0 +1,38 @@
+"""The roles that the chart renders are the operator's table of rights: nothing missing, nothing beyond."""
+
+from __future__ import annotations
+
+import pytest
+
+from bed.chart.test_chart_rendered import rendered
+from chart.granted import granted, missing, surplus
+from kvsync.core.rights import Grant, Place, Spot
+from kvsync.shell.settings import DEFAULT_GATEWAYS
+
+pytestmark = pytest.mark.bed
+
+NAME = "rel-kvsync-operator"
+SPOTS = {
+    Place.SERVED: [Spot("")],
+    Place.CLUSTER: [Spot("")],
+    Place.OWN: [Spot("ops", NAME)],
+    Place.GATEWAYS: [Spot(each.gateway_namespace, each.gateway) for each in DEFAULT_GATEWAYS],
+}
+
+
+def test_the_charts_roles_are_the_operators_rights() -> None:
+    have = granted(rendered(), NAME)
+    assert missing(have, SPOTS) == []
+    assert surplus(have, SPOTS) == []
+
+
+def test_without_the_rights_to_read_logs_only_these_are_missing() -> None:
+    have = granted(rendered({"rbac": {"gatewayLogs": False, "engineLogs": False}}), NAME)
+    assert {grant.resource for grant in missing(have, SPOTS)} == {"pods/log"}
+    assert missing(have, SPOTS, optional=False) == []
+
+
+def test_every_right_is_of_a_namespace_that_the_settings_name_or_of_the_cluster() -> None:
+    names: set[str] = {grant.spot.namespace for grant in granted(rendered(), NAME)}
+    assert names == {"", "aibrix-system"}
+    assert Grant("", "pods/log", "get", Spot("aibrix-system")) in granted(rendered(), NAME)
