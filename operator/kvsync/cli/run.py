@@ -16,7 +16,7 @@ from kvsync.cli.options import (
 )
 from kvsync.core.gateway_access import GatewayGrant
 from kvsync.model.address import Address
-from kvsync.shell.operator import serve
+from kvsync.shell.process import serve
 from kvsync.shell.settings import DEFAULT_GATEWAYS, Settings
 
 LEVELS = ("debug", "info", "warning", "error")

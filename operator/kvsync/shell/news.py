@@ -1,0 +1,85 @@
+"""What a change is to the objects: each only puts the keys that it concerns on the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kvsync.model.storm import storm_model, storm_of
+from kvsync.shell.inquiries import Inquiries
+from kvsync.shell.leftovers import Leftovers
+from kvsync.shell.standings import Standings
+from kvsync.shell.world import World
+
+Key = tuple[str, str]
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Takes what the watches tell (``shell.watches.Listener``). ``enqueue`` has an object looked at."""
+
+    world: World
+    inquiries: Inquiries
+    standings: Standings
+    leftovers: Leftovers
+    enqueue: Callable[[Key], None]
+
+    def object_listed(self, body: Json) -> None:
+        """Know that an object exists, whether or not its watch has told of it."""
+        self.world.note_listed(body)
+        metadata = body["metadata"]
+        self.standings.expect((metadata["namespace"], metadata["name"]))
+
+    def object_changed(self, key: Key, body: Json | None) -> None:
+        """Look at it, and at those that share something with it."""
+        if body is None:
+            self.world.sync_gone(key)
+            self.standings.forget(key)
+            self.leftovers.look()
+            # Others may share its gateway or its models.
+            for other in self.world.syncs:
+                self.enqueue(other)
+        elif self.world.note_object(key, body):
+            for sibling in self.world.siblings(key[0]):
+                self.enqueue((sibling.namespace, sibling.name))
+        self.enqueue(key)
+
+    def deployment_changed(self, key: Key, _: Json | None, new: Json | None) -> None:
+        """Look at the objects for which it is a model or a gateway."""
+        self._workload_changed(key[0], key[1], gone=new is None)
+
+    def storm_changed(self, key: Key, _: Json | None, new: Json | None) -> None:
+        """Look at the objects for which it is a model."""
+        self._workload_changed(key[0], storm_model(key[1]), gone=new is None)
+
+    def pod_changed(self, key: Key, old: Json | None, new: Json | None) -> None:
+        """Look at the objects of its workload, and forget what its engine said when it is gone."""
+        if new is None and old is not None:
+            self.inquiries.interviews.forget(old["metadata"]["uid"])
+            self.inquiries.last_words.forget(old["metadata"]["uid"])
+        model = self.world.pod_changed(key, new)
+        if model:
+            self._concern(key[0], model)
+
+    def namespace_changed(self, namespace: str) -> None:
+        """Look at the objects of the namespace."""
+        for key in list(self.world.syncs):
+            if key[0] == namespace:
+                self.enqueue(key)
+
+    def look_at_all(self) -> None:
+        """Look at every object."""
+        for key in list(self.world.syncs):
+            self.enqueue(key)
+
+    def _workload_changed(self, namespace: str, model: str, *, gone: bool) -> None:
+        if gone:
+            self.world.workload_gone(namespace, model)
+        self.inquiries.strangers.forget((namespace, storm_of(model) or model))
+        self._concern(namespace, model)
+
+    def _concern(self, namespace: str, model: str) -> None:
+        for sync in list(self.world.concerned(namespace, model)):
+            self.enqueue(sync)

@@ -1,0 +1,87 @@
+"""The workers: one pass after the other over the objects that wait, and when each is due again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from kvsync.model.errors import ApiError, Unavailable
+from kvsync.shell.monitoring import Monitoring
+from kvsync.shell.queue import WorkQueue
+from kvsync.shell.reconcile import Outcome, Reconciler, is_race
+from kvsync.shell.standings import Standings
+
+log = logging.getLogger(__name__)
+
+Key = tuple[str, str]
+
+LONG_DELAY = 5.0
+"""Seconds before the next try from which on a change that raced with ours is no accident any more."""
+
+QUICK_ACTS = 10
+"""Passes in a row that may change something before the next one waits: a healthy sequence is
+shorter, and one that never ends must not restart pods again and again."""
+
+
+class Passes:
+    """Takes keys from the queue and has each looked at."""
+
+    def __init__(
+        self,
+        queue: WorkQueue[Key],
+        reconciler: Reconciler,
+        standings: Standings,
+        monitoring: Monitoring,
+    ) -> None:
+        self._queue = queue
+        self._reconciler = reconciler
+        self._standings = standings
+        self._monitoring = monitoring
+        self._acts: dict[Key, int] = {}
+
+    def start(self, workers: int) -> list[asyncio.Task[None]]:
+        """Begin; the tasks are to run as long as the operator does."""
+        return [
+            asyncio.create_task(self._work(), name=f"worker {number}") for number in range(workers)
+        ]
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.get()
+            try:
+                with self._monitoring.one_pass():
+                    await self._pass(key)
+            finally:
+                self._queue.done(key)
+
+    async def _pass(self, key: Key) -> None:
+        try:
+            outcome = await self._reconciler.reconcile(key)
+        except ApiError as error:
+            self._monitoring.note_error()
+            delay = self._queue.retry(key)
+            passing = is_race(error) and delay < LONG_DELAY
+            level = logging.DEBUG if passing else logging.WARNING
+            log.log(level, "%s/%s: %s; again in %.1f s", *key, error, delay)
+            if isinstance(error, Unavailable):
+                log.info("%s/%s: the API server did not answer; nothing is lost", *key)
+        except Exception:  # one object's bug must not stop the others
+            self._monitoring.note_error()
+            self._standings.note_failed(key, "/".join(key))
+            delay = self._queue.retry(key)
+            log.exception("%s/%s: a pass failed; again in %.1f s", *key, delay)
+        else:
+            self._come_again(key, outcome)
+
+    def _come_again(self, key: Key, outcome: Outcome) -> None:
+        if not outcome.acted:
+            self._acts.pop(key, None)
+            self._queue.succeeded(key)
+            if outcome.look_again is not None:
+                self._queue.add_after(key, outcome.look_again)
+            return
+        self._acts[key] = self._acts.get(key, 0) + 1
+        if self._acts[key] <= QUICK_ACTS:
+            self._queue.add(key)
+        else:
+            self._queue.retry(key)

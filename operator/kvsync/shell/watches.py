@@ -1,0 +1,157 @@
+"""All that the operator watches, and the list of objects that it begins with."""
+
+# ruff: noqa: PLW0108 - whom to tell is known only after all is made
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Protocol
+
+from kvsync.adapters.kube.access import Access
+from kvsync.adapters.kube.client import Kube
+from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS, PODS
+from kvsync.adapters.kube.watch import Watch
+from kvsync.model.errors import ApiError, NotFound
+from kvsync.shell.handlers import watch_objects
+from kvsync.shell.namespaces import NamespaceLabels
+from kvsync.shell.projection import project_pod, project_workload
+from kvsync.shell.settings import Settings
+from kvsync.shell.storms import StormWatch
+
+log = logging.getLogger(__name__)
+
+Key = tuple[str, str]
+Json = Mapping[str, Any]
+
+LIST_PAUSE = 5.0
+"""Seconds between tries to list the objects at the start."""
+
+
+class Listener(Protocol):
+    """Who is told of changes (``shell.news``). ``old`` None: it is new; ``new`` None: it is gone."""
+
+    def object_listed(self, body: Json) -> None:
+        """A KVEventSync exists."""
+
+    def object_changed(self, key: Key, body: Json | None) -> None:
+        """A KVEventSync changed."""
+
+    def deployment_changed(self, key: Key, old: Json | None, new: Json | None) -> None:
+        """A Deployment changed."""
+
+    def storm_changed(self, key: Key, old: Json | None, new: Json | None) -> None:
+        """A StormService changed."""
+
+    def pod_changed(self, key: Key, old: Json | None, new: Json | None) -> None:
+        """A pod changed."""
+
+    def namespace_changed(self, namespace: str) -> None:
+        """A namespace got the label that lets its objects change a gateway, or lost it."""
+
+    def look_at_all(self) -> None:
+        """More is known than before."""
+
+
+class Watches:
+    """Made with nobody to tell: `run` says whom."""
+
+    def __init__(self, kube: Kube, access: Access, settings: Settings) -> None:
+        self._kube = kube
+        self._access = access
+        self._settings = settings
+        self._listener: Listener | None = None
+        namespaces = settings.watched
+        self.deployments: Watch[Json] = Watch(
+            kube,
+            DEPLOYMENTS,
+            project=project_workload,
+            on_change=lambda *change: self._tell.deployment_changed(*change),
+            namespaces=namespaces,
+        )
+        self.pods: Watch[Json] = Watch(
+            kube,
+            PODS,
+            project=project_pod,
+            on_change=lambda *change: self._tell.pod_changed(*change),
+            namespaces=namespaces,
+            label_selector="pod-template-hash",
+        )
+        # No gateway is a StormService, so only the served namespaces matter.
+        self.storms = StormWatch(
+            kube,
+            settings.namespaces,
+            on_storm=lambda *change: self._tell.storm_changed(*change),
+            on_pod=lambda *change: self._tell.pod_changed(*change),
+            on_listed=lambda: self._tell.look_at_all(),
+        )
+        self.labels = NamespaceLabels(
+            kube,
+            on_change=lambda namespace: self._tell.namespace_changed(namespace),
+            on_listed=lambda: self._tell.look_at_all(),
+        )
+
+    @property
+    def _tell(self) -> Listener:
+        assert self._listener is not None, "nothing is watched before run"
+        return self._listener
+
+    def start(self, listener: Listener) -> list[asyncio.Task[None]]:
+        """Begin to watch all but the KVEventSyncs; the tasks are to run as long as the operator."""
+        self._listener = listener
+        tasks = [
+            asyncio.create_task(self.deployments.run(), name="watch of deployments"),
+            asyncio.create_task(self.pods.run(), name="watch of pods"),
+            asyncio.create_task(self.storms.run(), name="watch of stormservices"),
+        ]
+        if self._settings.access.needs_labels:
+            tasks.append(asyncio.create_task(self.labels.run(), name="watch of namespaces"))
+        return tasks
+
+    def start_objects(self, stop: asyncio.Event) -> asyncio.Task[None]:
+        """Begin to watch the KVEventSyncs, until ``stop`` is set; ends early when kopf gives up."""
+        watch = watch_objects(
+            self._tell.object_changed, self._access, self._settings.namespaces, stop
+        )
+        return asyncio.create_task(watch, name="watch of kveventsyncs")
+
+    async def until_whole(self, stop: asyncio.Event) -> None:
+        """Wait until all is listed or ``stop`` is set: nothing is decided on half a picture."""
+        stopped = asyncio.create_task(stop.wait())
+        wanted = [self.deployments.synced, self.pods.synced, self.storms.settled]
+        if self._settings.access.needs_labels:
+            wanted.append(self.labels.settled)
+        for event in wanted:
+            whole = asyncio.create_task(event.wait())
+            await asyncio.wait({whole, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            whole.cancel()
+        stopped.cancel()
+        await self._list_objects(stop)
+
+    def unknown(self) -> list[str]:
+        """The kinds that are not listed yet."""
+        watches = (self.deployments, self.pods)
+        unknown = [watch.resource.plural for watch in watches if not watch.synced.is_set()]
+        if not self.storms.settled.is_set():
+            unknown.append("stormservices")
+        if self._settings.access.needs_labels and not self.labels.settled.is_set():
+            unknown.append("namespaces")
+        return unknown
+
+    async def _list_objects(self, stop: asyncio.Event) -> None:
+        """Know every object before anything is decided: a mark of an unknown one counts as left over."""
+        while not stop.is_set():
+            try:
+                for namespace in self._settings.namespaces or (None,):
+                    for body in await self._kube.list(KVEVENTSYNCS, namespace):
+                        self._tell.object_listed(body)
+            except NotFound:  # the kind itself: then there is no object of it
+                return
+            except ApiError as error:
+                log.warning("cannot list KVEventSyncs: %s; again in %.0f s", error, LIST_PAUSE)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), LIST_PAUSE)
+            else:
+                return
