@@ -1,4 +1,4 @@
-"""``kvsync disable NAMESPACE DEPLOYMENT``: the way back."""
+"""``kvsync disable NAMESPACE DEPLOYMENT``: the way back; of all objects with ``--all``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS
+from kvsync.cli.disable_all import disable_all
 from kvsync.cli.options import Duration, cluster_options, run_async
 from kvsync.cli.progress import wait_gone
 from kvsync.model.errors import KvsyncError, NotFound
@@ -17,26 +18,53 @@ from kvsync.model.workload import Deployment
 
 
 @click.command()
-@click.argument("namespace")
-@click.argument("deployment")
+@click.argument("namespace", required=False)
+@click.argument("deployment", required=False)
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="In place of NAMESPACE DEPLOYMENT: delete every KVEventSync, and wait until all is undone.",
+)
+@click.option(
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    metavar="NAME",
+    help="With --all: of this namespace only; repeatable.",
+)
 @click.option("--name", metavar="NAME", help="Name of the KVEventSync, if it cannot be found.")
 @click.option("--wait/--no-wait", default=True, help="Wait until all is undone (default).")
 @click.option("--timeout", type=Duration(), default="30m", show_default=True)
 @cluster_options
 def disable(
-    namespace: str,
-    deployment: str,
+    *,
+    namespace: str | None,
+    deployment: str | None,
+    everything: bool,
+    namespaces: tuple[str, ...],
     name: str | None,
     wait: bool,
     timeout: float,
     kubeconfig: str | None,
     context: str | None,
 ) -> None:
-    """Undo kvsync enable for one DEPLOYMENT in NAMESPACE: the gateway first, then the model.
+    """Undo kvsync enable for one DEPLOYMENT in NAMESPACE, or for all: gateways first, then models.
 
     Exit code 0: everything is as it was. 1: not yet, and the last line says why.
     """
-    work = _disable(namespace, deployment, name, wait, timeout, kubeconfig, context)
+    if everything:
+        if namespace or name or not wait:
+            raise click.UsageError(
+                "--all takes neither NAMESPACE DEPLOYMENT nor --name or --no-wait."
+            )
+        work = disable_all(kubeconfig, context, namespaces, timeout)
+    elif namespace is None or deployment is None:
+        raise click.UsageError("give NAMESPACE and DEPLOYMENT, or --all.")
+    elif namespaces:
+        raise click.UsageError("--namespace goes with --all.")
+    else:
+        work = _disable(namespace, deployment, name, wait, timeout, kubeconfig, context)
     if not run_async(work):
         sys.exit(1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -32,14 +32,15 @@ def condition(sync: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
 class Teller:
     """Prints a line with the time since the start whenever what it is told differs."""
 
-    def __init__(self) -> None:
-        self._start = time.monotonic()
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._start = clock()
         self._last = ""
 
     @property
     def elapsed(self) -> float:
         """Seconds since the start."""
-        return time.monotonic() - self._start
+        return self._clock() - self._start
 
     def tell(self, text: str) -> None:
         """Print it, unless it is what was printed last."""

@@ -1,0 +1,150 @@
+"""``kvsync disable --all``: every KVEventSync deleted, and waiting until all they configured is undone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import click
+
+from kvsync.adapters.kube.client import Kube
+from kvsync.adapters.kube.resource import KVEVENTSYNCS, Resource
+from kvsync.cli.progress import Teller
+from kvsync.model.errors import Conflict, NotFound
+
+POLL = 1.0
+"""Seconds between looks: each is one list."""
+
+TOLD = 10
+"""Objects that are named at the end; of the others only their number is told."""
+
+Key = tuple[str, str]
+Body = Mapping[str, Any]
+
+
+class Objects(Protocol):
+    """What lists and deletes objects (``adapters.kube``)."""
+
+    async def list(self, resource: Resource, namespace: str | None = None) -> list[dict[str, Any]]:
+        """All of a namespace, or of all. Raises ApiError."""
+
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None
+    ) -> dict[str, Any]:
+        """Ask for the deletion of the object of this uid. Raises ApiError."""
+
+
+async def disable_all(
+    kubeconfig: str | None, context: str | None, namespaces: tuple[str, ...], timeout: float
+) -> bool:
+    """Undo every object of these namespaces, of all if there are none; whether nothing is left.
+
+    It may be ended and begun again at any time.
+
+    Raises:
+        ApiError: KVEventSyncs cannot be listed or deleted.
+    """
+    async with await Kube.connect(kubeconfig, context) as kube:
+        return await undo_all(kube, namespaces, timeout)
+
+
+async def undo_all(
+    kube: Objects,
+    namespaces: tuple[str, ...],
+    timeout: float,
+    clock: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> bool:
+    """The same, by an API server that is known. Raises ApiError."""
+    found = await _all(kube, namespaces)
+    if not found:
+        click.echo("There is no KVEventSync: nothing to undo.")
+        return True
+    for key, body in found.items():
+        await _delete(kube, key, body)
+    teller = Teller(clock)
+    uids = {body["metadata"]["uid"] for body in found.values()}
+    while True:
+        now = await _all(kube, namespaces)
+        left = {key: body for key, body in now.items() if body["metadata"]["uid"] in uids}
+        if not left:
+            return _say_end(now)
+        done = f"{len(found) - len(left)} of {len(found)} undone"
+        teller.tell(f"{done}; {_standing(*min(left.items(), key=_key))}")
+        if teller.elapsed >= timeout:
+            _say_hanging(left, timeout)
+            return False
+        await pause(POLL)
+
+
+async def _all(kube: Objects, namespaces: tuple[str, ...]) -> dict[Key, Body]:
+    """Every object by its key; none where the kind is not served."""
+    try:
+        listed = [await kube.list(KVEVENTSYNCS, each) for each in namespaces or (None,)]
+    except NotFound:
+        return {}
+    return {
+        (body["metadata"]["namespace"], body["metadata"]["name"]): body
+        for bodies in listed
+        for body in bodies
+    }
+
+
+async def _delete(kube: Objects, key: Key, body: Body) -> None:
+    try:
+        await kube.delete(KVEVENTSYNCS, *key, uid=str(body["metadata"]["uid"]))
+    except (NotFound, Conflict):  # somebody was faster; what was made anew meanwhile is seen later
+        return
+    retained = (body.get("spec") or {}).get("deletionPolicy") == "Retain"
+    click.echo(
+        f"KVEventSync {'/'.join(key)} is being deleted"
+        + ("; what it configured stays (deletionPolicy Retain)." if retained else ".")
+    )
+
+
+def _say_end(again: Mapping[Key, Body]) -> bool:
+    """Say that nothing is left, or what was made again meanwhile; whether nothing is left."""
+    if not again:
+        click.echo("All is undone.")
+        return True
+    names = ["/".join(key) for key in sorted(again)]
+    more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
+    click.secho(
+        f"Made again while all was undone: {', '.join(names[:TOLD])}{more}. Take it out of what applies "
+        "it (Git, a pipeline), and run this once more.",
+        fg="red",
+        err=True,
+    )
+    return False
+
+
+def _key(item: tuple[Key, Body]) -> Key:
+    return item[0]
+
+
+def _standing(key: Key, body: Body) -> str:
+    """Where an object stands, in the operator's words."""
+    conditions = (body.get("status") or {}).get("conditions") or ()
+    ready: Mapping[str, Any] = next((c for c in conditions if c.get("type") == "Ready"), {})
+    said = (
+        f"{ready.get('reason')}: {ready.get('message')}" if ready else "no operator said anything"
+    )
+    return f"{'/'.join(key)}: {said}"
+
+
+def _say_hanging(left: Mapping[Key, Body], timeout: float) -> None:
+    click.secho(f"{len(left)} not undone after {timeout:.0f} s:", fg="red", err=True)
+    for key, body in sorted(left.items())[:TOLD]:
+        click.secho(f"  {_standing(key, body)}", fg="red", err=True)
+    if len(left) > TOLD:
+        click.secho(f"  and {len(left) - TOLD} more", fg="red", err=True)
+    namespace, name = min(left)
+    click.echo(
+        "It goes on in the cluster as long as the operator runs: see that it does, and its log, then run "
+        "this once more (helm uninstall again). To give an object up, and leave on its models what was "
+        f"written: kubectl patch kves {name} -n {namespace} --type=merge "
+        """-p '{"metadata":{"finalizers":null}}'.""",
+        err=True,
+    )
