@@ -16,6 +16,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # What serves the model in `make demo`: stand-in, or vllm for a real one (8 GB, installed once).
 ENGINE ?= stand-in
 
+comma := ,
+
 # How long `make fuzz` takes, and the one target it tries (all, when empty; tests/fuzz/targets.py).
 FUZZ_SECONDS ?= 600
 FUZZ_TARGET  ?=
@@ -26,7 +28,14 @@ KILLS ?= 200
 # How often `make relay-kills` kills a relay, its engine or both.
 RELAY_KILLS ?= 100
 
-.PHONY: help setup chart demo demo-stop test test-unit test-bed conformance kills relay-kills relay-table properties fuzz bench bench-probe bench-hostile bench-latency bench-publisher bench-relay lint format lock generate clean
+# The image: its base by digest, its name, and what builds it (docs/image.md).
+BASE      ?=
+VERSION   := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
+IMAGE     ?= kvsync-operator:$(VERSION)
+PLATFORMS ?= linux/amd64,linux/arm64
+DOCKER    ?= docker
+
+.PHONY: help setup chart image image-check sbom demo demo-stop test test-unit test-bed conformance kills relay-kills relay-table properties fuzz bench bench-probe bench-hostile bench-latency bench-publisher bench-relay lint format lock generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -118,10 +127,23 @@ format: setup ## let ruff write what it can
 	$(BIN)/ruff check --fix operator tests docs charts
 	$(BIN)/ruff format operator tests docs charts
 
+image: ## build the image for both architectures: BASE=python:3.13-slim@sha256:… (PUSH=1 pushes it as IMAGE=…)
+	@[[ "$(BASE)" =~ ^[^@]+@sha256:[0-9a-f]{64}$$ ]] || { echo "image: give the base by digest, BASE=python:3.13-slim@sha256:…; docs/image.md says how to find it"; exit 1; }
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(DOCKER) buildx build --platform $(PLATFORMS) --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) --tag $(IMAGE) --output $(if $(PUSH),type=registry,type=oci$(comma)dest=build/image.tar) .
+
+image-check: setup ## what of the image needs no container: the Dockerfile and its steps, wheels for both architectures
+	PYTHONPATH=tests $(BIN)/pytest tests/image -q
+	PYTHONPATH=tests $(BIN)/python -m image.wheels
+	PYTHONPATH=tests $(BIN)/python -m image.start
+
+sbom: setup ## write build/sbom/*.cdx.json: every package of the image with version, digest, license
+	@PYTHONPATH=tests $(BIN)/python -m image.bill build/sbom --version $(VERSION)
+
 lock: ## renew requirements/*.txt from pyproject.toml (needs uv on PATH)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/runtime.txt
-	uv pip compile pyproject.toml --only-group fuzz --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/fuzz.txt
+	uv pip compile --group fuzz --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/fuzz.txt
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -c requirements/runtime.txt -o requirements/dev.txt
+	uv pip compile --group build --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -c requirements/dev.txt -o requirements/build.txt
 
 chart: setup ## bring what the Helm chart shares with other files up to date: the CRD, the ClusterRole's rules
 	$(BIN)/python charts/sync.py
