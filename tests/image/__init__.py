@@ -1,1 +1,1 @@
-"""The container image without a container: the Dockerfile's steps in an empty folder, and what they install."""
+"""The container image without a container: the Dockerfile's steps in a folder, and what they install."""
