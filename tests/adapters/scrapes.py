@@ -8,13 +8,17 @@ from collections.abc import Iterator
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from kvsync.adapters.metrics import Metrics
+from kvsync.adapters.metrics import Metrics, Result
+from kvsync.model.decision import Action, Kind
 from kvsync.model.metering import (
     ConditionReading,
     Counts,
     ModelName,
+    ModelsReading,
     Reading,
     Standing,
+    Vitals,
+    WatchReading,
     Worker,
 )
 from kvsync.model.source import SourceReason
@@ -41,16 +45,45 @@ FULL = Reading(
     objects=2,
     ready=1,
     conditions=(ConditionReading("default", "kv", "Ready", "Synchronized", 1),),
+    progress=(ModelsReading("default", "kv", {"Ready": 3, "Pending": 2}, 1, 2, 1),),
+)
+
+VITALS = Vitals(
+    queue_length=4,
+    queue_oldest=1.5,
+    queue_adds=20,
+    queue_retries=3,
+    longest_pass=0.5,
+    events=6,
+    events_dropped=2,
+    watches=(WatchReading("pods", healthy=True, silence=30.0, lists=1),),
 )
 
 
 def full_scrape() -> bytes:
     metrics = Metrics()
-    metrics.note_pass(0.1)
-    metrics.note_error()
-    metrics.note_request("PATCH", 200)
-    metrics.note_request("LIST", 0)
-    return metrics.text(FULL, [Worker("0", os.getpid(), 2)], 4)
+    metrics.note_pass(0.1, Result.CHANGED)
+    metrics.note_request("PATCH", 200, 0.01)
+    metrics.note_request("LIST", 0, 5.0)
+    metrics.note_patch(repair())
+    metrics.note_status(Kind.SYNC)
+    metrics.note_lag(0.002)
+    return metrics.text(FULL, [Worker("0", os.getpid(), 2)], VITALS)
+
+
+def repair() -> Action:
+    """Writes again what someone undid; pods restart by it."""
+    operations = ({"op": "remove", "path": "/spec/paused"},)
+    return Action(
+        Kind.DEPLOYMENT,
+        "default",
+        "my-model",
+        operations,
+        "Repaired",
+        "",
+        counted=True,
+        restarts=True,
+    )
 
 
 def families(text: bytes) -> dict[str, Metric]:

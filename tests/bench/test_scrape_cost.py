@@ -8,7 +8,7 @@ import pytest
 
 from core.sightings import events, seen
 from kvsync.adapters.metrics import Metrics
-from kvsync.model.metering import Seen
+from kvsync.model.metering import Seen, Vitals
 from kvsync.shell.metering import Metering
 
 SOURCES = 5000
@@ -40,7 +40,7 @@ def test_a_scrape_costs_less_than_a_fifth_of_a_second(models: int) -> None:
     for step in range(1, TRIES + 1):
         sources = look(step, models)
         began = time.process_time()
-        text = metrics.text(metering.reading(), (), 0)
+        text = metrics.text(metering.reading(), (), Vitals())
         costs.append(time.process_time() - began)
     lines = text.count(b"\n")
     print(f"{SOURCES} sources, {models} models: {min(costs) * 1e3:.0f} ms CPU, {lines} lines")

@@ -11,8 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.sightings import seen
-from kvsync.core.census import MOST_OBJECTS, RECENT, census, conditions_of, ready_of
-from kvsync.model.metering import ConditionReading, ModelName, Seen, Standing
+from kvsync.core.assess import ModelState
+from kvsync.core.census import (
+    MOST_OBJECTS,
+    RECENT,
+    UNLISTED,
+    census,
+    conditions_of,
+    progress_of,
+    ready_of,
+)
+from kvsync.model.metering import ConditionReading, ModelName, ModelsReading, Seen, Standing
 from kvsync.model.observed import KVEventSync
 from kvsync.model.source import Failure, SourceReason, Target
 
@@ -97,13 +106,14 @@ def sync(name: str, **status: str) -> KVEventSync:
     return KVEventSync({"metadata": metadata, "status": {"conditions": conditions}})
 
 
-def test_three_conditions_of_an_object_are_shown_as_numbers() -> None:
+def test_four_conditions_of_an_object_are_shown_as_numbers() -> None:
     shown = conditions_of(
         [
             sync(
                 "a",
                 Ready="False",
                 GatewayCompatible="Unknown",
+                GatewayConfigured="True",
                 Stalled="True",
                 EventsFlowing="True",
             )
@@ -112,6 +122,7 @@ def test_three_conditions_of_an_object_are_shown_as_numbers() -> None:
     assert shown == (
         ConditionReading("default", "a", "Ready", "Because", 0),
         ConditionReading("default", "a", "Stalled", "Because", 1),
+        ConditionReading("default", "a", "GatewayConfigured", "Because", 1),
         ConditionReading("default", "a", "GatewayCompatible", "Because", -1),
     )
 
@@ -133,3 +144,55 @@ def test_conditions_of_the_first_objects_by_name_are_shown() -> None:
     shown = conditions_of(many)
     assert len(shown) == MOST_OBJECTS
     assert shown[-1].name == f"o{MOST_OBJECTS - 1:05}"
+
+
+def progress(**status: Any) -> ModelsReading:
+    body = {"metadata": {"namespace": "default", "name": "a"}, "status": status}
+    (found,) = progress_of([KVEventSync(body)])
+    return found
+
+
+def test_models_are_counted_by_state() -> None:
+    models = [{"name": f"m{n}", "state": s} for n, s in enumerate(["Ready", "Ready", "Pending"])]
+    wave = {"current": ["m2"], "next": ["m3", "m4"]}
+    found = progress(models=models, modelsTotal=3, modelsReady=2, wave=wave)
+    assert found == ModelsReading("default", "a", {"Ready": 2, "Pending": 1}, moving=1, waiting=2)
+
+
+def test_an_object_without_a_status_has_no_models() -> None:
+    assert progress() == ModelsReading("default", "a", {})
+
+
+def test_models_that_the_status_only_counts_are_counted() -> None:
+    models = [{"name": f"m{n}", "state": "Pending"} for n in range(50)]
+    found = progress(models=models, modelsTotal=70, modelsReady=15)
+    assert found.states == {"Pending": 50, "Ready": 15, UNLISTED: 5}
+
+
+def test_a_contended_gateway_counts_like_a_contended_model() -> None:
+    models = [{"name": "m", "state": "Refused", "reason": "Contended"}]
+    taken = [{"type": "GatewayConfigured", "status": "False", "reason": "Contended"}]
+    stalled = [{"type": "Stalled", "status": "True", "reason": "Contended"}]
+    assert progress(models=models).contended == 1
+    assert progress(models=models, conditions=taken + stalled).contended == 2
+
+
+@given(
+    states=st.lists(st.sampled_from([*ModelState, "Odd", None]), max_size=60),
+    total=st.integers(0, 100),
+    ready=st.integers(0, 100),
+)
+def test_states_are_known_ones_and_never_more_than_there_are_models(
+    states: list[str | None], total: int, ready: int
+) -> None:
+    models = [{"name": str(n), "state": state} for n, state in enumerate(states)]
+    found = progress(models=models, modelsTotal=total, modelsReady=ready).states
+    assert found.keys() <= {*ModelState, UNLISTED}
+    assert all(number > 0 for number in found.values())
+    assert sum(found.values()) <= max(total, len(models))
+
+
+def test_progress_of_the_first_objects_by_name_is_shown() -> None:
+    many = [sync(f"o{n:05}") for n in reversed(range(MOST_OBJECTS + 3))]
+    shown = progress_of(many)
+    assert (len(shown), shown[-1].name) == (MOST_OBJECTS, f"o{MOST_OBJECTS - 1:05}")

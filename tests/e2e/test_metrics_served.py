@@ -60,6 +60,16 @@ def test_the_pages_follow_the_main_job(scene: Scene, pages: Pages) -> None:
     assert (pages.figure("kvsync_api_requests_total", "200", "WATCH") or 0) >= 2
     assert (pages.figure("kvsync_reconcile_duration_seconds_count") or 0) >= 3
     assert (pages.figure("process_resident_memory_bytes") or 0) > 1 << 20
+    assert pages.figure("kvsync_patches_total", "Deployment", "Configured") == 1
+    assert pages.figure("kvsync_rollouts_total", "Configured") == 1
+    assert (pages.figure("kvsync_patches_total", "KVEventSync", "Status") or 0) >= 1
+    assert (pages.figure("kvsync_reconciles_total", "changed") or 0) >= 2
+    assert pages.figure("kvsync_reconciles_total", "failed") == 0
+    assert pages.figure("kvsync_models", "kv", scene.namespace, "Ready") == 1
+    assert (pages.figure("kvsync_kubernetes_events_total") or 0) >= 1
+    assert (pages.figure("kvsync_event_loop_lag_seconds_count") or 0) >= 1
+    for watch in ("deployments", "pods", "namespaces"):
+        assert pages.figure("kvsync_watch_healthy", watch) == 1
 
     scene.delete_sync("kv")
     scene.wait("series gone", lambda: pages.figure(*ready) is None)

@@ -10,9 +10,9 @@ import pytest
 
 from adapters.scrapes import series
 from core.sightings import seen
-from kvsync.adapters.metrics import Metrics
+from kvsync.adapters.metrics import Metrics, Result
 from kvsync.model.address import Address
-from kvsync.model.metering import Seen
+from kvsync.model.metering import Seen, Vitals
 from kvsync.shell.metering import Metering
 from kvsync.shell.monitoring import FRESH, STUCK, Monitoring
 from shell.http_peer import get
@@ -29,7 +29,7 @@ class Operator:
         self.monitoring = Monitoring(
             Metrics(),
             Metering(self._look, tuple, lambda: self.now),
-            queued=lambda: 7,
+            vitals=lambda: Vitals(queue_length=7),
             workers=tuple,
             unready=lambda: self.unready,
             clock=lambda: self.now,
@@ -55,16 +55,16 @@ async def serving() -> AsyncIterator[Operator]:
 
 async def test_metrics_are_scraped_as_prometheus_does_it() -> None:
     async with serving() as operator:
-        with operator.monitoring.one_pass():
+        with operator.monitoring.one_pass() as done:
             operator.now += 0.2
-        operator.monitoring.note_error()
+            done.result = Result.UNCHANGED
         answer = await get(operator.address, "/metrics")
         assert "Content-Type: text/plain; version=0.0.4; charset=utf-8" in answer.headers
         found = series(answer.body)
         assert found["kvsync_messages_total", "m", "default"] == 1
         assert found["kvsync_queue_length",] == 7
         assert found["kvsync_reconcile_duration_seconds_sum",] == pytest.approx(0.2)
-        assert found["kvsync_reconcile_errors_total",] == 1
+        assert found["kvsync_reconciles_total", "unchanged"] == 1
 
 
 async def test_many_scrapes_at_once_cost_as_much_as_one() -> None:
@@ -102,6 +102,17 @@ async def test_a_pass_that_fails_is_over_too() -> None:
             raise ValueError("boom")
         operator.now += STUCK + 1
         assert (await get(operator.address, "/healthz")).status == 200
+        assert (await operator.scrape())["kvsync_reconciles_total", "failed"] == 1
+
+
+async def test_how_long_the_longest_pass_runs_is_told() -> None:
+    async with serving() as operator:
+        with operator.monitoring.one_pass():
+            operator.now += 3
+            with operator.monitoring.one_pass():
+                operator.now += 2
+                found = await operator.scrape()
+        assert found["kvsync_reconcile_longest_running_seconds",] == 5
 
 
 async def test_what_should_run_for_ever_and_ended_is_named() -> None:

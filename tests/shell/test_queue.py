@@ -42,3 +42,30 @@ async def test_an_earlier_timer_wins_over_a_later_one() -> None:
     queue.add_after("a", 0.01)
     queue.add_after("a", 60)
     assert await asyncio.wait_for(queue.get(), 5) == "a"
+
+
+async def test_how_long_the_first_one_has_waited_is_told() -> None:
+    now = 100.0
+    queue: WorkQueue[str] = WorkQueue(lambda: now)
+    assert queue.oldest() == 0.0
+    queue.add("a")
+    now += 3
+    queue.add("b")
+    queue.add("a")
+    now += 2
+    assert queue.oldest() == 5.0
+    await queue.get()
+    assert queue.oldest() == 2.0
+
+
+async def test_what_comes_and_what_is_put_off_is_counted() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add("a")
+    queue.add("a")
+    await queue.get()
+    queue.add("a")
+    assert queue.adds == 1
+    queue.done("a")
+    assert queue.adds == 2
+    queue.retry("b")
+    assert (queue.adds, queue.retries) == (2, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import (
@@ -16,37 +17,31 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from kvsync.adapters.exposition import counter, gauge, labels
 from kvsync.adapters.model_metrics import model_lines
-from kvsync.adapters.processes import cost_of
-from kvsync.model.metering import Reading, Worker
+from kvsync.adapters.object_metrics import object_lines
+from kvsync.adapters.process_metrics import vital_lines, worker_lines
+from kvsync.model.decision import Action
+from kvsync.model.metering import Reading, Vitals, Worker
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
-_DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+STATUS = "Status"
+"""The reason of a patch that replaces the status of an object."""
 
-_OBJECTS = gauge("kvsync_objects", "KVEventSync objects.")
-_READY = gauge("kvsync_objects_ready", "KVEventSync objects whose condition Ready is True.")
-_CONDITION = gauge(
-    "kvsync_condition",
-    "Conditions Ready, Stalled and GatewayCompatible of a KVEventSync object: 1 True, 0 False, "
-    "-1 Unknown; of the first 1,000 objects by namespace and name.",
-)
-_WORKER_RESTARTS = counter(
-    "kvsync_probe_worker_restarts",
-    "Times that a process that watches sources ended and was made anew.",
-)
-_WORKER_CPU = counter(
-    "kvsync_probe_worker_cpu_seconds",
-    "CPU seconds of a process that watches sources, since its start.",
-)
-_WORKER_MEMORY = gauge(
-    "kvsync_probe_worker_resident_memory_bytes",
-    "Bytes of memory that a process that watches sources holds.",
-)
-_WORKER_FDS = gauge(
-    "kvsync_probe_worker_open_fds", "Open file descriptors of a process that watches sources."
-)
+_DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_ANSWERS = (0.005, 0.025, 0.1, 0.25, 1.0, 5.0, 30.0)
+_LAGS = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 5.0)
+
+
+class Result(StrEnum):
+    """How a pass over one object ended."""
+
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    """Nothing but, where that is new, a status was written."""
+    RACED = "raced"
+    """Somebody wrote at the same time: it is repeated at once, and is no error."""
+    FAILED = "failed"
 
 
 class Metrics:
@@ -62,13 +57,12 @@ class Metrics:
             buckets=_DURATIONS,
             registry=registry,
         )
-        self._errors = Counter(
-            "kvsync_reconcile_errors",
-            "Passes that ended in an error and are repeated, races with other writers included.",
+        self._results = Counter(
+            "kvsync_reconciles",
+            "Passes over one object by result: changed, unchanged, raced (another writer came first; "
+            "repeated at once), failed (repeated later).",
+            ("result",),
             registry=registry,
-        )
-        self._queue = Gauge(
-            "kvsync_queue_length", "Objects that wait for a pass.", registry=registry
         )
         self._requests = Counter(
             "kvsync_api_requests",
@@ -77,51 +71,89 @@ class Metrics:
             ("verb", "code"),
             registry=registry,
         )
+        self._answers = Histogram(
+            "kvsync_api_request_duration_seconds",
+            "Seconds until the API server's answer to a request began, by verb.",
+            ("verb",),
+            buckets=_ANSWERS,
+            registry=registry,
+        )
+        self._patches = Counter(
+            "kvsync_patches",
+            "Patches that the API server took, by kind of object and reason, which its Event has too "
+            "('Status': an object's status).",
+            ("kind", "reason"),
+            registry=registry,
+        )
+        self._rollouts = Counter(
+            "kvsync_rollouts",
+            "Patches that made the pods of a model or gateway restart, by reason.",
+            ("reason",),
+            registry=registry,
+        )
+        self._rollbacks = Counter(
+            "kvsync_rollbacks",
+            "Models that were given their former settings back because they did not come up.",
+            registry=registry,
+        )
+        self._repairs = Counter(
+            "kvsync_repairs",
+            "Times that what someone undid on a model or gateway was written again.",
+            registry=registry,
+        )
+        self._lag = Histogram(
+            "kvsync_event_loop_lag_seconds",
+            "Seconds by which the event loop was late, looked at once a second.",
+            buckets=_LAGS,
+            registry=registry,
+        )
         Gauge(
             "kvsync_build_info",
             "Always 1; the operator's version.",
             ("version",),
             registry=registry,
         ).labels(_version()).set(1)
+        for result in Result:  # a first failure is an increase only where 0 was told before
+            self._results.labels(result)
 
-    def note_pass(self, seconds: float) -> None:
-        """One pass over an object ended, well or not."""
+    def note_pass(self, seconds: float, result: Result) -> None:
+        """One pass over an object ended."""
         self._passes.observe(seconds)
+        self._results.labels(result).inc()
 
-    def note_error(self) -> None:
-        """One pass ended in an error."""
-        self._errors.inc()
-
-    def note_request(self, verb: str, status: int) -> None:
+    def note_request(self, verb: str, status: int, seconds: float) -> None:
         """The API server answered a request with this HTTP status; 0: it did not answer."""
         self._requests.labels(verb, str(status) if status else "error").inc()
+        self._answers.labels(verb).observe(seconds)
 
-    def text(self, reading: Reading, workers: Iterable[Worker], queue_length: int) -> bytes:
+    def note_patch(self, action: Action) -> None:
+        """The API server took the patch of an action."""
+        self._patches.labels(action.kind, action.reason).inc()
+        if action.restarts:
+            self._rollouts.labels(action.reason).inc()
+        if action.reason == "RolledBack":
+            self._rollbacks.inc()
+        if action.counted:
+            self._repairs.inc()
+
+    def note_status(self, kind: str) -> None:
+        """The API server took the status of an object."""
+        self._patches.labels(kind, STATUS).inc()
+
+    def note_lag(self, seconds: float) -> None:
+        """The event loop came back this much later than it was asked to."""
+        self._lag.observe(seconds)
+
+    def text(self, reading: Reading, workers: Iterable[Worker], vitals: Vitals) -> bytes:
         """The exposition. ``CONTENT_TYPE`` is its media type."""
-        self._queue.set(queue_length)
-        lines = (*model_lines(reading), *_object_lines(reading), *_worker_lines(workers), "")
+        lines = (
+            *model_lines(reading),
+            *object_lines(reading),
+            *vital_lines(vitals),
+            *worker_lines(workers),
+            "",
+        )
         return "\n".join(lines).encode() + generate_latest(self._registry)
-
-
-def _object_lines(reading: Reading) -> Iterable[str]:
-    yield from _OBJECTS.lines([("", reading.objects)])
-    yield from _READY.lines([("", reading.ready)])
-    yield from _CONDITION.lines(
-        (labels(namespace=c.namespace, kvsync=c.name, type=c.type, reason=c.reason), c.value)
-        for c in reading.conditions
-    )
-
-
-def _worker_lines(workers: Iterable[Worker]) -> Iterable[str]:
-    named = [
-        (labels(worker=each.name), each, None if each.pid is None else cost_of(each.pid))
-        for each in workers
-    ]
-    alive = [(name, cost) for name, _, cost in named if cost is not None]
-    yield from _WORKER_RESTARTS.lines((name, worker.restarts) for name, worker, _ in named)
-    yield from _WORKER_CPU.lines((name, cost.cpu_seconds) for name, cost in alive)
-    yield from _WORKER_MEMORY.lines((name, cost.resident_bytes) for name, cost in alive)
-    yield from _WORKER_FDS.lines((name, cost.open_fds) for name, cost in alive)
 
 
 def _version() -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from kvsync.model.metering import ConditionReading, ModelName, Seen, Standing
+from kvsync.core.assess import ModelState
+from kvsync.model.metering import ConditionReading, ModelName, ModelsReading, Seen, Standing
 from kvsync.model.observed import KVEventSync
+from kvsync.model.reasons import ModelReason
 from kvsync.model.source import Observation, SourceReason, Target, Verdict
 
 MOST_OBJECTS = 1000
 """Objects whose conditions are shown; all are counted."""
 
-SHOWN = ("Ready", "Stalled", "GatewayCompatible")
+SHOWN = ("Ready", "Stalled", "GatewayConfigured", "GatewayCompatible")
 """The conditions that are shown."""
 
 RECENT = 60.0
@@ -22,7 +25,14 @@ RECENT = 60.0
 SANE = 1e9
 """The largest rate and lag (30 years) that is believed: both are made of what a publisher says."""
 
+UNLISTED = "Unlisted"
+"""The state of models that the status only counts: it lists 50, those that matter most first."""
+
+_CONTENDED = ModelReason.CONTENDED.value
+"""Of a model, and by the same word of the gateway (``ConditionReason.CONTENDED``)."""
+
 _VALUES = {"True": 1, "False": 0}
+_STATES = frozenset(ModelState)
 _REASON = re.compile(r"[A-Za-z]{1,64}")
 
 
@@ -38,12 +48,46 @@ def census(
 
 def conditions_of(objects: Iterable[KVEventSync]) -> tuple[ConditionReading, ...]:
     """The conditions of the first thousand objects, by namespace and name."""
-    first = sorted(objects, key=lambda each: (each.namespace, each.name))[:MOST_OBJECTS]
     return tuple(
         ConditionReading(each.namespace, each.name, kind, reason, value)
-        for each in first
+        for each in _first(objects)
         for kind, reason, value in _shown(each)
     )
+
+
+def progress_of(objects: Iterable[KVEventSync]) -> tuple[ModelsReading, ...]:
+    """Where the models of the first thousand objects stand, by namespace and name."""
+    return tuple(map(_progress, _first(objects)))
+
+
+def _first(objects: Iterable[KVEventSync]) -> list[KVEventSync]:
+    return sorted(objects, key=lambda each: (each.namespace, each.name))[:MOST_OBJECTS]
+
+
+def _progress(sync: KVEventSync) -> ModelsReading:
+    status = sync.status
+    models, wave = status.get("models") or (), status.get("wave") or {}
+    reasons = [each.get("reason") for each in models]
+    reasons += [reason for kind, reason, _ in _shown(sync) if kind == "GatewayConfigured"]
+    return ModelsReading(
+        sync.namespace,
+        sync.name,
+        _states(status),
+        moving=len(wave.get("current") or ()),
+        waiting=len(wave.get("next") or ()),
+        contended=reasons.count(_CONTENDED),
+    )
+
+
+def _states(status: Mapping[str, Any]) -> Mapping[str, int]:
+    """Models by state. Of those that are not listed it is known how many are ready."""
+    listed = status.get("models") or ()
+    states = Counter(each["state"] for each in listed if each.get("state") in _STATES)
+    unlisted = max(0, status.get("modelsTotal", 0) - len(listed))
+    ready = min(unlisted, max(0, status.get("modelsReady", 0) - states[ModelState.READY]))
+    states[ModelState.READY] += ready
+    states[UNLISTED] += unlisted - ready
+    return {str(state): number for state, number in states.items() if number}
 
 
 def ready_of(objects: Iterable[KVEventSync]) -> int:

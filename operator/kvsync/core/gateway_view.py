@@ -245,4 +245,5 @@ def _actions(
                 "GatewayConfigured",
                 f"{note} {consumer.title}.",
                 counted=counted,
+                restarts=planned.restarts,
             )

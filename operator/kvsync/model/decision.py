@@ -44,7 +44,7 @@ class Action:
     """Whether the status, which counts it, is written before it is carried out: one that was made
     must be counted whatever happens next."""
     restarts: bool = False
-    """Whether pods of a model restart by it."""
+    """Whether pods of a model or gateway restart by it."""
 
     @property
     def model(self) -> str:

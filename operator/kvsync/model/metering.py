@@ -68,6 +68,21 @@ class ConditionReading(NamedTuple):
     value: int
 
 
+class ModelsReading(NamedTuple):
+    """Where the models of one KVEventSync object stand, as its status tells."""
+
+    namespace: str
+    name: str
+    states: Mapping[str, int]
+    """Models by state; states that no model has are left out."""
+    moving: int = 0
+    """Models that the wave has on their way."""
+    waiting: int = 0
+    """Models whose turn is still to come, the first 50."""
+    contended: int = 0
+    """Models, and the gateway, that are left to whoever keeps undoing what is written on them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """Everything that one scrape tells of models and objects."""
@@ -77,6 +92,7 @@ class Reading:
     ready: int = 0
     """Objects with condition Ready=True."""
     conditions: tuple[ConditionReading, ...] = ()
+    progress: tuple[ModelsReading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +105,32 @@ class Worker:
     name: str
     pid: int | None
     restarts: int = 0
+
+
+class WatchReading(NamedTuple):
+    """How one of the operator's watches fares."""
+
+    name: str
+    healthy: bool
+    """Whether everything is listed and followed."""
+    silence: float
+    """Seconds since the API server sent anything on it; a live watch is opened again within 10 minutes."""
+    lists: int
+    """Complete lists so far; each one after the first means that the watch had lost its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """How the operator itself does at one moment. Seconds; counts since its start."""
+
+    queue_length: int = 0
+    queue_oldest: float = 0.0
+    """How long the object that has waited longest has waited."""
+    queue_adds: int = 0
+    queue_retries: int = 0
+    longest_pass: float = 0.0
+    """How long the oldest of the passes under way has run."""
+    events: int = 0
+    """Kubernetes Events that were written, repetitions of one not counted."""
+    events_dropped: int = 0
+    watches: tuple[WatchReading, ...] = ()

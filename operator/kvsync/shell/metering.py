@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
-from kvsync.core.census import census, conditions_of, ready_of
+from kvsync.core.census import census, conditions_of, progress_of, ready_of
 from kvsync.core.ledger import Ledger, post
 from kvsync.model.metering import Reading, Seen, Standing
 from kvsync.model.observed import KVEventSync
@@ -44,6 +44,7 @@ class Metering:
             objects=len(objects),
             ready=ready_of(objects),
             conditions=conditions_of(objects),
+            progress=progress_of(objects),
         )
 
     async def run(self) -> None:

@@ -6,10 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
-from kvsync.adapters.metrics import CONTENT_TYPE, Metrics
+from kvsync.adapters.metrics import CONTENT_TYPE, Metrics, Result
 from kvsync.model.address import Address
-from kvsync.model.metering import Worker
+from kvsync.model.metering import Vitals, Worker
 from kvsync.shell.metering import Metering
 from kvsync.shell.server import HttpServer, Page, health_page
 
@@ -22,9 +23,19 @@ STUCK = 300.0
 """Seconds that a pass may take; it ends at the first request without an answer, within 2 minutes."""
 
 
+BEAT = 1.0
+"""Seconds between two looks at how late the event loop is."""
+
+
+class OnePass:
+    """One pass under way."""
+
+    result = Result.FAILED
+
+
 class Monitoring:
-    """``queued`` tells how many objects wait, ``workers`` what watches sources, ``unready`` what is
-    not known yet (empty: nothing). ``clock`` is a monotonic one, in seconds.
+    """``vitals`` tells how the operator does but for its passes, ``workers`` what watches sources,
+    ``unready`` what is not known yet (empty: nothing). ``clock`` is a monotonic one, in seconds.
     """
 
     def __init__(
@@ -32,14 +43,14 @@ class Monitoring:
         metrics: Metrics,
         metering: Metering,
         *,
-        queued: Callable[[], int],
+        vitals: Callable[[], Vitals],
         workers: Callable[[], Iterable[Worker]],
         unready: Callable[[], str],
         clock: Callable[[], float],
     ) -> None:
         self._metrics = metrics
         self._metering = metering
-        self._queued = queued
+        self._vitals = vitals
         self._workers = workers
         self._unready = unready
         self._clock = clock
@@ -65,32 +76,37 @@ class Monitoring:
         await self._server.close()
 
     async def run(self) -> None:
-        """Keep counts of sources that go between scrapes, until cancelled."""
-        await self._metering.run()
+        """Keep counts of sources that go between scrapes, and of the loop's lag, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._metering.run())
+            group.create_task(self._beat())
+
+    async def _beat(self) -> None:
+        while True:
+            began = self._clock()
+            await asyncio.sleep(BEAT)
+            self._metrics.note_lag(max(0.0, self._clock() - began - BEAT))
 
     def watch_over(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         """These are to run as long as the operator does."""
         self._tasks = tasks
 
     @contextmanager
-    def one_pass(self) -> Iterator[None]:
-        """Around a pass over one object."""
-        token = object()
-        began = self._passes[token] = self._clock()
+    def one_pass(self) -> Iterator[OnePass]:
+        """Around a pass over one object, which says how it ended; failed where it does not."""
+        this = OnePass()
+        began = self._passes[this] = self._clock()
         try:
-            yield
+            yield this
         finally:
-            del self._passes[token]
-            self._metrics.note_pass(self._clock() - began)
-
-    def note_error(self) -> None:
-        """A pass ended in an error."""
-        self._metrics.note_error()
+            del self._passes[this]
+            self._metrics.note_pass(self._clock() - began, this.result)
 
     def _metrics_page(self) -> Page:
         now = self._clock()
         if self._last is None or now - self._last[0] >= FRESH:
-            text = self._metrics.text(self._metering.reading(), self._workers(), self._queued())
+            vitals = replace(self._vitals(), longest_pass=self._longest_pass())
+            text = self._metrics.text(self._metering.reading(), self._workers(), vitals)
             self._last = (now, Page(text, content_type=CONTENT_TYPE))
         return self._last[1]
 
@@ -99,7 +115,11 @@ class Monitoring:
         ended = [task.get_name() for task in self._tasks if task.done()]
         if ended:
             return f"Ended, and should run as long as the operator does: {', '.join(ended)}."
-        longest = self._clock() - min(self._passes.values(), default=self._clock())
+        longest = self._longest_pass()
         if longest > STUCK:
-            return f"A pass has run for {longest:.0f} s; {self._queued()} objects wait."
+            waiting = self._vitals().queue_length
+            return f"A pass has run for {longest:.0f} s; {waiting} objects wait."
         return ""
+
+    def _longest_pass(self) -> float:
+        return self._clock() - min(self._passes.values(), default=self._clock())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.pace import Timing
@@ -43,6 +43,11 @@ class NamespaceLabels:
             on_trouble=self._troubled,
             timing=timing,
         )
+
+    @property
+    def followed(self) -> Mapping[str, Watch[bool]]:
+        """Its watch by what it follows, once it had a list: where it may not read it does without."""
+        return {"namespaces": self._watch} if self._watch.lists else {}
 
     async def run(self) -> None:
         """Follow until cancelled."""

@@ -30,6 +30,7 @@ from kvsync.shell.settings import Settings
 from kvsync.shell.sources import Sources
 from kvsync.shell.standings import Standings
 from kvsync.shell.strangers import Strangers
+from kvsync.shell.vitals import vitals_of
 from kvsync.shell.watches import Watches
 from kvsync.shell.world import World
 from kvsync.shell.writer import ClusterWriter
@@ -62,14 +63,14 @@ class Operator:
         self._sources = Sources(settings, queue.add)
         standings = Standings(queue.add, time.monotonic)
         self._inquiries = self._make_inquiries(queue)
-        writer = ClusterWriter(kube, self._recorder, self._world)
+        writer = ClusterWriter(kube, self._recorder, self._world, metrics)
         self._leftovers = Leftovers(self._world, writer)
         self._news = News(self._world, self._inquiries, standings, self._leftovers, queue.add)
         self._watching = False
         self._monitoring = Monitoring(
             metrics,
             Metering(self._sources.probes.snapshot, self._world.objects, time.monotonic),
-            queued=lambda: len(queue),
+            vitals=lambda: vitals_of(queue, self._recorder, watches.followed),
             workers=self._sources.workers,
             unready=self._unready,
             clock=time.monotonic,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from kvsync.adapters.metrics import Result
 from kvsync.model.errors import ApiError, Unavailable
 from kvsync.shell.monitoring import Monitoring
 from kvsync.shell.queue import WorkQueue
@@ -49,29 +50,29 @@ class Passes:
         while True:
             key = await self._queue.get()
             try:
-                with self._monitoring.one_pass():
-                    await self._pass(key)
+                with self._monitoring.one_pass() as this:
+                    this.result = await self._pass(key)
             finally:
                 self._queue.done(key)
 
-    async def _pass(self, key: Key) -> None:
+    async def _pass(self, key: Key) -> Result:
         try:
             outcome = await self._reconciler.reconcile(key)
         except ApiError as error:
-            self._monitoring.note_error()
             delay = self._queue.retry(key)
             passing = is_race(error) and delay < LONG_DELAY
             level = logging.DEBUG if passing else logging.WARNING
             log.log(level, "%s/%s: %s; again in %.1f s", *key, error, delay)
             if isinstance(error, Unavailable):
                 log.info("%s/%s: the API server did not answer; nothing is lost", *key)
+            return Result.RACED if is_race(error) else Result.FAILED
         except Exception:  # one object's bug must not stop the others
-            self._monitoring.note_error()
             self._standings.note_failed(key, "/".join(key))
             delay = self._queue.retry(key)
             log.exception("%s/%s: a pass failed; again in %.1f s", *key, delay)
-        else:
-            self._come_again(key, outcome)
+            return Result.FAILED
+        self._come_again(key, outcome)
+        return Result.CHANGED if outcome.acted else Result.UNCHANGED
 
     def _come_again(self, key: Key, outcome: Outcome) -> None:
         if not outcome.acted:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+import time
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -15,12 +16,17 @@ LONGEST_RETRY = 60.0
 class WorkQueue(Generic[Key]):
     """A de-duplicating queue, as in client-go: a key added while it is being worked on comes again.
 
-    Must be used from one event loop.
+    Must be used from one event loop. ``clock`` is a monotonic one, in seconds. ``adds`` and
+    ``retries`` count what was put into the queue, and what was put off to be tried again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.adds = 0
+        self.retries = 0
+        self._clock = clock
         self._ready: asyncio.Queue[Key] = asyncio.Queue()
-        self._waiting: set[Key] = set()
+        self._waiting: dict[Key, float] = {}
+        """Since when each waits, in the order in which they came."""
         self._working: set[Key] = set()
         self._again: set[Key] = set()
         self._failures: dict[Key, int] = {}
@@ -30,12 +36,17 @@ class WorkQueue(Generic[Key]):
         """How many keys wait for a worker."""
         return len(self._waiting)
 
+    def oldest(self) -> float:
+        """Seconds that the key has waited for a worker that waits longest; 0.0 where none waits."""
+        return self._clock() - next(iter(self._waiting.values()), self._clock())
+
     def add(self, key: Key) -> None:
         """Have a key worked on soon; nothing happens when it waits already."""
         if key in self._working:
             self._again.add(key)
         elif key not in self._waiting:
-            self._waiting.add(key)
+            self.adds += 1
+            self._waiting[key] = self._clock()
             self._ready.put_nowait(key)
 
     def add_after(self, key: Key, delay: float) -> None:
@@ -55,6 +66,7 @@ class WorkQueue(Generic[Key]):
 
     def retry(self, key: Key) -> float:
         """Have a key that failed worked on again, each time after twice as long. Returns seconds."""
+        self.retries += 1
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         delay = float(min(LONGEST_RETRY, FIRST_RETRY * 2 ** min(failures, 20)))
@@ -68,7 +80,7 @@ class WorkQueue(Generic[Key]):
     async def get(self) -> Key:
         """The next key; it is this worker's until :meth:`done`."""
         key = await self._ready.get()
-        self._waiting.discard(key)
+        self._waiting.pop(key, None)
         self._working.add(key)
         return key
 

@@ -73,6 +73,13 @@ class StormWatch:
         )
         self._watches = (self.storms, self.pods)
 
+    @property
+    def followed(self) -> Mapping[str, Watch[Json]]:
+        """Its watches by what they follow, once they had a list: a kind that is not served, or may
+        not be read, is none that should be heard of."""
+        watches = {"stormservices": self.storms, "pods of stormservices": self.pods}
+        return {name: watch for name, watch in watches.items() if watch.lists}
+
     async def run(self) -> None:
         """Wait for the kind, then follow it, until cancelled."""
         while not await self._is_served():

@@ -140,6 +140,12 @@ class Watches:
             unknown.append("namespaces")
         return unknown
 
+    @property
+    def followed(self) -> Mapping[str, Watch[Any]]:
+        """The watches that run, by what they follow."""
+        own = {"deployments": self.deployments, "pods": self.pods}
+        return {**own, **self.storms.followed, **self.labels.followed}
+
     async def _list_objects(self, stop: asyncio.Event) -> None:
         """Know every object before anything is decided: a mark of an unknown one counts as left over."""
         while not stop.is_set():

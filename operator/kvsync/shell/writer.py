@@ -8,6 +8,7 @@ from typing import Any
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.events import EventRecorder, ObjectReference
 from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS, PODS, STORMSERVICES
+from kvsync.adapters.metrics import Metrics
 from kvsync.core.patch import expect
 from kvsync.model.decision import Action, Announcement, Kind, kind_of
 from kvsync.model.observed import KVEventSync
@@ -22,12 +23,13 @@ _RESOURCES = {
 
 
 class ClusterWriter:
-    """Writes through the API server and shows the world what came of it."""
+    """Writes through the API server, shows the world what came of it, and counts it."""
 
-    def __init__(self, kube: Kube, recorder: EventRecorder, world: World) -> None:
+    def __init__(self, kube: Kube, recorder: EventRecorder, world: World, metrics: Metrics) -> None:
         self._kube = kube
         self._recorder = recorder
         self._world = world
+        self._metrics = metrics
 
     async def patch(self, action: Action) -> None:
         """Apply one action. Raises ApiError."""
@@ -35,6 +37,7 @@ class ClusterWriter:
             _RESOURCES[action.kind], action.namespace, action.name, list(action.operations)
         )
         self._world.note_written(action.kind, body)
+        self._metrics.note_patch(action)
 
     async def write_status(self, sync: KVEventSync, status: Mapping[str, Any]) -> None:
         """Replace the status as a whole. Raises ApiError."""
@@ -46,6 +49,7 @@ class ClusterWriter:
             KVEVENTSYNCS, sync.namespace, sync.name, operations, subresource="status"
         )
         self._world.note_written(Kind.SYNC, body)
+        self._metrics.note_status(Kind.SYNC)
 
     def announce(self, sync: KVEventSync, announcement: Announcement) -> None:
         """Record a Kubernetes Event on the object and, where it concerns one, on the model."""

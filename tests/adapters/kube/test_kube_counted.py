@@ -25,7 +25,7 @@ class Counted:
 
         access = Access(loaded, again)
         self.kube = Kube(
-            access, clock.timing, lambda verb, status: self.told.append((verb, status))
+            access, clock.timing, lambda verb, status, _: self.told.append((verb, status))
         )
 
 

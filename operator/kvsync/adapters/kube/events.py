@@ -116,7 +116,7 @@ class EventRecorder:
 
     ``instance`` names this process; by default its host's name, which is a pod's own name.
     ``dropped`` counts what was not told: over an object's budget, a full queue, a server that
-    refused.
+    refused. ``written`` counts what was told, repetitions of one as part of it.
     """
 
     def __init__(
@@ -128,6 +128,7 @@ class EventRecorder:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.dropped = 0
+        self.written = 0
         self._kube = kube
         self._instance = (instance or socket.gethostname())[:_WORD_CHARS]
         self._timing = timing or Timing()
@@ -251,6 +252,7 @@ class EventRecorder:
                 return
         with contextlib.suppress(Conflict):  # an attempt whose answer was lost has created it
             await self._kube.create(EVENTS, namespace, self._body(series, count))
+            self.written += 1
         series.told = count
 
     def _body(self, series: _Series, count: int) -> Json:

@@ -34,9 +34,9 @@ from kvsync.model.errors import (
 Query = Mapping[str, str | int | bool | None]
 """Query parameters; those that are None or empty are left out."""
 
-OnAnswer = Callable[[str, int], None]
-"""Told of each request that was sent: its verb (as in ``Request.doing``), and the HTTP status of the
-answer, or 0 where none came."""
+OnAnswer = Callable[[str, int, float], None]
+"""Told of each request that was sent: its verb (as in ``Request.doing``), the HTTP status of the
+answer, or 0 where none came, and the seconds until its answer began, or failed to."""
 
 PROGRAM = "kvsync-operator"
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
@@ -141,15 +141,15 @@ class Transport:
     async def _send_counted(
         self, request: Request, authorization: str | None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        status = 0
+        status, sent = 0, self._timing.clock()
         try:
             async with self._send(request, authorization) as response:
                 status = response.status
-                self._on_answer(request.verb, status)
+                self._on_answer(request.verb, status, self._timing.clock() - sent)
                 yield response
         except (aiohttp.ClientError, OSError):
             if not status:
-                self._on_answer(request.verb, 0)
+                self._on_answer(request.verb, 0, self._timing.clock() - sent)
             raise
 
     def _send(
@@ -172,7 +172,7 @@ class Transport:
         )
 
 
-def _ignore(_verb: str, _status: int) -> None:
+def _ignore(_verb: str, _status: int, _seconds: float) -> None:
     """Nobody counts."""
 
 

@@ -71,6 +71,8 @@ class Watch(Generic[Projected]):
     ) -> None:
         self.resource = resource
         self.synced = asyncio.Event()
+        self.lists = 0
+        """Complete lists so far, of all namespaces together."""
         mirror = Mirror(project, on_change)
         self.store: Mapping[Key, Projected] = mirror.objects
         self._on_trouble = on_trouble
@@ -116,6 +118,7 @@ class Watch(Generic[Projected]):
 
     def listed(self, follow: Follow) -> None:
         """A complete list of one namespace is in the store (called by `Follow`)."""
+        self.lists += 1
         self._unlisted.discard(follow.namespace)
         self._note_health()
 

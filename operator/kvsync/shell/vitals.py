@@ -1,0 +1,31 @@
+"""How the operator itself does, gathered where it happens for a scrape to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kvsync.adapters.kube.events import EventRecorder
+from kvsync.adapters.kube.watch import Watch
+from kvsync.model.metering import Vitals, WatchReading
+from kvsync.shell.queue import WorkQueue
+
+
+def vitals_of(
+    queue: WorkQueue[Any], recorder: EventRecorder, watches: Mapping[str, Watch[Any]]
+) -> Vitals:
+    """The moment's reading of all but the passes. ``watches`` are those that run, by what they follow."""
+    return Vitals(
+        queue_length=len(queue),
+        queue_oldest=queue.oldest(),
+        queue_adds=queue.adds,
+        queue_retries=queue.retries,
+        events=recorder.written,
+        events_dropped=recorder.dropped,
+        watches=tuple(_reading(name, watch) for name, watch in watches.items()),
+    )
+
+
+def _reading(name: str, watch: Watch[Any]) -> WatchReading:
+    healthy = watch.healthy_since is not None
+    return WatchReading(name, healthy, watch.silence(), watch.lists)
