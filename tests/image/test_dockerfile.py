@@ -24,8 +24,9 @@ def test_hadolint_finds_nothing() -> None:
 def test_its_user_is_the_one_of_the_chart_and_numeric() -> None:
     # Kubernetes cannot tell a name from root (runAsNonRoot).
     assert FINAL.values("USER") == [f"{USER}:{USER}"]
-    chart = (ROOT / "charts/kvsync-operator/templates/deployment.yaml").read_text()
-    assert f"runAsUser: {USER}" in chart
+    values = (ROOT / "charts/kvsync-operator/values.yaml").read_text()
+    assert f"runAsUser: {USER}" in values
+    assert f"runAsGroup: {USER}" in values
 
 
 def test_arguments_of_a_pod_go_to_kvsync() -> None:

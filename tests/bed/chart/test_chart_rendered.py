@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from chart.matrix import EVERYTHING
 from kvsync.core.gateway_access import GatewayGrant, parse_grant
 from testbed.helm.install import find_helm
 
@@ -21,22 +22,6 @@ CRD = ROOT / "crds" / "kveventsync.yaml"
 INSTALL = ROOT / "docs" / "samples" / "install" / "operator.yaml"
 
 Object = dict[str, Any]
-EVERYTHING: Object = {
-    "fullnameOverride": "kv",
-    "image": {"digest": f"sha256:{'a' * 64}"},
-    "imagePullSecrets": [{"name": "pull"}],
-    "serviceAccount": {"annotations": {"a": "b"}},
-    "gatewayAccess": {
-        "action": "Deny",
-        "gateways": [
-            {"gateway": "aibrix-system/aibrix-gateway-plugins"},
-            {"gateway": "prod-*/gw.v2", "namespaces": ["team-a", "squad-*"]},
-        ],
-    },
-    "nodeSelector": {"a": "b"},
-    "tolerations": [{"key": "gpu", "operator": "Exists"}],
-    "affinity": {"nodeAffinity": {}},
-}
 
 
 def helm(*words: str, major: int = 4, values: Object | None = None) -> str:
@@ -60,14 +45,20 @@ def rendered(values: Object | None = None, *, major: int = 4) -> list[Object]:
     return [body for body in yaml.safe_load_all(text) if body]
 
 
-ENGINE_LOGS = "-engine-logs"
+PARTS = ("-engine-logs", "-namespaces", "-leader", "-view", "-edit", "-undo")
+"""Ends of names of roles, bindings and accounts that stand apart from the main ones."""
 
 
 def one(bodies: list[Object], kind: str) -> Any:
-    """The only object of a kind, beside the right to read engines' logs, which stands apart."""
+    """The only object of a kind, beside those that stand apart."""
     found = [body for body in bodies if body["kind"] == kind]
-    (only,) = [body for body in found if not body["metadata"]["name"].endswith(ENGINE_LOGS)]
+    (only,) = [body for body in found if not body["metadata"]["name"].endswith(PARTS)]
     return only
+
+
+def those(bodies: list[Object], end: str) -> list[Object]:
+    """The objects whose names end so."""
+    return [body for body in bodies if body["metadata"]["name"].endswith(end)]
 
 
 @pytest.mark.parametrize("values", [None, EVERYTHING])
@@ -138,18 +129,25 @@ def test_logs_are_read_in_the_namespaces_that_gateways_are_named_in_and_nowhere_
     assert not [body for body in without if body["kind"] in ("Role", "RoleBinding")]
 
 
-def test_the_right_to_read_engines_logs_is_that_of_the_install_manifest_and_can_be_left_out() -> (
-    None
-):
-    def roles(bodies: list[Object]) -> list[Object]:
-        return [b for b in bodies if b["metadata"]["name"].endswith(ENGINE_LOGS)]
-
-    role, binding = roles(rendered())
-    expected, _ = roles(list(yaml.safe_load_all(INSTALL.read_text())))
+@pytest.mark.parametrize(
+    ("part", "without"),
+    [
+        ("-engine-logs", {"rbac": {"engineLogs": False}}),
+        (
+            "-namespaces",
+            {"gatewayAccess": {"gateways": [{"gateway": "a/b", "namespaces": ["team"]}]}},
+        ),
+    ],
+)
+def test_a_right_that_may_be_left_out_is_that_of_the_install_manifest(
+    part: str, without: Object
+) -> None:
+    role, binding = those(rendered(), part)
+    expected, _ = those(list(yaml.safe_load_all(INSTALL.read_text())), part)
     assert role["rules"] == expected["rules"]
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
     assert binding["subjects"] == one(rendered(), "ClusterRoleBinding")["subjects"]
-    assert roles(rendered({"rbac": {"engineLogs": False}})) == []
+    assert those(rendered(without), part) == []
 
 
 @pytest.mark.parametrize("action", ["Warn", "Deny"])
@@ -168,4 +166,4 @@ def test_a_value_of_the_wrong_form_is_refused_before_anything_is_rendered() -> N
     with pytest.raises(RuntimeError, match=r"gatewayAccess"):
         rendered({"gatewayAccess": {"gateways": [{"gateway": "everything"}]}})
     with pytest.raises(RuntimeError, match=r"[Aa]dditional propert"):
-        rendered({"replicas": 3})
+        rendered({"replica": 3})

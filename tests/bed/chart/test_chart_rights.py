@@ -6,6 +6,7 @@ import pytest
 
 from bed.chart.test_chart_rendered import rendered
 from chart.granted import granted, missing, surplus
+from chart.matrix import LISTED
 from kvsync.core.rights import Grant, Place, Spot
 from kvsync.shell.settings import DEFAULT_GATEWAYS
 
@@ -24,6 +25,25 @@ def test_the_charts_roles_are_the_operators_rights() -> None:
     have = granted(rendered(), NAME)
     assert missing(have, SPOTS) == []
     assert surplus(have, SPOTS) == []
+
+
+LISTED_SPOTS = {
+    Place.SERVED: [Spot("team-a"), Spot("team-b")],
+    Place.CLUSTER: [],
+    Place.OWN: [Spot("ops", NAME)],
+    Place.GATEWAYS: [
+        Spot("aibrix-system", "aibrix-gateway-plugins"),
+        Spot("aibrix-system", "kvcache-watcher"),
+        Spot("edge", "gw.v2"),
+    ],
+}
+
+
+def test_with_listed_namespaces_they_are_limited_to_these_and_to_the_gateways_by_name() -> None:
+    have = granted(rendered(LISTED), NAME)
+    assert missing(have, LISTED_SPOTS) == []
+    assert surplus(have, LISTED_SPOTS) == []
+    assert Grant("apps", "deployments", "patch", Spot("aibrix-system")) not in have
 
 
 def test_without_the_rights_to_read_logs_only_these_are_missing() -> None:
