@@ -15,6 +15,7 @@ COMMANDS = (
     "disable",
     "verify",
     "top",
+    "doctor",
     "render",
     "probe",
     "record",

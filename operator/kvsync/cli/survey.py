@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
@@ -23,7 +24,7 @@ from kvsync.model.decision import Question
 from kvsync.model.finding import VersionSource
 from kvsync.model.observed import EngineAnswers, KVEventSync, Observed, ObservedModel
 from kvsync.model.reasons import ConditionReason, ModelReason
-from kvsync.model.source import Observation, SourceKey, Target, Verdict
+from kvsync.model.source import Observation, SourceKey, Target, Traffic, Verdict
 from kvsync.model.spec import KVEventSyncSpec, SpecError
 from kvsync.model.verification import ObjectFinding, Verification
 from kvsync.shell.readers import READERS
@@ -39,15 +40,17 @@ ASKED_A_MODEL = 3
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How closely sources are looked at. ``interval``: seconds between two samples of a source."""
+    """How closely sources are looked at. ``interval``: seconds between two samples of a source; ``most``:
+    sources that are looked at, None for all."""
 
     interval: float
     policy: Policy
     pace: Pace
+    most: int | None = None
 
 
 @dataclass(slots=True)
-class _Picture:
+class Picture:
     """One object with everything read of it."""
 
     observed: Observed
@@ -72,7 +75,7 @@ class Survey:
         )
         self._looks: asyncio.Task[None] | None = None
         self._answers: dict[str, EngineAnswers] = {}
-        self._pictures: list[_Picture] = []
+        self.pictures: list[Picture] = []
         self._unlooked: list[ObjectFinding] = []
         self._notes: tuple[str, ...] = ()
         self.targets: dict[SourceKey, Target] = {}
@@ -98,7 +101,7 @@ class Survey:
     @property
     def empty(self) -> bool:
         """Whether there is no object to look at."""
-        return not self._pictures and not self._unlooked
+        return not self.pictures and not self._unlooked
 
     async def refresh(self) -> None:
         """Read the cluster again, and watch exactly the sources that are there now.
@@ -111,12 +114,13 @@ class Survey:
         await self._draw(reading)
         if await self._ask():
             await self._draw(reading)
-        self.targets = {
-            target.key: replace(target, interval=self._manner.interval, canary=False)
-            for picture in self._pictures
+        targets = (
+            (target.key, replace(target, interval=self._manner.interval, canary=False))
+            for picture in self.pictures
             for view in picture.views
             for target in view.targets
-        }
+        )
+        self.targets = dict(islice(targets, self._manner.most))
         self._traffic.set_targets(self.targets)
 
     def verdicts(self) -> dict[SourceKey, Verdict]:
@@ -127,6 +131,10 @@ class Survey:
             key: judge(target, self.observation(key), now, policy, traffic(key))
             for key, target in self.targets.items()
         }
+
+    def traffic(self, key: SourceKey) -> Traffic | None:
+        """What a source's engine has told of itself; None while it has not."""
+        return self._traffic.traffic(key)
 
     def is_asked(self, key: SourceKey) -> bool:
         """Whether a source's engine has told what it counts."""
@@ -139,7 +147,7 @@ class Survey:
     def conclude(self) -> Verification:
         """What is true now of all of it, with each model assessed again by what was seen."""
         verdicts = self.verdicts()
-        for picture in self._pictures:
+        for picture in self.pictures:
             picture.observed = replace(picture.observed, verdicts=verdicts)
             picture.views = view_models(picture.observed, self._templates)
         return self.look()
@@ -148,13 +156,13 @@ class Survey:
         """What is true now of all of it."""
         verdicts = self.verdicts()
         seen = {key: found for key in self.targets if (found := self.observation(key))}
-        looked = [self._find(picture, verdicts, seen) for picture in self._pictures]
+        looked = [self._find(picture, verdicts, seen) for picture in self.pictures]
         objects = sorted((*looked, *self._unlooked), key=lambda each: (each.namespace, each.name))
         return Verification(tuple(objects), self._notes)
 
     def _find(
         self,
-        picture: _Picture,
+        picture: Picture,
         verdicts: Mapping[SourceKey, Verdict],
         seen: Mapping[SourceKey, Observation],
     ) -> ObjectFinding:
@@ -162,18 +170,18 @@ class Survey:
         return find(observed, picture.views, seen, gateway_unread=picture.gateway_unread)
 
     async def _draw(self, reading: Reading) -> None:
-        self._pictures, self._unlooked = [], []
+        self.pictures, self._unlooked = [], []
         verdicts = self.verdicts()
         for sync in reading.syncs:
             try:
-                self._pictures.append(self._picture(reading, sync, verdicts))
+                self.pictures.append(self._picture(reading, sync, verdicts))
             except _Unlooked as why:
                 self._unlooked.append(without_look(sync, why.reason, str(why)))
             await asyncio.sleep(0)  # a plan takes its time, and sources are watched meanwhile
 
     def _picture(
         self, reading: Reading, sync: KVEventSync, verdicts: Mapping[SourceKey, Verdict]
-    ) -> _Picture:
+    ) -> Picture:
         if sync.deleting:
             raise _Unlooked(ConditionReason.UNDOING, "It was deleted; what it changed is undone.")
         try:
@@ -184,7 +192,7 @@ class Survey:
         except (SpecError, TemplateRenderError) as error:
             raise _Unlooked(ConditionReason.INVALID_SPEC, str(error)) from error
         gateway = (spec.gateway.namespace, spec.gateway.deployment)
-        return _Picture(observed, views, reading.unread_gateways.get(gateway, ""))
+        return Picture(observed, views, reading.unread_gateways.get(gateway, ""))
 
     async def _ask(self) -> bool:
         """Ask engines for the version that no manifest tells; whether any answered."""
@@ -196,10 +204,10 @@ class Survey:
             self._answers[question.uid] = answers
             return answers.version is not None
 
-        questions = [q for picture in self._pictures for q in self._questions(picture)]
+        questions = [q for picture in self.pictures for q in self._questions(picture)]
         return any(await asyncio.gather(*map(ask, questions)))
 
-    def _questions(self, picture: _Picture) -> Iterator[Question]:
+    def _questions(self, picture: Picture) -> Iterator[Question]:
         unknown = {v.name for v in picture.views if v.reason == ModelReason.DIALECT_UNKNOWN}
         if not unknown:
             return

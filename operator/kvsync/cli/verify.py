@@ -79,14 +79,28 @@ def verify(
 
 async def _verify(wanted: Wanted, timeout: float) -> tuple[Verification, Scope]:
     end = time.monotonic() + timeout
-    policy = Policy(grace=min(1.0, timeout / 2), patience=min(3.0, timeout / 2))
-    async with open_survey(wanted, Manner(INTERVAL, policy, PACE)) as survey:
-        await _settle(survey, end)
-        if not survey.look().healthy:
-            # What failed may be a pod that went meanwhile.
-            await survey.refresh()
-            await _settle(survey, end)
+    async with open_survey(wanted, manner(timeout)) as survey:
+        await look(survey, end)
         return survey.conclude(), survey.scope
+
+
+def manner(timeout: float, most: int | None = None) -> Manner:
+    """How sources are looked at once within ``timeout`` seconds, at most ``most`` of them."""
+    policy = Policy(grace=min(1.0, timeout / 2), patience=min(3.0, timeout / 2))
+    return Manner(INTERVAL, policy, PACE, most)
+
+
+async def look(survey: Survey, end: float) -> None:
+    """Look until every verdict is clear, or until ``end`` of the monotonic clock.
+
+    Raises:
+        AccessError, ApiError: the cluster cannot be read again.
+    """
+    await _settle(survey, end)
+    if not survey.look().healthy:
+        # What failed may be a pod that went meanwhile.
+        await survey.refresh()
+        await _settle(survey, end)
 
 
 async def _settle(survey: Survey, end: float) -> None:

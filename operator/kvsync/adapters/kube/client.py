@@ -35,7 +35,8 @@ _APPLY_PATCH = "application/apply-patch+yaml"
 class Kube:
     """One API server. Every method raises branches of `kvsync.model.errors.ApiError`.
 
-    ``namespace`` is the current one: the kubeconfig context's, or the pod's own. What is repeated
+    ``namespace`` is the current one: the kubeconfig context's, or the pod's own; ``pod_namespace`` that of
+    the pod which this is, empty where a kubeconfig shows the way. What is repeated
     on failure, and what is not, says `Transport.answer`. ``on_answer`` is told of each request.
     """
 
@@ -43,6 +44,7 @@ class Kube:
         self, access: Access, timing: Timing | None = None, on_answer: OnAnswer | None = None
     ) -> None:
         self.namespace = access.namespace
+        self.pod_namespace = access.pod_namespace
         self._transport = Transport(access, timing or Timing(), on_answer)
 
     @classmethod

@@ -1,0 +1,92 @@
+"""The operator's Deployment and pods, and its Lease."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from kvsync.adapters.kube.client import Kube
+from kvsync.adapters.kube.resource import DEPLOYMENTS, PODS, Resource
+from kvsync.core.doctor.facts import LeaseFacts, OperatorFacts
+from kvsync.core.doctor.told_settings import LABEL
+from kvsync.model.errors import Forbidden, NotFound
+from kvsync.model.workload import Deployment, Pod
+
+LEASES = Resource("coordination.k8s.io", "v1", "leases")
+LOOK_EVERY = 0.5
+"""Seconds between two looks at the Lease."""
+
+USUAL_DURATION = 10.0
+"""Seconds that a Lease lasts which does not say it."""
+
+_MARGIN = 2.0
+_MOST = 8
+
+
+async def find_operator(kube: Kube, namespace: str, fallback: str) -> OperatorFacts:
+    """The operators of a namespace; of the cluster where it is empty, or of ``fallback`` where that may not
+    be listed.
+
+    Raises:
+        NotFound: there is none.
+        ApiError: it cannot be listed.
+    """
+    where = f"namespace {namespace}" if namespace else "the cluster"
+    try:
+        found = await kube.list(DEPLOYMENTS, namespace or None, label_selector=LABEL)
+    except Forbidden:
+        if namespace:
+            raise
+        found, where = await _listed(kube, fallback), f"namespace {fallback}"
+    if not found:
+        raise NotFound(f"there is no Deployment with the label {LABEL} in {where}.")
+    deployments = tuple(Deployment(body) for body in found[:_MOST])
+    pods: list[Pod] = []
+    for place in sorted({deployment.namespace for deployment in deployments}):
+        pods += map(Pod, await kube.list(PODS, place, label_selector=LABEL))
+    return OperatorFacts(deployments, tuple(pods))
+
+
+async def _listed(kube: Kube, namespace: str) -> list[dict[str, object]]:
+    return await kube.list(DEPLOYMENTS, namespace, label_selector=LABEL)
+
+
+async def watch_lease(
+    kube: Kube,
+    namespace: str,
+    name: str,
+    patience: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> LeaseFacts:
+    """Look at the Lease until it is renewed, or until it would have ended, or for ``patience`` seconds.
+
+    By one clock of our own: times that are written in it are of another machine's.
+
+    Raises:
+        ApiError: it cannot be read; NotFound where there is none.
+    """
+    began = clock()
+    first = await _spec(kube, namespace, name)
+    while True:
+        await sleep(LOOK_EVERY)
+        now = clock() - began
+        spec = await _spec(kube, namespace, name)
+        duration = _seconds(spec.get("leaseDurationSeconds"))
+        holder = str(spec.get("holderIdentity") or "")
+        facts = LeaseFacts(f"{namespace}/{name}", holder, duration, now, None)
+        if holder and spec.get("renewTime") != first.get("renewTime"):
+            return LeaseFacts(facts.name, holder, duration, now, 0.0)
+        if now >= min(duration + _MARGIN, patience):
+            return facts
+
+
+async def _spec(kube: Kube, namespace: str, name: str) -> dict[str, object]:
+    found = (await kube.get(LEASES, namespace, name)).get("spec")
+    return found if isinstance(found, dict) else {}
+
+
+def _seconds(value: object) -> float:
+    return float(value) if isinstance(value, int) and 0 < value <= 3600 else USUAL_DURATION

@@ -1,0 +1,54 @@
+"""What an installed operator was told, read from its Deployment: ``kvsync run``'s options and variables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from kvsync.core.gateway_access import GatewayGrant, parse_grant
+from kvsync.model.workload import Container, Deployment
+
+LABEL = "app.kubernetes.io/name=kvsync-operator"
+"""What the chart and the install manifest put on the operator's Deployment."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldSettings:
+    """As far as a check needs them; empty where it goes by its defaults."""
+
+    namespaces: tuple[str, ...] = ()
+    gateways: tuple[GatewayGrant, ...] = ()
+    lease_name: str = ""
+    account: str = "default"
+
+
+def told_settings(deployment: Deployment) -> ToldSettings:
+    """What the operator's container is told. What cannot be read is left out."""
+    container = next((c for c in deployment.containers if "run" in c.words), None)
+    account = str((deployment.template.get("spec") or {}).get("serviceAccountName") or "default")
+    if container is None:
+        return ToldSettings(account=account)
+    names = next(iter(_told(container, "--lease-name", "KVSYNC_LEASE_NAME")), "")
+    return ToldSettings(
+        tuple(_told(container, "--namespace", "KVSYNC_NAMESPACES")),
+        tuple(_grants(container)),
+        names,
+        account,
+    )
+
+
+def _grants(container: Container) -> Iterator[GatewayGrant]:
+    for text in _told(container, "--gateway", "KVSYNC_GATEWAYS"):
+        try:
+            yield parse_grant(text)
+        except ValueError:
+            continue  # the operator itself does not start by it, and says so
+
+
+def _told(container: Container, option: str, variable: str) -> list[str]:
+    """The values of an option, in both of its forms; else those of its variable."""
+    words = container.words
+    values = [word.partition("=")[2] for word in words if word.startswith(f"{option}=")]
+    values += [after for word, after in pairwise(words) if word == option]
+    return values or (container.env(variable) or "").split()

@@ -1,0 +1,35 @@
+"""An operator's settings, read from its Deployment as the chart and people write it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kvsync.core.doctor.told_settings import ToldSettings, told_settings
+from kvsync.core.gateway_access import GatewayGrant
+from kvsync.model.workload import Deployment
+
+
+def operator(*args: str, env: dict[str, str] | None = None, **spec: Any) -> Deployment:
+    variables = [{"name": key, "value": value} for key, value in (env or {}).items()]
+    container = {"name": "operator", "args": list(args), "env": variables}
+    template = {"spec": {"containers": [container], **spec}}
+    return Deployment({"metadata": {"name": "o"}, "spec": {"template": template}})
+
+
+def test_both_forms_of_options_are_read() -> None:
+    words = ("run", "--namespace=a", "--namespace", "b", "--gateway=x/gw=a,b", "--lease-name=l")
+    assert told_settings(operator(*words, serviceAccountName="sa")) == ToldSettings(
+        ("a", "b"), (GatewayGrant("x", "gw", ("a", "b")),), "l", "sa"
+    )
+
+
+def test_variables_stand_in_for_options() -> None:
+    env = {"KVSYNC_NAMESPACES": "a b", "KVSYNC_GATEWAYS": "x/gw", "KVSYNC_LEASE_NAME": "l"}
+    found = told_settings(operator("run", env=env))
+    assert found == ToldSettings(("a", "b"), (GatewayGrant("x", "gw"),), "l", "default")
+    assert told_settings(operator("run", "--namespace=c", env=env)).namespaces == ("c",)
+
+
+def test_what_cannot_be_read_is_left_out() -> None:
+    assert told_settings(operator("run", "--gateway=everything")).gateways == ()
+    assert told_settings(operator("sleep")) == ToldSettings()
