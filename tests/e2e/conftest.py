@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bed.conftest import bed  # noqa: F401 - the fixture itself
-from e2e.scene import GATEWAY, GATEWAY_ACCESS, OperatorProcess, Scene
+from e2e.manifests import Object, model
+from e2e.scene import GATEWAY, GATEWAY_ACCESS, WATCHER, OperatorProcess, Scene
 from testbed.api import objects_of
 from testbed.bed import Bed
 from testbed.process import Process
@@ -58,6 +59,24 @@ def scene(installed: Bed) -> Iterator[Scene]:
     marks = [k for k in after["metadata"]["annotations"] if k.startswith("kvsync.aibrix.ai/")]
     if marks or after["spec"]["template"] != before:
         _reinstall_gateway(stage)
+
+
+@pytest.fixture
+def watcher(scene: Scene) -> Iterator[Object]:
+    """The second reader that the product text names, beside the gateway."""
+    name, namespace = WATCHER
+    body = model(name, namespace, image="aibrix/kvcache-watcher:v0.4.1", command=["sleep", "900"])
+    container = body["spec"]["template"]["spec"]["containers"][0]
+    container.pop("readinessProbe")
+    container["name"] = "watcher"
+    scene.api.create(body)
+    scene.wait("the watcher", lambda: available(scene.api.get("deployments", *WATCHER)))
+    yield scene.api.get("deployments", *WATCHER)
+    scene.api.delete("deployments", *WATCHER)
+
+
+def available(deployment: Object) -> bool:
+    return bool((deployment.get("status") or {}).get("availableReplicas"))
 
 
 def _reinstall_gateway(stage: Scene) -> None:

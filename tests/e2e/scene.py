@@ -16,6 +16,7 @@ from testbed.waiting import wait_for
 
 KVSYNC = str(Path(sys.executable).parent / "kvsync")
 GATEWAY = ("aibrix-gateway-plugins", "aibrix-system")
+WATCHER = ("kvcache-watcher", "aibrix-system")
 GATEWAY_ACCESS = {"kvsync.aibrix.ai/gateway-access": "true"}
 DEADLINE = 75.0
 

@@ -1,14 +1,13 @@
 """One gateway, many objects: enabled together, contradicted, freed again; restarted at the right moment."""
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
 
 from core.objects import CONFIG
 from e2e.manifests import EVENTS_LABEL, Object, model, sync
-from e2e.scene import DEADLINE, GATEWAY, OperatorProcess, Scene
+from e2e.scene import DEADLINE, GATEWAY, WATCHER, OperatorProcess, Scene
 
 pytestmark = pytest.mark.bed
 
@@ -16,30 +15,10 @@ REVISION = "deployment.kubernetes.io/revision"
 OWNERS = "kvsync.aibrix.ai/owners"
 ENDPOINT = "AIBRIX_PREFIX_CACHE_REMOTE_TOKENIZER_ENDPOINT"
 FLAG = "AIBRIX_PREFIX_CACHE_KV_EVENT_SYNC_ENABLED"
-WATCHER = ("kvcache-watcher", "aibrix-system")
 LOADING = 8
 LOAD_SECONDS = 12
 STALL = 5.0
 """Seconds that a gateway waits for one pod that does not answer."""
-
-
-@pytest.fixture
-def watcher(scene: Scene) -> Iterator[Object]:
-    """The second reader that the product text names, beside the gateway."""
-    name, namespace = WATCHER
-    body = model(name, namespace, image="aibrix/kvcache-watcher:v0.4.1", command=["sleep", "900"])
-    container = body["spec"]["template"]["spec"]["containers"][0]
-    container.pop("readinessProbe")
-    container["name"] = "watcher"
-    scene.api.create(body)
-    scene.wait("the watcher", lambda: is_available(scene, *WATCHER))
-    yield scene.api.get("deployments", *WATCHER)
-    scene.api.delete("deployments", *WATCHER)
-
-
-def is_available(scene: Scene, name: str, namespace: str) -> bool:
-    status = scene.api.get("deployments", name, namespace).get("status") or {}
-    return bool(status.get("availableReplicas"))
 
 
 def tokenizer_of(scene: Scene, name: str) -> str:

@@ -30,6 +30,7 @@ class Request:
     """One request the API server has answered (audit.k8s.io/v1 Event)."""
 
     verb: str
+    group: str
     resource: str
     subresource: str
     namespace: str
@@ -106,6 +107,7 @@ def _request(event: dict[str, Any]) -> Request:
     target = event.get("objectRef", {})
     return Request(
         verb=event["verb"],
+        group=target.get("apiGroup", ""),
         resource=target.get("resource", ""),
         subresource=target.get("subresource", ""),
         namespace=target.get("namespace", ""),
