@@ -25,6 +25,7 @@ class OperatorProcess:
     """`kvsync run` as a process of its own, under the ServiceAccount of the install manifest."""
 
     def __init__(self, kubeconfig: Path, log: Path, *options: str) -> None:
+        self.log = log
         self._log = log.open("ab")
         self.process = subprocess.Popen(
             [KVSYNC, "run", "--kubeconfig", str(kubeconfig), *options],

@@ -31,6 +31,14 @@ _VITALS = {
         "kvsync_kubernetes_events_dropped",
         "Kubernetes Events that were not written: over an object's budget, too many at once, or refused.",
     ),
+    "leader": gauge(
+        "kvsync_leader",
+        "1 where this replica leads, or there is no leader election; 0 where it stands by.",
+    ),
+    "leader_transitions": counter(
+        "kvsync_leader_transitions",
+        "Times that leadership changed hands, as the Lease counts them: the same from every replica.",
+    ),
 }
 """By the name of their field."""
 

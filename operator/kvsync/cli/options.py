@@ -13,7 +13,7 @@ import click
 
 from kvsync.cli.values import Duration, ListenAddress, SourceAddress
 from kvsync.core.gateway_access import GatewayGrant, parse_grant
-from kvsync.model.spec import DNS_LABEL
+from kvsync.model.spec import DNS_LABEL, DNS_SUBDOMAIN
 from kvsync.model.version import Version, parse_version
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Gateway",
     "ListenAddress",
     "NamespaceName",
+    "ObjectName",
     "SourceAddress",
     "cluster_options",
     "relay_options",
@@ -118,6 +119,23 @@ class NamespaceName(click.ParamType[str]):
         if value and not DNS_LABEL.match(str(value)):
             self.fail(f"{value!r} is no name of a namespace, such as kvsync-system", param, ctx)
         return str(value)
+
+
+class ObjectName(click.ParamType[str]):
+    """The name of an object: a DNS subdomain (RFC 1123), as most kinds have it."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name, or a usage error that says the form."""
+        said = str(value)
+        if not DNS_SUBDOMAIN.fullmatch(said):
+            self.fail(
+                f"{said[:64]!r} is no name of an object: lower case letters, digits, '-' and '.'",
+                param,
+                ctx,
+            )
+        return said
 
 
 def run_async(work: Coroutine[Any, Any, Result]) -> Result:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-import sys
-
 import click
 
+from kvsync.adapters.log_lines import FORMATS, LEVELS, begin_logging
 from kvsync.cli.options import (
     Gateway,
     ListenAddress,
     NamespaceName,
+    ObjectName,
     cluster_options,
     run_async,
 )
 from kvsync.core.gateway_access import GatewayGrant
+from kvsync.core.leadership import LONGEST, SHORTEST
 from kvsync.model.address import Address
 from kvsync.shell.process import serve
-from kvsync.shell.settings import DEFAULT_GATEWAYS, Settings
-
-LEVELS = ("debug", "info", "warning", "error")
+from kvsync.shell.settings import DEFAULT_GATEWAYS, Settings, SettingsError
 
 
 @click.command()
@@ -148,6 +146,40 @@ LEVELS = ("debug", "info", "warning", "error")
     "[env: KVSYNC_METRICS_ADDRESS]",
 )
 @click.option(
+    "--leader-elect/--no-leader-elect",
+    default=None,
+    envvar="KVSYNC_LEADER_ELECT",
+    help="Whether several replicas agree by a Lease on one that works, while the others stand by. "
+    "Default: on in a pod, off elsewhere.  [env: KVSYNC_LEADER_ELECT]",
+)
+@click.option(
+    "--lease-name",
+    type=ObjectName(),
+    default="kvsync-operator",
+    show_default=True,
+    metavar="NAME",
+    envvar="KVSYNC_LEASE_NAME",
+    help="That Lease, in the operator's own namespace.  [env: KVSYNC_LEASE_NAME]",
+)
+@click.option(
+    "--lease-duration",
+    type=click.IntRange(SHORTEST, LONGEST),
+    default=10,
+    show_default=True,
+    metavar="SECONDS",
+    envvar="KVSYNC_LEASE_DURATION",
+    help="How long a leader that says nothing is waited for. It renews its Lease five times as often, "
+    "and writes nothing any more after two thirds of it.  [env: KVSYNC_LEASE_DURATION]",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    envvar="KVSYNC_LOG_FORMAT",
+    help="Lines for people, or a JSON object a line.  [env: KVSYNC_LOG_FORMAT]",
+)
+@click.option(
     "--log-level",
     type=click.Choice(LEVELS),
     default="info",
@@ -172,16 +204,14 @@ def run(
     gateway_silence: float,
     relay_budget: float,
     metrics_address: Address | None,
+    leader_elect: bool | None,
+    lease_name: str,
+    lease_duration: int,
+    log_format: str,
     log_level: str,
 ) -> None:
     """Run the operator until SIGINT or SIGTERM."""
-    logging.basicConfig(
-        level=log_level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-    )
-    for chatty in ("kopf", "asyncio"):
-        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+    begin_logging(log_format, log_level)
     settings = Settings(
         kubeconfig=kubeconfig,
         context=context,
@@ -198,8 +228,15 @@ def run(
         gateway_silence=gateway_silence,
         relay_budget=relay_budget,
         metrics_address=metrics_address,
+        leader_elect=leader_elect,
+        lease_name=lease_name,
+        lease_duration=lease_duration,
+        log_format=log_format,
+        log_level=log_level,
     )
     try:
         run_async(serve(settings))
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
     except (RuntimeError, FileNotFoundError) as error:
         raise click.ClickException(str(error)) from error

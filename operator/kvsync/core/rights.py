@@ -144,6 +144,18 @@ RIGHTS = (
         optional=True,
     ),
     Right(
+        *("coordination.k8s.io", "leases", ("create",), (Place.OWN,)),
+        why="make the Lease by which the leader is found",
+        lost="No replica ever leads, so that nothing is done, unless the Lease is there already or "
+        "--no-leader-elect is given.",
+    ),
+    Right(
+        *("coordination.k8s.io", "leases", ("get", "update"), (Place.OWN,)),
+        why="lead, and see who leads",
+        lost="No replica ever leads, so that nothing is done, unless --no-leader-elect is given.",
+        by_name=True,
+    ),
+    Right(
         *("", "pods/log", ("get",), (Place.GATEWAYS,)),
         why="see in a gateway's log whether it consumes events",
         lost="GatewayConfigured, and with it Ready, stays Unknown.",

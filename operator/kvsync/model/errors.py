@@ -2,6 +2,7 @@
 
 KvsyncError
 ├── AccessError              no usable way to an API server (kubeconfig, token): a person must act
+├── NotLeading               a write that was not sent: another process may be the leader by now
 └── ApiError                 the API server refused, or did not answer
     ├── Unauthorized         401: credentials missing or expired
     ├── Forbidden            403: RBAC, an admission policy, or a namespace being deleted
@@ -29,6 +30,10 @@ class KvsyncError(Exception):
 
 class AccessError(KvsyncError):
     """There is no usable way to an API server; the message names what was tried."""
+
+
+class NotLeading(KvsyncError):
+    """This process may not write now, so nothing was sent. It is about to end."""
 
 
 @dataclass(frozen=True, slots=True)

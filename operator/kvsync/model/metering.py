@@ -133,4 +133,8 @@ class Vitals:
     events: int = 0
     """Kubernetes Events that were written, repetitions of one not counted."""
     events_dropped: int = 0
+    leader: int = 1
+    """1 where this process may write now; always, where there is no leader election."""
+    leader_transitions: int = 0
+    """How often leadership changed hands, as the Lease counts it."""
     watches: tuple[WatchReading, ...] = ()

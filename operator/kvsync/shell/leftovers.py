@@ -13,7 +13,7 @@ from typing import Protocol
 
 from kvsync.core.actions import handback_action, leave_action
 from kvsync.model.decision import Action
-from kvsync.model.errors import ApiError
+from kvsync.model.errors import ApiError, NotLeading
 from kvsync.model.workload import Deployment
 from kvsync.shell.world import World
 
@@ -68,7 +68,7 @@ class Leftovers:
             last = handback_action(self._world.deployment(deployment.namespace, deployment.name))
             if last is not None:
                 await self._writer.patch(last)
-        except ApiError as error:
+        except (ApiError, NotLeading) as error:
             log.warning("%s: cannot give it back: %s; again in %.0f s", where, error, PAUSE)
             return False
         return True

@@ -35,7 +35,8 @@ class OnePass:
 
 class Monitoring:
     """``vitals`` tells how the operator does but for its passes, ``workers`` what watches sources,
-    ``unready`` what is not known yet (empty: nothing). ``clock`` is a monotonic one, in seconds.
+    ``unready`` what is not known yet (empty: nothing), ``role`` what this process is to the others, for
+    who asks whether it is ready. ``clock`` is a monotonic one, in seconds.
     """
 
     def __init__(
@@ -46,13 +47,13 @@ class Monitoring:
         vitals: Callable[[], Vitals],
         workers: Callable[[], Iterable[Worker]],
         unready: Callable[[], str],
+        role: Callable[[], str] = lambda: "ok",
         clock: Callable[[], float],
     ) -> None:
         self._metrics = metrics
         self._metering = metering
         self._vitals = vitals
         self._workers = workers
-        self._unready = unready
         self._clock = clock
         self._tasks: Sequence[asyncio.Task[None]] = ()
         self._passes: dict[object, float] = {}
@@ -61,7 +62,7 @@ class Monitoring:
             {
                 "/metrics": self._metrics_page,
                 "/healthz": lambda: health_page(self._stuck()),
-                "/readyz": lambda: health_page(self._unready()),
+                "/readyz": lambda: health_page(unready(), role()),
             }
         )
 

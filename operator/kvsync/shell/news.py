@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,11 +26,20 @@ class News:
     leftovers: Leftovers
     enqueue: Callable[[Key], None]
 
-    def object_listed(self, body: Json) -> None:
-        """Know that an object exists, whether or not its watch has told of it."""
-        self.world.note_listed(body)
-        metadata = body["metadata"]
-        self.standings.expect((metadata["namespace"], metadata["name"]))
+    def known_objects(self) -> frozenset[Key]:
+        """The objects that are taken for existing."""
+        return self.world.known_objects()
+
+    def objects_listed(self, bodies: Sequence[Json], known: frozenset[Key]) -> None:
+        """Know of all objects, whether or not their watch has told of them; those of ``known`` that
+        are not among them were deleted."""
+        listed = {(body["metadata"]["namespace"], body["metadata"]["name"]) for body in bodies}
+        for body in bodies:
+            self.world.note_listed(body)
+        for key in sorted(listed):
+            self.standings.expect(key)
+        for key in sorted(known - listed):
+            self.object_changed(key, None)
 
     def object_changed(self, key: Key, body: Json | None) -> None:
         """Look at it, and at those that share something with it."""

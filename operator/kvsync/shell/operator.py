@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from typing import Any
 
 from kvsync.adapters.kube.access import Access
 from kvsync.adapters.kube.client import Kube
@@ -19,6 +20,7 @@ from kvsync.model.relay import RelayForm, form_in
 from kvsync.shell.gateway_logs import GatewayLogs
 from kvsync.shell.inquiries import Inquiries
 from kvsync.shell.last_words import LastWordsDesk
+from kvsync.shell.leadership import LEADERSHIP, Leadership
 from kvsync.shell.leftovers import Leftovers
 from kvsync.shell.metering import Metering
 from kvsync.shell.monitoring import Monitoring
@@ -43,13 +45,27 @@ RESYNC = 300.0
 """Seconds after which every object is looked at again, whatever was or was not heard."""
 
 
-class Operator:
-    """One running operator."""
+LAST_EVENTS = 0.5
+"""Seconds at the end for Events that wait: the next leader waits as long."""
 
-    def __init__(self, settings: Settings, access: Access, kube: Kube, metrics: Metrics) -> None:
+
+class Operator:
+    """One running operator. Without ``leadership`` it is the only one, and leads from the start."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        access: Access,
+        kube: Kube,
+        metrics: Metrics,
+        leadership: Leadership | None = None,
+    ) -> None:
         self._settings = settings
         self._kube = kube
-        queue: WorkQueue[Key] = WorkQueue()
+        self._leadership = leadership
+        self._leads = False
+        self._queue: WorkQueue[Key] = WorkQueue()
+        queue = self._queue
         self._watches = watches = Watches(kube, access, settings)
         self._world = World(
             settings,
@@ -65,14 +81,15 @@ class Operator:
         self._inquiries = self._make_inquiries(queue)
         writer = ClusterWriter(kube, self._recorder, self._world, metrics)
         self._leftovers = Leftovers(self._world, writer)
-        self._news = News(self._world, self._inquiries, standings, self._leftovers, queue.add)
+        self._news = News(self._world, self._inquiries, standings, self._leftovers, self._enqueue)
         self._watching = False
         self._monitoring = Monitoring(
             metrics,
             Metering(self._sources.probes.snapshot, self._world.objects, time.monotonic),
-            vitals=lambda: vitals_of(queue, self._recorder, watches.followed),
+            vitals=lambda: vitals_of(queue, self._recorder, watches.followed, leadership),
             workers=self._sources.workers,
             unready=self._unready,
+            role=self._role,
             clock=time.monotonic,
         )
         reconciler = Reconciler(
@@ -111,6 +128,8 @@ class Operator:
         """
         followers = self._watches.start(self._news)
         objects = self._watches.start_objects(stop)
+        followers.append(asyncio.create_task(self._monitoring.run(), name="metering"))
+        self._monitoring.watch_over(followers)
         try:
             if self._settings.metrics_address is not None:
                 await self._monitoring.start(self._settings.metrics_address)
@@ -118,30 +137,55 @@ class Operator:
             self._world.relays = replace(self._world.relays, form=await self._relay_form())
             self._watching = True
             on_watching()
-            followers += self._begin()
-            self._monitoring.watch_over(followers)
             log.info("watching %s", ", ".join(self._settings.namespaces) or "all namespaces")
-            await objects
+            if self._leadership is not None:
+                # Not before: a leader that sees nothing would keep one out that does.
+                followers.append(self._leadership.start())
+                await _first(self._leadership.acquired.wait(), stop.wait(), objects)
+                # What was deleted while this one stood by.
+                await self._watches.list_objects(stop)
+            if not stop.is_set() and not objects.done():
+                followers += self._begin(stop)
+                await _first(stop.wait(), objects)
             if not stop.is_set():
                 raise RuntimeError("the watch of KVEventSync objects ended; see the lines above")
         finally:
             stop.set()
-            for task in (*followers, objects):
-                task.cancel()
-            await asyncio.gather(*followers, objects, return_exceptions=True)
-            await self._close()
+            await self._end(followers, objects)
 
-    def _begin(self) -> list[asyncio.Task[None]]:
+    def _begin(self, stop: asyncio.Event) -> list[asyncio.Task[None]]:
         """Look at everything, and go on doing so."""
+        self._leads = True
         self._leftovers.look()
+        self._news.look_at_all()
         return [
             *self._passes.start(self._settings.workers),
             *self._sources.start(),
             asyncio.create_task(self._inquiries.gateway_logs.run(), name="gateway logs"),
-            asyncio.create_task(self._resync(), name="resync"),
+            asyncio.create_task(self._resync(stop), name="resync"),
             asyncio.create_task(self._leftovers.run(), name="leftovers"),
-            asyncio.create_task(self._monitoring.run(), name="metering"),
         ]
+
+    async def _end(self, followers: list[asyncio.Task[None]], objects: asyncio.Task[None]) -> None:
+        """Stop what writes, let the next one lead, then tidy up."""
+        tasks = [task for task in followers if task.get_name() != LEADERSHIP]
+        for task in (*tasks, objects):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._recorder.close(LAST_EVENTS)
+        if self._leadership is not None:
+            await self._leadership.release()
+        await asyncio.gather(objects, return_exceptions=True)
+        await self._monitoring.close()
+        await self._inquiries.strangers.close()
+        await self._inquiries.gateway_logs.close()
+        await self._inquiries.last_words.close()
+        await self._sources.close()
+
+    def _enqueue(self, key: Key) -> None:
+        """Have an object looked at. A standby has all of them looked at when it leads, not before."""
+        if self._leads:
+            self._queue.add(key)
 
     async def _relay_form(self) -> RelayForm:
         """How sidecars are written here. Asked once: a cluster that is upgraded restarts no model."""
@@ -158,16 +202,28 @@ class Operator:
         unknown = self._watches.unknown() or ["kveventsyncs"]
         return f"Not listed yet: {', '.join(unknown)}; the log says why."
 
-    async def _resync(self) -> None:
+    def _role(self) -> str:
+        """What this process is to the others, for whoever asks whether it is ready."""
+        if self._leadership is None:
+            return "ok"
+        if self._leadership.holds():
+            return "ok; this one leads"
+        return f"standby; leader is {self._leadership.leader or 'not known'}"
+
+    async def _resync(self, stop: asyncio.Event) -> None:
         while True:
             await asyncio.sleep(RESYNC)
+            await self._watches.list_objects(stop)
             self._leftovers.look()
             self._news.look_at_all()
 
-    async def _close(self) -> None:
-        await self._monitoring.close()
-        await self._inquiries.strangers.close()
-        await self._inquiries.gateway_logs.close()
-        await self._inquiries.last_words.close()
-        await self._sources.close()
-        await self._recorder.close()
+
+async def _first(*those: Coroutine[Any, Any, object] | asyncio.Task[None]) -> None:
+    """Wait until one of them is over; tasks go on, the rest does not."""
+    made = [asyncio.ensure_future(each) for each in those]
+    try:
+        await asyncio.wait(made, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task, each in zip(made, those, strict=True):
+            if task is not each:
+                task.cancel()

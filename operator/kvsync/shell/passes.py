@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from kvsync.adapters.metrics import Result
-from kvsync.model.errors import ApiError, Unavailable
+from kvsync.model.errors import ApiError, NotLeading, Unavailable
 from kvsync.shell.monitoring import Monitoring
 from kvsync.shell.queue import WorkQueue
 from kvsync.shell.reconcile import Outcome, Reconciler, is_race
@@ -66,6 +66,9 @@ class Passes:
             if isinstance(error, Unavailable):
                 log.info("%s/%s: the API server did not answer; nothing is lost", *key)
             return Result.RACED if is_race(error) else Result.FAILED
+        except NotLeading as refused:
+            log.warning("%s/%s: %s", *key, refused)
+            return Result.FAILED
         except Exception:  # one object's bug must not stop the others
             self._standings.note_failed(key, "/".join(key))
             delay = self._queue.retry(key)

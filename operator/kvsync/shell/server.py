@@ -45,9 +45,9 @@ Pages = Mapping[str, Callable[[], Page]]
 """What answers a path; called in the event loop for each request."""
 
 
-def health_page(problem: str) -> Page:
-    """200 where there is no problem, else 503 with the sentence that says which."""
-    return Page(f"{problem}\n".encode(), 503) if problem else Page(b"ok\n")
+def health_page(problem: str, well: str = "ok") -> Page:
+    """200 and ``well`` where there is no problem, else 503 with the sentence that says which."""
+    return Page(f"{problem or well}\n".encode(), 503 if problem else 200)
 
 
 class HttpServer:

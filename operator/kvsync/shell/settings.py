@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kvsync.core.gateway_access import GatewayAccess, GatewayGrant
 from kvsync.model.address import Address
+from kvsync.model.errors import KvsyncError
 
 DEFAULT_GATEWAYS = (
     GatewayGrant("aibrix-system", "aibrix-gateway-plugins"),
@@ -13,6 +14,10 @@ DEFAULT_GATEWAYS = (
 )
 """What AIBrix's own manifests install, and what is named as the second reader of its variables: for the
 namespaces that carry the label."""
+
+
+class SettingsError(KvsyncError):
+    """Settings that contradict each other; the message names them and the way out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,30 @@ class Settings:
     """Events a second that all relays of one gateway together may tell it again; 0: each its own."""
     metrics_address: Address | None = None
     """Where metrics and health are served over HTTP; None for nowhere."""
+    leader_elect: bool | None = None
+    """Whether one of several replicas leads; None: where the operator runs in a pod."""
+    lease_name: str = "kvsync-operator"
+    """The Lease of the operator's own namespace by which the leader is found."""
+    lease_duration: float = 10.0
+    """Seconds without a renewal after which another one leads."""
+    log_format: str = "text"
+    log_level: str = "info"
+
+    def at(self, pod_namespace: str) -> Settings:
+        """What follows from where the operator runs; ``pod_namespace`` is empty outside of a pod.
+
+        Raises:
+            SettingsError: they contradict what is found there.
+        """
+        own = self.operator_namespace or pod_namespace
+        elect = bool(pod_namespace) if self.leader_elect is None else self.leader_elect
+        if elect and not own:
+            raise SettingsError(
+                "--leader-elect (env KVSYNC_LEADER_ELECT) needs a namespace for its Lease: give "
+                "--operator-namespace NAME (env KVSYNC_OPERATOR_NAMESPACE), or --no-leader-elect "
+                "where no other operator runs"
+            )
+        return replace(self, operator_namespace=own, leader_elect=elect)
 
     @property
     def access(self) -> GatewayAccess:

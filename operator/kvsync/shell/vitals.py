@@ -8,13 +8,18 @@ from typing import Any
 from kvsync.adapters.kube.events import EventRecorder
 from kvsync.adapters.kube.watch import Watch
 from kvsync.model.metering import Vitals, WatchReading
+from kvsync.shell.leadership import Leadership
 from kvsync.shell.queue import WorkQueue
 
 
 def vitals_of(
-    queue: WorkQueue[Any], recorder: EventRecorder, watches: Mapping[str, Watch[Any]]
+    queue: WorkQueue[Any],
+    recorder: EventRecorder,
+    watches: Mapping[str, Watch[Any]],
+    leadership: Leadership | None = None,
 ) -> Vitals:
-    """The moment's reading of all but the passes. ``watches`` are those that run, by what they follow."""
+    """The moment's reading of all but the passes. ``watches`` are those that run, by what they follow;
+    ``leadership`` is None where there is no election."""
     return Vitals(
         queue_length=len(queue),
         queue_oldest=queue.oldest(),
@@ -22,6 +27,8 @@ def vitals_of(
         queue_retries=queue.retries,
         events=recorder.written,
         events_dropped=recorder.dropped,
+        leader=1 if leadership is None else int(leadership.holds()),
+        leader_transitions=0 if leadership is None else leadership.transitions,
         watches=tuple(_reading(name, watch) for name, watch in watches.items()),
     )
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -33,8 +33,11 @@ LIST_PAUSE = 5.0
 class Listener(Protocol):
     """Who is told of changes (``shell.news``). ``old`` None: it is new; ``new`` None: it is gone."""
 
-    def object_listed(self, body: Json) -> None:
-        """A KVEventSync exists."""
+    def known_objects(self) -> frozenset[Key]:
+        """The KVEventSyncs that are taken for existing."""
+
+    def objects_listed(self, bodies: Sequence[Json], known: frozenset[Key]) -> None:
+        """These are all KVEventSyncs; ``known`` are those that were taken for existing before."""
 
     def object_changed(self, key: Key, body: Json | None) -> None:
         """A KVEventSync changed."""
@@ -128,7 +131,7 @@ class Watches:
             await asyncio.wait({whole, stopped}, return_when=asyncio.FIRST_COMPLETED)
             whole.cancel()
         stopped.cancel()
-        await self._list_objects(stop)
+        await self.list_objects(stop)
 
     def unknown(self) -> list[str]:
         """The kinds that are not listed yet."""
@@ -146,18 +149,25 @@ class Watches:
         own = {"deployments": self.deployments, "pods": self.pods}
         return {**own, **self.storms.followed, **self.labels.followed}
 
-    async def _list_objects(self, stop: asyncio.Event) -> None:
-        """Know every object before anything is decided: a mark of an unknown one counts as left over."""
+    async def list_objects(self, stop: asyncio.Event) -> None:
+        """Know every object before anything is decided: a mark of an unknown one counts as left over.
+
+        Repeated once in a while: kopf does not tell of one that was deleted while its watch was away.
+        """
         while not stop.is_set():
+            known = self._tell.known_objects()
             try:
-                for namespace in self._settings.namespaces or (None,):
-                    for body in await self._kube.list(KVEVENTSYNCS, namespace):
-                        self._tell.object_listed(body)
-            except NotFound:  # the kind itself: then there is no object of it
+                listed = [
+                    body
+                    for namespace in self._settings.namespaces or (None,)
+                    for body in await self._kube.list(KVEVENTSYNCS, namespace)
+                ]
+            except NotFound:  # the kind itself: then there is no object of it, but who knows why
                 return
             except ApiError as error:
                 log.warning("cannot list KVEventSyncs: %s; again in %.0f s", error, LIST_PAUSE)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), LIST_PAUSE)
-            else:
-                return
+                continue
+            self._tell.objects_listed(listed, known)
+            return

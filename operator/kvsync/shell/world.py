@@ -92,6 +92,10 @@ class World:
         metadata = body["metadata"]
         self._listed[metadata["namespace"], metadata["name"]] = str(metadata["uid"])
 
+    def known_objects(self) -> frozenset[Key]:
+        """The objects that exist as far as is known, those included that only a list told of."""
+        return frozenset({*self.syncs, *self._listed})
+
     def note_written(self, kind: str, body: Json) -> None:
         """Remember an object as the API server returned it from our own write."""
         metadata = body["metadata"]

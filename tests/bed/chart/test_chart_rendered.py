@@ -124,9 +124,11 @@ def test_logs_are_read_in_the_namespaces_that_gateways_are_named_in_and_nowhere_
     values: Object = {"gatewayAccess": {"gateways": [{"gateway": name} for name in names]}}
     for kind in ("Role", "RoleBinding"):
         found = [b for b in rendered(values) if b["kind"] == kind]
-        assert [body["metadata"]["namespace"] for body in found] == ["a", "b"]
+        assert [body["metadata"]["namespace"] for body in found] == ["a", "b", "ops"]
     without = rendered({"rbac": {"gatewayLogs": False}})
-    assert not [body for body in without if body["kind"] in ("Role", "RoleBinding")]
+    assert {
+        b["metadata"]["namespace"] for b in without if b["kind"] in ("Role", "RoleBinding")
+    } == {"ops"}
 
 
 @pytest.mark.parametrize(

@@ -54,5 +54,5 @@ def test_without_the_rights_to_read_logs_only_these_are_missing() -> None:
 
 def test_every_right_is_of_a_namespace_that_the_settings_name_or_of_the_cluster() -> None:
     names: set[str] = {grant.spot.namespace for grant in granted(rendered(), NAME)}
-    assert names == {"", "aibrix-system"}
+    assert names == {"", "aibrix-system", "ops"}
     assert Grant("", "pods/log", "get", Spot("aibrix-system")) in granted(rendered(), NAME)

@@ -14,7 +14,7 @@ from kvsync.adapters.kube.access import Access
 from kvsync.adapters.kube.answer import Json, parse
 from kvsync.adapters.kube.pace import Timing
 from kvsync.adapters.kube.resource import PODS, Resource
-from kvsync.adapters.kube.transport import OnAnswer, Query, Request, Transport
+from kvsync.adapters.kube.transport import MayWrite, OnAnswer, Query, Request, Transport
 from kvsync.model.errors import Gone, NotFound
 from kvsync.model.record import FIELD_MANAGER
 
@@ -38,14 +38,24 @@ class Kube:
     ``namespace`` is the current one: the kubeconfig context's, or the pod's own; ``pod_namespace`` that of
     the pod which this is, empty where a kubeconfig shows the way. What is repeated
     on failure, and what is not, says `Transport.answer`. ``on_answer`` is told of each request.
+    ``may_write`` is asked before each write: where it says no, NotLeading is raised and nothing is
+    sent. ``instance`` names this process in the API server's audit log.
     """
 
     def __init__(
-        self, access: Access, timing: Timing | None = None, on_answer: OnAnswer | None = None
+        self,
+        access: Access,
+        timing: Timing | None = None,
+        on_answer: OnAnswer | None = None,
+        *,
+        may_write: MayWrite | None = None,
+        instance: str = "",
     ) -> None:
         self.namespace = access.namespace
         self.pod_namespace = access.pod_namespace
-        self._transport = Transport(access, timing or Timing(), on_answer)
+        self._transport = Transport(
+            access, timing or Timing(), on_answer, may_write=may_write, instance=instance
+        )
 
     @classmethod
     async def connect(cls, kubeconfig: str | None = None, context: str | None = None) -> Kube:
@@ -152,6 +162,13 @@ class Kube:
         doing = f"CREATE {resource.where(namespace, name)}"
         path = resource.collection(namespace)
         return await self._ask(Request("POST", path, doing, _write(dry_run), encode(body)))
+
+    async def replace(
+        self, resource: Resource, namespace: str | None, name: str, body: Mapping[str, Any]
+    ) -> Json:
+        """Write an object as a whole. Conflict when it changed since ``metadata.resourceVersion``."""
+        path, doing = resource.item(namespace, name), f"UPDATE {resource.where(namespace, name)}"
+        return await self._ask(Request("PUT", path, doing, _write(dry_run=False), encode(body)))
 
     async def delete(
         self,

@@ -25,6 +25,7 @@ from kvsync.adapters.kube.pace import Backoff, Timing
 from kvsync.model.errors import (
     ApiError,
     ConnectionLost,
+    NotLeading,
     Timeout,
     TooManyRequests,
     Unauthorized,
@@ -37,6 +38,11 @@ Query = Mapping[str, str | int | bool | None]
 OnAnswer = Callable[[str, int, float], None]
 """Told of each request that was sent: its verb (as in ``Request.doing``), the HTTP status of the
 answer, or 0 where none came, and the seconds until its answer began, or failed to."""
+
+MayWrite = Callable[[], bool]
+"""Whether this process may write now."""
+
+READS = frozenset({"GET", "HEAD"})
 
 PROGRAM = "kvsync-operator"
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
@@ -59,7 +65,7 @@ class Request:
 
     @property
     def verb(self) -> str:
-        """What it does, as GET, LIST, WATCH, CREATE, PATCH, DELETE or LOG."""
+        """What it does, as GET, LIST, WATCH, CREATE, UPDATE, PATCH, DELETE or LOG."""
         return self.doing.partition(" ")[0]
 
 
@@ -71,7 +77,11 @@ class Transport:
         access: Access,
         timing: Timing,
         on_answer: OnAnswer | None = None,
+        *,
+        may_write: MayWrite | None = None,
+        instance: str = "",
     ) -> None:
+        self._may_write = may_write or _always
         self._access = access
         self._timing = timing
         self._on_answer = on_answer or _ignore
@@ -83,7 +93,7 @@ class Transport:
         self._session = self._api.rest_client._create_pool_manager()
         self._api.rest_client.pool_manager = self._session
         self._settings = _settings(self._api)
-        self._headers = {"User-Agent": user_agent(), "Accept": "application/json"}
+        self._headers = {"User-Agent": user_agent(instance), "Accept": "application/json"}
 
     @property
     def host(self) -> str:
@@ -118,9 +128,16 @@ class Transport:
         """Send a request once; once more with new credentials when the first got a 401.
 
         What breaks while the caller reads the response is turned into the error tree as well.
+
+        Raises:
+            NotLeading: it is a write, and this process may not write now. Nothing was sent.
         """
         while True:
             authorization = await self._access.authorization()
+            if request.method not in READS and not self._may_write():
+                raise NotLeading(
+                    f"{request.doing}: not sent, this process does not hold the Lease any more"
+                )
             try:
                 async with self._send_counted(request, authorization) as response:
                     if response.status < 300:
@@ -176,6 +193,11 @@ def _ignore(_verb: str, _status: int, _seconds: float) -> None:
     """Nobody counts."""
 
 
+def _always() -> bool:
+    """Nobody else writes."""
+    return True
+
+
 def pause_before_repeat(error: ApiError, method: str, backoff: Backoff) -> float | None:
     """Seconds until sending again makes sense, or None when it does not."""
     pause = backoff.pause()
@@ -195,12 +217,13 @@ def encode_query(query: Query) -> str:
     return f"?{urlencode(said)}" if said else ""
 
 
-def user_agent() -> str:
-    """``kvsync-operator/<version>``, as it stands in the API server's audit log."""
+def user_agent(instance: str = "") -> str:
+    """``kvsync-operator/<version> (<instance>)``, as it stands in the API server's audit log."""
     try:
-        return f"{PROGRAM}/{version(PROGRAM)}"
+        program = f"{PROGRAM}/{version(PROGRAM)}"
     except PackageNotFoundError:
-        return f"{PROGRAM}/unknown"
+        program = f"{PROGRAM}/unknown"
+    return f"{program} ({instance})" if instance else program
 
 
 def environment_proxy(host: str) -> str | None:
