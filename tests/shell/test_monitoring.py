@@ -11,10 +11,11 @@ import pytest
 from adapters.scrapes import series
 from core.sightings import seen
 from kvsync.adapters.metrics import Metrics, Result
+from kvsync.core.health import LATE, STUCK
 from kvsync.model.address import Address
 from kvsync.model.metering import Seen, Vitals
 from kvsync.shell.metering import Metering
-from kvsync.shell.monitoring import FRESH, STUCK, Monitoring
+from kvsync.shell.monitoring import BEAT, FRESH, Monitoring
 from shell.http_peer import get
 
 
@@ -24,20 +25,28 @@ class Operator:
     def __init__(self) -> None:
         self.now = 100.0
         self.unready = ""
+        self.role = "ok"
+        self.oldest = 0.0
         self.looks = 0
         self.address = Address("127.0.0.1", 0)
         self.monitoring = Monitoring(
             Metrics(),
             Metering(self._look, tuple, lambda: self.now),
-            vitals=lambda: Vitals(queue_length=7),
+            vitals=lambda: Vitals(queue_length=7, queue_oldest=self.oldest),
             workers=tuple,
             unready=lambda: self.unready,
+            role=lambda: self.role,
             clock=lambda: self.now,
         )
 
     def _look(self) -> list[Seen]:
         self.looks += 1
         return [seen(messages=self.looks)]
+
+    def wait(self, seconds: float) -> None:
+        """Time passes, and the loop turns."""
+        self.now += seconds
+        self.monitoring.beat()
 
     async def scrape(self) -> dict[tuple[str, ...], float]:
         return series((await get(self.address, "/metrics")).body)
@@ -87,9 +96,9 @@ async def test_it_is_ready_once_all_is_known() -> None:
 async def test_it_is_healthy_while_its_passes_end() -> None:
     async with serving() as operator:
         with operator.monitoring.one_pass():
-            operator.now += STUCK
+            operator.wait(STUCK)
             assert (await get(operator.address, "/healthz")).status == 200
-            operator.now += 1
+            operator.wait(1)
             stuck = await get(operator.address, "/healthz")
             assert stuck.status == 503
             assert b"7 objects wait" in stuck.body
@@ -100,7 +109,7 @@ async def test_a_pass_that_fails_is_over_too() -> None:
     async with serving() as operator:
         with pytest.raises(ValueError, match="boom"), operator.monitoring.one_pass():
             raise ValueError("boom")
-        operator.now += STUCK + 1
+        operator.wait(STUCK + 1)
         assert (await get(operator.address, "/healthz")).status == 200
         assert (await operator.scrape())["kvsync_reconciles_total", "failed"] == 1
 
@@ -125,3 +134,41 @@ async def test_what_should_run_for_ever_and_ended_is_named() -> None:
         assert (answer.status, b"watch of pods" in answer.body) == (503, True)
         assert b"resync" not in answer.body
         running.cancel()
+
+
+async def test_who_is_ready_says_what_it_is_to_the_others() -> None:
+    async with serving() as operator:
+        operator.role = "standby; leader is pod-1_ab12"
+        answer = await get(operator.address, "/readyz")
+        assert (answer.status, answer.body) == (200, b"standby; leader is pod-1_ab12\n")
+        operator.unready = "Not listed yet: pods."
+        assert (await get(operator.address, "/readyz")).status == 503
+
+
+async def test_a_loop_that_stood_still_is_told_of() -> None:
+    async with serving() as operator:
+        operator.now += BEAT + LATE
+        assert (await get(operator.address, "/healthz")).status == 200
+        operator.now += 1
+        answer = await get(operator.address, "/healthz")
+        assert (answer.status, b"stood still for 16 s" in answer.body) == (503, True)
+
+
+async def test_an_object_that_waits_is_none_of_it_while_passes_end() -> None:
+    async with serving() as operator:
+        operator.oldest = STUCK + 50
+        operator.wait(10)
+        assert (await get(operator.address, "/healthz")).status == 200
+        operator.wait(STUCK)
+        assert b"no pass ended" in (await get(operator.address, "/healthz")).body
+        with operator.monitoring.one_pass():
+            pass
+        assert (await get(operator.address, "/healthz")).status == 200
+
+
+async def test_a_late_beat_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    operator = Operator()
+    operator.wait(BEAT + 0.5)
+    assert caplog.records == []
+    operator.wait(BEAT + 2.5)
+    assert "stood still for 2.5 s" in caplog.text

@@ -66,7 +66,7 @@ def test_each_figure_comes_from_where_it_is_counted(clock: Clock) -> None:
         queue_adds=2,
         events=6,
         events_dropped=2,
-        watches=(WatchReading("them", healthy=False, silence=30.0, lists=0),),
+        watches=(WatchReading("them", healthy=False, silence=30.0, lists=0, idle=30.0),),
     )
 
 

@@ -117,6 +117,8 @@ class WatchReading(NamedTuple):
     """Seconds since the API server sent anything on it; a live watch is opened again within 10 minutes."""
     lists: int
     """Complete lists so far; each one after the first means that the watch had lost its place."""
+    idle: float = 0.0
+    """Seconds since it heard something, or tried to."""
 
 
 @dataclass(frozen=True, slots=True)

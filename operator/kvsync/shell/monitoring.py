@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from kvsync.adapters.metrics import CONTENT_TYPE, Metrics, Result
+from kvsync.core.health import Signs, trouble
 from kvsync.model.address import Address
 from kvsync.model.metering import Vitals, Worker
 from kvsync.shell.metering import Metering
@@ -19,12 +20,11 @@ log = logging.getLogger(__name__)
 FRESH = 1.0
 """Seconds in which scrapes get the same answer: many of them cost as much as one."""
 
-STUCK = 300.0
-"""Seconds that a pass may take; it ends at the first request without an answer, within 2 minutes."""
-
-
 BEAT = 1.0
 """Seconds between two looks at how late the event loop is."""
+
+STILL = 1.0
+"""Seconds by which it may be late without a line in the log."""
 
 
 class OnePass:
@@ -57,11 +57,12 @@ class Monitoring:
         self._clock = clock
         self._tasks: Sequence[asyncio.Task[None]] = ()
         self._passes: dict[object, float] = {}
+        self._passed = self._beaten = clock()
         self._last: tuple[float, Page] | None = None
         self._server = HttpServer(
             {
                 "/metrics": self._metrics_page,
-                "/healthz": lambda: health_page(self._stuck()),
+                "/healthz": lambda: health_page(self._trouble()),
                 "/readyz": lambda: health_page(unready(), role()),
             }
         )
@@ -83,10 +84,18 @@ class Monitoring:
             group.create_task(self._beat())
 
     async def _beat(self) -> None:
+        self._beaten = self._clock()
         while True:
-            began = self._clock()
             await asyncio.sleep(BEAT)
-            self._metrics.note_lag(max(0.0, self._clock() - began - BEAT))
+            self.beat()
+
+    def beat(self) -> None:
+        """The event loop turns; it was to say so `BEAT` after the last time."""
+        lag = max(0.0, self._clock() - self._beaten - BEAT)
+        self._beaten = self._clock()
+        self._metrics.note_lag(lag)
+        if lag > STILL:
+            log.warning("the event loop stood still for %.1f s", lag)
 
     def watch_over(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         """These are to run as long as the operator does."""
@@ -101,7 +110,8 @@ class Monitoring:
             yield this
         finally:
             del self._passes[this]
-            self._metrics.note_pass(self._clock() - began, this.result)
+            self._passed = self._clock()
+            self._metrics.note_pass(self._passed - began, this.result)
 
     def _metrics_page(self) -> Page:
         now = self._clock()
@@ -111,16 +121,19 @@ class Monitoring:
             self._last = (now, Page(text, content_type=CONTENT_TYPE))
         return self._last[1]
 
-    def _stuck(self) -> str:
+    def _trouble(self) -> str:
         """What does not go on; empty when all is well. That the loop turns is shown by the answer."""
-        ended = [task.get_name() for task in self._tasks if task.done()]
-        if ended:
-            return f"Ended, and should run as long as the operator does: {', '.join(ended)}."
-        longest = self._longest_pass()
-        if longest > STUCK:
-            waiting = self._vitals().queue_length
-            return f"A pass has run for {longest:.0f} s; {waiting} objects wait."
-        return ""
+        vitals, now = self._vitals(), self._clock()
+        signs = Signs(
+            ended=tuple(task.get_name() for task in self._tasks if task.done()),
+            lag=now - self._beaten - BEAT,
+            longest_pass=self._longest_pass(),
+            waiting=vitals.queue_length,
+            oldest=vitals.queue_oldest,
+            last_pass=now - self._passed,
+            idle={watch.name: watch.idle for watch in vitals.watches},
+        )
+        return trouble(signs)
 
     def _longest_pass(self) -> float:
         return self._clock() - min(self._passes.values(), default=self._clock())

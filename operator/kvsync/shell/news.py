@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from kvsync.model.storm import storm_model, storm_of
@@ -31,15 +32,22 @@ class News:
         return self.world.known_objects()
 
     def objects_listed(self, bodies: Sequence[Json], known: frozenset[Key]) -> None:
-        """Know of all objects, whether or not their watch has told of them; those of ``known`` that
-        are not among them were deleted."""
-        listed = {(body["metadata"]["namespace"], body["metadata"]["name"]) for body in bodies}
-        for body in bodies:
-            self.world.note_listed(body)
-        for key in sorted(listed):
-            self.standings.expect(key)
-        for key in sorted(known - listed):
+        """Know of all objects, whether or not their watch has told of them.
+
+        Those of ``known`` that are not among them were deleted; one that went while the list was on
+        its way is not taken for existing again.
+        """
+        listed = {_key(body): body for body in bodies}
+        for key in sorted(known - listed.keys()):
             self.object_changed(key, None)
+        here = self.world.known_objects()
+        for key, body in sorted(listed.items(), key=itemgetter(0)):
+            if key in known and key not in here:
+                continue
+            self.world.note_listed(body)
+            self.standings.expect(key)
+            if self.world.is_news(key, body):
+                self.object_changed(key, body)
 
     def object_changed(self, key: Key, body: Json | None) -> None:
         """Look at it, and at those that share something with it."""
@@ -92,3 +100,8 @@ class News:
     def _concern(self, namespace: str, model: str) -> None:
         for sync in list(self.world.concerned(namespace, model)):
             self.enqueue(sync)
+
+
+def _key(body: Json) -> Key:
+    metadata = body["metadata"]
+    return str(metadata["namespace"]), str(metadata["name"])

@@ -35,4 +35,4 @@ def vitals_of(
 
 def _reading(name: str, watch: Watch[Any]) -> WatchReading:
     healthy = watch.healthy_since is not None
-    return WatchReading(name, healthy, watch.silence(), watch.lists)
+    return WatchReading(name, healthy, watch.silence(), watch.lists, watch.idle())

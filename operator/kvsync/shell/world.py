@@ -96,6 +96,11 @@ class World:
         """The objects that exist as far as is known, those included that only a list told of."""
         return frozenset({*self.syncs, *self._listed})
 
+    def is_news(self, key: Key, body: Json) -> bool:
+        """Whether a list shows an object newer than its watch told of it."""
+        told = self.syncs.get(key)
+        return told is None or _version(body) > _version(told)
+
     def note_written(self, kind: str, body: Json) -> None:
         """Remember an object as the API server returned it from our own write."""
         metadata = body["metadata"]

@@ -257,6 +257,18 @@ async def test_silence_grows_until_the_server_speaks(follow: Follow, clock: Cloc
             assert followed.watch.silence() >= 700
 
 
+async def test_a_watch_that_is_refused_is_silent_and_not_idle_for_it_goes_on_trying(
+    follow: Follow, clock: Clock
+) -> None:
+    down = [refuse(503, "ServiceUnavailable", "down")] * 40
+    async with FaultServer(*down) as server, follow(server) as followed:
+        await until(lambda: len(server.seen) > 40)
+        assert followed.watch.silence() > 90
+        assert followed.watch.idle() < 30
+        clock.now += 700
+        assert followed.watch.idle() >= 700
+
+
 async def test_the_store_cannot_be_written(follow: Follow) -> None:
     async with FaultServer(page(10, "a")) as server, follow(server) as followed:
         await followed.watch.synced.wait()

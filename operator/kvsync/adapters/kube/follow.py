@@ -53,11 +53,17 @@ class Follow:
     listener: Listener
     timing: Timing
     heard_at: float = field(init=False)
+    tried_at: float = field(init=False)
     version: str = field(default="", init=False)
     _setbacks: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self.heard_at = self.timing.clock()
+        self.heard_at = self.tried_at = self.timing.clock()
+
+    @property
+    def stirred_at(self) -> float:
+        """When it last heard something or began to try."""
+        return max(self.heard_at, self.tried_at)
 
     async def step(self) -> bool:
         """List if that is needed, then watch until the watch ends; whether events came.

@@ -110,6 +110,11 @@ class Watch(Generic[Projected]):
         """
         return max((self._timing.clock() - each.heard_at for each in self._follows), default=0.0)
 
+    def idle(self) -> float:
+        """Seconds since the laziest of its watches heard something or tried to: one that lives does
+        either within minutes, also while the API server does not answer."""
+        return max((self._timing.clock() - each.stirred_at for each in self._follows), default=0.0)
+
     async def run(self) -> None:
         """Follow until cancelled."""
         async with asyncio.TaskGroup() as group:
@@ -131,7 +136,7 @@ class Watch(Generic[Projected]):
     async def _keep_up(self, follow: Follow) -> None:
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, self._timing.jitter)
         while True:
-            started = self._timing.clock()
+            started = follow.tried_at = self._timing.clock()
             error: Exception | None = None
             heard = False
             try:

@@ -1,0 +1,96 @@
+"""The list of all objects against what their watch told: what it missed is made good."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from kvsync.model.standing import Standing
+from kvsync.shell.news import News
+from kvsync.shell.settings import Settings
+from kvsync.shell.standings import Standings
+from kvsync.shell.world import World
+
+Json = dict[str, Any]
+
+
+class Leftovers:
+    looks = 0
+
+    def look(self) -> None:
+        self.looks += 1
+
+
+class Stage:
+    def __init__(self) -> None:
+        self.queued: list[tuple[str, str]] = []
+        self.world = World(Settings(), {}, {})
+        self.standings = Standings(self.queued.append, lambda: 0.0)
+        self.leftovers = Leftovers()
+        self.news = News(
+            self.world,
+            cast("Any", None),
+            self.standings,
+            cast("Any", self.leftovers),
+            self.queued.append,
+        )
+
+    def told(self, *bodies: Json) -> None:
+        """By the watch."""
+        for body in bodies:
+            self.news.object_changed(("ns", body["metadata"]["name"]), body)
+        self.queued.clear()
+
+    def listed(self, *bodies: Json) -> None:
+        self.news.objects_listed(bodies, self.news.known_objects())
+
+
+def sync(name: str, version: int = 1) -> Json:
+    metadata = {"namespace": "ns", "name": name, "uid": name, "resourceVersion": str(version)}
+    return {"metadata": metadata, "spec": {"models": {"names": [name]}}}
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def test_one_that_was_deleted_unheard_is_gone_and_the_others_are_looked_at(stage: Stage) -> None:
+    stage.told(sync("a"), sync("b"))
+    stage.standings.note(("ns", "b"), Standing("ns/b"))
+    stage.listed(sync("a"))
+    assert stage.world.known_objects() == {("ns", "a")}
+    assert set(stage.queued) == {("ns", "a"), ("ns", "b")}
+    assert stage.leftovers.looks == 1
+
+
+def test_one_that_is_not_told_of_yet_is_known_and_looked_at(stage: Stage) -> None:
+    stage.listed(sync("a"))
+    assert stage.world.sync(("ns", "a")) is not None
+    assert stage.queued[-1] == ("ns", "a")
+    assert stage.standings.unheard(("ns", "other")) == ("ns/a",)
+
+
+def test_what_the_watch_told_already_is_no_news(stage: Stage) -> None:
+    stage.told(sync("a", 5))
+    stage.listed(sync("a", 5))
+    stage.listed(sync("a", 4))
+    assert stage.queued == []
+    stage.listed(sync("a", 6))
+    assert stage.queued[-1] == ("ns", "a")
+
+
+def test_one_that_went_while_the_list_was_on_its_way_does_not_come_back(stage: Stage) -> None:
+    stage.told(sync("a"))
+    known = stage.news.known_objects()
+    stage.news.object_changed(("ns", "a"), None)
+    stage.news.objects_listed([sync("a")], known)
+    assert stage.world.known_objects() == frozenset()
+
+
+def test_one_that_came_while_the_list_was_on_its_way_stays(stage: Stage) -> None:
+    known = stage.news.known_objects()
+    stage.told(sync("a"))
+    stage.news.objects_listed([], known)
+    assert stage.world.known_objects() == {("ns", "a")}
