@@ -46,6 +46,7 @@ EVERYTHING: Values = {
     "relayImages": ["images.example/relays/"],
     "metricsAddress": "[::]:9090",
     "logLevel": "debug",
+    "logFormat": "json",
     "extraArgs": ["--templates=/templates"],
     "extraEnv": [{"name": "KVSYNC_A", "value": "1"}],
     "extraVolumes": [{"name": "templates", "configMap": {"name": "templates"}}],

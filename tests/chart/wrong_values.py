@@ -32,6 +32,7 @@ WRONG: list[tuple[str, Any]] = [
     ("uninstall.undo.timeout", "0s"),
     ("uninstall.undo.timeout", 300),
     ("logLevel", "verbose"),
+    ("logFormat", "xml"),
     ("maxRolling", -1),
     ("maxRolling", "10"),
     ("workers", 0),

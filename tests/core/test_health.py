@@ -1,4 +1,4 @@
-"""When only a new process helps: what does not go on is named, and an API server that is down is none of it."""
+"""When only a new process helps: what does not go on is named; an API server that is down is none of it."""
 
 from __future__ import annotations
 
