@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from kvsync.adapters.log_lines import about
 from kvsync.adapters.metrics import Result
 from kvsync.model.errors import ApiError, NotLeading, Unavailable
 from kvsync.shell.monitoring import Monitoring
@@ -62,17 +63,17 @@ class Passes:
             delay = self._queue.retry(key)
             passing = is_race(error) and delay < LONG_DELAY
             level = logging.DEBUG if passing else logging.WARNING
-            log.log(level, "%s/%s: %s; again in %.1f s", *key, error, delay)
+            log.log(level, "%s; again in %.1f s", error, delay, extra=about(*key))
             if isinstance(error, Unavailable):
-                log.info("%s/%s: the API server did not answer; nothing is lost", *key)
+                log.info("the API server did not answer; nothing is lost", extra=about(*key))
             return Result.RACED if is_race(error) else Result.FAILED
         except NotLeading as refused:
-            log.warning("%s/%s: %s", *key, refused)
+            log.warning("%s", refused, extra=about(*key))
             return Result.FAILED
         except Exception:  # one object's bug must not stop the others
             self._standings.note_failed(key, "/".join(key))
             delay = self._queue.retry(key)
-            log.exception("%s/%s: a pass failed; again in %.1f s", *key, delay)
+            log.exception("a pass failed; again in %.1f s", delay, extra=about(*key))
             return Result.FAILED
         self._come_again(key, outcome)
         return Result.CHANGED if outcome.acted else Result.UNCHANGED

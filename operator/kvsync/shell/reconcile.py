@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,12 +15,11 @@ from kvsync.model.errors import ApiError, Invalid, NotFound
 from kvsync.model.observed import KVEventSync, Observed
 from kvsync.model.spec import KVEventSyncSpec, ModelSelection, SpecError
 from kvsync.model.standing import Standing
+from kvsync.shell.decision_log import log_action, log_status
 from kvsync.shell.inquiries import Inquiries
 from kvsync.shell.probes import Probes
 from kvsync.shell.standings import Standings
 from kvsync.shell.world import Heard, World
-
-log = logging.getLogger(__name__)
 
 Key = tuple[str, str]
 
@@ -138,8 +136,8 @@ class Reconciler:
                     status = refused(sync, decision.status, str(error), self._clock())
                     await self._report(sync, status, ())
                 raise
+            log_action(sync, action)
             if action.note:
-                log.info("%s/%s: %s: %s", sync.namespace, sync.name, action.reason, action.note)
                 self._writer.announce(sync, _announcement(sync, action))
 
     async def _report(
@@ -151,7 +149,7 @@ class Reconciler:
         if status is None or status == sync.status:
             return
         await self._writer.write_status(sync, status)
-        _log_ready(sync, status)
+        log_status(sync, status)
         for announcement in announcements:
             self._writer.announce(sync, announcement)
 
@@ -159,18 +157,6 @@ class Reconciler:
 def _announcement(sync: KVEventSync, action: Action) -> Announcement:
     model = action.model if action.namespace == sync.namespace else ""
     return Announcement(action.warning, action.reason, action.note, model)
-
-
-def _log_ready(sync: KVEventSync, status: Mapping[str, Any]) -> None:
-    ready = status["conditions"][0]
-    log.info(
-        "%s/%s: Ready=%s %s: %s",
-        sync.namespace,
-        sync.name,
-        ready.get("status"),
-        ready.get("reason"),
-        ready.get("message"),
-    )
 
 
 def is_race(error: ApiError) -> bool:

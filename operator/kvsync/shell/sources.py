@@ -27,7 +27,8 @@ class Sources:
     """``on_news`` is called with the key of an object of whose sources or engines there is news."""
 
     def __init__(self, settings: Settings, on_news: Callable[[Key], None]) -> None:
-        self._pool = Pool(command(settings.probe_memory << 20), settings.probe_workers, self._heard)
+        program = command(settings.probe_memory << 20, settings.log_format, settings.log_level)
+        self._pool = Pool(program, settings.probe_workers, self._heard)
         self._engines = EngineHTTP()
         self._relays = RelayHTTP()
         desk = RelayDesk(self._relays, self._engines, time.monotonic, budget=settings.relay_budget)
