@@ -39,7 +39,7 @@ Line = tuple[str, str | None]
 )
 @click.option(
     "--operator-namespace",
-    type=NamespaceName(),
+    type=NamespaceName(optional=True),
     default="",
     metavar="NAME",
     envvar="KVSYNC_OPERATOR_NAMESPACE",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -13,17 +14,22 @@ import click
 
 from kvsync.cli.values import Duration, ListenAddress, SourceAddress
 from kvsync.core.gateway_access import GatewayGrant, parse_grant
-from kvsync.model.spec import DNS_LABEL, DNS_SUBDOMAIN
+from kvsync.model.relay import repository_of
+from kvsync.model.spec import DNS_LABEL, DNS_SUBDOMAIN, IMAGE
 from kvsync.model.version import Version, parse_version
 
 __all__ = [
     "OWN_IMAGE",
     "Duration",
     "Gateway",
+    "ImageName",
     "ListenAddress",
     "NamespaceName",
+    "Number",
     "ObjectName",
+    "Repository",
     "SourceAddress",
+    "Whole",
     "cluster_options",
     "relay_options",
     "run_async",
@@ -110,15 +116,19 @@ class Gateway(click.ParamType[GatewayGrant]):
 
 
 class NamespaceName(click.ParamType[str]):
-    """The name of a namespace, or empty."""
+    """The name of a namespace; empty too where it is ``optional``."""
 
     name = "namespace"
 
+    def __init__(self, *, optional: bool = False) -> None:
+        self._optional = optional
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The name, or a usage error that says the form."""
-        if value and not DNS_LABEL.match(str(value)):
-            self.fail(f"{value!r} is no name of a namespace, such as kvsync-system", param, ctx)
-        return str(value)
+        said = str(value)
+        if not DNS_LABEL.fullmatch(said) and not (self._optional and not said):
+            self.fail(f"{said[:80]!r} is no name of a namespace, such as kvsync-system", param, ctx)
+        return said
 
 
 class ObjectName(click.ParamType[str]):
@@ -136,6 +146,63 @@ class ObjectName(click.ParamType[str]):
                 ctx,
             )
         return said
+
+
+class ImageName(click.ParamType[str]):
+    """An image as a pod names it, or empty."""
+
+    name = "image"
+    form = "an image, such as registry.example.com/kvsync-operator:0.1.0"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The image, or a usage error that says the form."""
+        said = str(value)
+        if not IMAGE.fullmatch(said):
+            self.fail(f"{said[:80]!r} is not {self.form}", param, ctx)
+        return said
+
+
+class Repository(ImageName):
+    """A repository of images, or the beginning of such with a slash at its end."""
+
+    name = "repository"
+    form = "a repository without tag, such as registry.example.com/kvsync-operator, or registry.example.com/"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The repository, or a usage error that says the form."""
+        said = super().convert(value, param, ctx)
+        if not said or repository_of(said) != said:
+            self.fail(f"{said[:80]!r} is not {self.form}", param, ctx)
+        return said
+
+
+class Whole(click.IntRange):
+    """A whole number within bounds; what is none is told the bounds as well."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number, or a usage error that says the bounds."""
+        try:
+            return int(super().convert(value, param, ctx))
+        except click.BadParameter:
+            bounds = f"from {self.min} to {self.max}"
+            self.fail(f"{str(value)[:80]!r} is no whole number {bounds}", param, ctx)
+
+
+class Number(click.FloatRange):
+    """A number within bounds; what is none is told the bounds as well."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number, or a usage error that says the bounds."""
+        try:
+            number = float(super().convert(value, param, ctx))
+        except click.BadParameter:
+            number = math.nan
+        if math.isnan(number):  # which lies within any bounds
+            bounds = f"from {self.min:g} to {self.max:g}"
+            self.fail(f"{str(value)[:80]!r} is no number {bounds}", param, ctx)
+        return number
 
 
 def run_async(work: Coroutine[Any, Any, Result]) -> Result:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from kvsync.adapters.log_lines import FORMATS, LEVELS, begin_logging
 from kvsync.cli.options import (
     Gateway,
+    ImageName,
     ListenAddress,
     NamespaceName,
+    Number,
     ObjectName,
+    Repository,
+    Whole,
     cluster_options,
     run_async,
 )
@@ -19,19 +25,26 @@ from kvsync.model.address import Address
 from kvsync.shell.process import serve
 from kvsync.shell.settings import DEFAULT_GATEWAYS, Settings, SettingsError
 
+_GATEWAYS = " ".join(f"{each.gateway_namespace}/{each.gateway}" for each in DEFAULT_GATEWAYS)
+
+setting = partial(click.option, show_envvar=True, show_default=True)
+"""An option that tells its variable and its default, also where its value is wrong."""
+
 
 @click.command()
 @cluster_options
-@click.option(
+@setting(
     "--namespace",
     "namespaces",
     multiple=True,
     metavar="NAME",
+    type=NamespaceName(),
+    show_default="all",
     envvar="KVSYNC_NAMESPACES",
-    help="Serve KVEventSync objects of this namespace only; repeatable. Default: all.  "
-    "[env: KVSYNC_NAMESPACES, separated by spaces]",
+    help="Serve KVEventSync objects of this namespace only; repeatable. In the variable they are "
+    "separated by spaces.",
 )
-@click.option(
+@setting(
     "--gateway",
     "gateways",
     multiple=True,
@@ -39,153 +52,144 @@ from kvsync.shell.settings import DEFAULT_GATEWAYS, Settings, SettingsError
     metavar="NAMESPACE/NAME[=NAMESPACE,…]",
     envvar="KVSYNC_GATEWAYS",
     default=DEFAULT_GATEWAYS,
+    show_default=_GATEWAYS,
     help="A Deployment that may be changed as a gateway, for objects of the namespaces after '='; "
     "without '=', of those that carry the label kvsync.aibrix.ai/gateway-access=true and of the "
     "operator's own. * matches any part of a name; repeatable, and one that lets an object in is "
-    "enough. Default: aibrix-system/aibrix-gateway-plugins and "
-    "aibrix-system/kvcache-watcher.  "
-    "[env: KVSYNC_GATEWAYS, separated by spaces]",
+    "enough. In the variable they are separated by spaces.",
 )
-@click.option(
+@setting(
     "--operator-namespace",
-    type=NamespaceName(),
+    type=NamespaceName(optional=True),
     default="",
+    show_default="that of the pod which it runs in; outside of a pod none",
     metavar="NAME",
     envvar="KVSYNC_OPERATOR_NAMESPACE",
-    help="The operator's own namespace, whose objects need no label. Default: that of the pod "
-    "which it runs in; outside of a pod none.  [env: KVSYNC_OPERATOR_NAMESPACE]",
+    help="The operator's own namespace, where its Lease is, and whose objects need no label.",
 )
-@click.option(
+@setting(
     "--image",
+    type=ImageName(),
     default="",
+    show_default="not known",
     metavar="IMAGE",
     envvar="KVSYNC_IMAGE",
     help="The operator's own image, of which relays are made where spec.events.relay.image says no "
-    "other.  [env: KVSYNC_IMAGE]",
+    "other.",
 )
-@click.option(
+@setting(
     "--relay-images",
     "relay_images",
     multiple=True,
+    type=Repository(),
+    show_default="none",
     metavar="REPOSITORY",
     envvar="KVSYNC_RELAY_IMAGES",
     help="A repository of which spec.events.relay.image may name images, beside that of --image; all "
-    "that begin so where it ends with a slash. Repeatable.  "
-    "[env: KVSYNC_RELAY_IMAGES, separated by spaces]",
+    "that begin so where it ends with a slash. Repeatable. In the variable they are separated by spaces.",
 )
-@click.option(
+@setting(
     "--templates",
+    type=click.Path(exists=True, file_okay=False),
+    show_default="the built-in ones",
     metavar="FOLDER",
     envvar="KVSYNC_TEMPLATES",
-    help="Folder of templates that replace built-in ones.  [env: KVSYNC_TEMPLATES]",
+    help="A folder that exists: its templates replace built-in ones.",
 )
-@click.option(
+@setting(
     "--workers",
-    type=click.IntRange(1, 64),
+    type=Whole(1, 64),
     default=4,
-    show_default=True,
     envvar="KVSYNC_WORKERS",
-    help="Objects worked on at once.  [env: KVSYNC_WORKERS]",
+    help="Objects worked on at once.",
 )
-@click.option(
+@setting(
     "--max-rolling",
-    type=click.IntRange(0, 1000),
+    type=Whole(0, 1000),
     default=10,
-    show_default=True,
     envvar="KVSYNC_MAX_ROLLING",
     help="Models of all objects together that may restart or wait for verification at once, beside "
-    "each object's own spec.rollout.maxConcurrent; 0 for no limit.  [env: KVSYNC_MAX_ROLLING]",
+    "each object's own spec.rollout.maxConcurrent; 0 for no limit.",
 )
-@click.option(
+@setting(
     "--probe-workers",
-    type=click.IntRange(1, 16),
+    type=Whole(1, 16),
     default=1,
-    show_default=True,
     envvar="KVSYNC_PROBE_WORKERS",
-    help="Processes that watch the engines; one is enough for about 5,000 of them.  "
-    "[env: KVSYNC_PROBE_WORKERS]",
+    help="Processes that watch the engines; one is enough for about 5,000 of them.",
 )
-@click.option(
+@setting(
     "--probe-memory",
-    type=click.IntRange(64, 65536),
+    type=Whole(64, 65536),
     default=256,
-    show_default=True,
     metavar="MIB",
     envvar="KVSYNC_PROBE_MEMORY",
-    help="Memory that each of these processes may use.  [env: KVSYNC_PROBE_MEMORY]",
+    help="Memory that each of these processes may use.",
 )
-@click.option(
+@setting(
     "--gateway-silence",
-    type=click.FloatRange(1, 3600),
+    type=Number(1, 3600),
     default=60,
-    show_default=True,
     metavar="SECONDS",
     envvar="KVSYNC_GATEWAY_SILENCE",
     help="How long after its start a Ready gateway's log may say nothing of KV events before that "
-    "counts as not consuming any.  [env: KVSYNC_GATEWAY_SILENCE]",
+    "counts as not consuming any.",
 )
-@click.option(
+@setting(
     "--relay-budget",
-    type=click.FloatRange(0, 1e7),
+    type=Number(0, 1e7),
     default=50_000,
-    show_default=True,
     metavar="EVENTS/S",
     envvar="KVSYNC_RELAY_BUDGET",
     help="Events a second, at most, that all relays of one gateway together tell it again when it "
     "restarts; shared out by the size of their tables, at least 10 and at most 10,000 each. 0: each "
-    "as it is configured.  [env: KVSYNC_RELAY_BUDGET]",
+    "as it is configured.",
 )
-@click.option(
+@setting(
     "--metrics-address",
     type=ListenAddress(),
     default="0.0.0.0:8080",
-    show_default=True,
     metavar="HOST:PORT",
     envvar="KVSYNC_METRICS_ADDRESS",
-    help="Where /metrics, /healthz and /readyz are served, to anybody; 'off' for nowhere.  "
-    "[env: KVSYNC_METRICS_ADDRESS]",
+    help="Where /metrics, /healthz and /readyz are served, to anybody; 'off' for nowhere.",
 )
-@click.option(
+@setting(
     "--leader-elect/--no-leader-elect",
     default=None,
+    show_default="on in a pod, off elsewhere",
     envvar="KVSYNC_LEADER_ELECT",
-    help="Whether several replicas agree by a Lease on one that works, while the others stand by. "
-    "Default: on in a pod, off elsewhere.  [env: KVSYNC_LEADER_ELECT]",
+    help="Whether several replicas agree by a Lease on one that works, while the others stand by.",
 )
-@click.option(
+@setting(
     "--lease-name",
     type=ObjectName(),
     default="kvsync-operator",
-    show_default=True,
     metavar="NAME",
     envvar="KVSYNC_LEASE_NAME",
-    help="That Lease, in the operator's own namespace.  [env: KVSYNC_LEASE_NAME]",
+    help="That Lease, in the operator's own namespace.",
 )
-@click.option(
+@setting(
     "--lease-duration",
-    type=click.IntRange(SHORTEST, LONGEST),
+    type=Whole(SHORTEST, LONGEST),
     default=10,
-    show_default=True,
     metavar="SECONDS",
     envvar="KVSYNC_LEASE_DURATION",
     help="How long a leader that says nothing is waited for. It renews its Lease five times as often, "
-    "and writes nothing any more after two thirds of it.  [env: KVSYNC_LEASE_DURATION]",
+    "and writes nothing any more after two thirds of it.",
 )
-@click.option(
+@setting(
     "--log-format",
     type=click.Choice(FORMATS),
     default="text",
-    show_default=True,
     envvar="KVSYNC_LOG_FORMAT",
-    help="Lines for people, or a JSON object a line.  [env: KVSYNC_LOG_FORMAT]",
+    help="Lines for people, or a JSON object a line.",
 )
-@click.option(
+@setting(
     "--log-level",
     type=click.Choice(LEVELS),
     default="info",
-    show_default=True,
     envvar="KVSYNC_LOG_LEVEL",
-    help="Least severe lines to write.  [env: KVSYNC_LOG_LEVEL]",
+    help="Least severe lines to write.",
 )
 def run(
     *,
