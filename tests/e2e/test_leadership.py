@@ -121,7 +121,16 @@ def revision(scene: Scene, name: str) -> int:
 
 
 def changed(scene: Scene, originals: dict[str, Any]) -> int:
-    return sum(scene.template(name) != originals[name] for name in MODELS)
+    return sum(scene.template(name) != template for name, template in originals.items())
+
+
+def two_models(scene: Scene) -> dict[str, Any]:
+    """Two models that run, and their templates."""
+    names = ("m", "n")
+    scene.create(*(model(name, scene.namespace) for name in names))
+    for name in names:
+        scene.wait_available(name)
+    return {name: scene.template(name) for name in names}
 
 
 def test_the_leader_is_killed_in_the_middle_of_a_wave_and_nothing_is_done_twice(
@@ -173,26 +182,32 @@ def _took(request: Request, name: str) -> bool:
     return request.resource == "leases" and took and instance(request) == name
 
 
-def test_a_leader_that_is_told_to_end_lets_go_and_the_other_one_leads_at_once(
+def test_a_leader_that_is_told_to_end_stops_lets_go_and_the_other_one_leads_at_once(
     stage: Stage,
 ) -> None:
+    scene = stage.scene
+    originals = two_models(scene)
     leader, standby, first = stage.pair()
+    scene.create(sync("kv", scene.namespace, *originals, rollout={"maxConcurrent": 1}))
+    scene.wait("the wave begun", lambda: changed(scene, originals) >= 1)
     leader.operator.process.terminate()
     took = stage.takeover(first, 3.0)
     print(f"takeover after SIGTERM: {took:.1f} s")
     assert leader.operator.process.wait(10) == 0
-    stage.scene.wait("it leads", lambda: standby.ready() == "ok; this one leads")
+    scene.wait("it leads", lambda: standby.ready() == "ok; this one leads")
+    scene.wait_ready("kv", 60)
     assert stage.spec()["leaseTransitions"] == 1
-    # And what it does as a leader, a standby of its own can wait for.
+    asked = stage.requests()
+    released = max(i for i, r in enumerate(asked) if _took(r, first))
+    assert not [r for r in asked[released:] if is_write(r) and instance(r) == first]
+    assert {revision(scene, name) for name in originals} == {2}
     assert standby.operator.stop() == 0
-    stage.scene.wait("released", lambda: stage.holder() == "")
+    assert stage.holder() == "", "the last one lets go too"
 
 
 def test_a_leader_that_stood_still_writes_nothing_any_more_and_ends(stage: Stage) -> None:
     scene = stage.scene
-    scene.create(model("m", scene.namespace), model("n", scene.namespace))
-    for name in ("m", "n"):
-        scene.wait_available(name)
+    two_models(scene)
     leader, _, first = stage.pair()
     scene.create(sync("kv", scene.namespace, "m"))
     scene.wait_ready("kv")

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from kvsync.model.decision import Kind
 from kvsync.model.standing import Standing
 from kvsync.shell.news import News
 from kvsync.shell.settings import Settings
@@ -23,9 +24,9 @@ class Leftovers:
 
 
 class Stage:
-    def __init__(self) -> None:
+    def __init__(self, deployments: dict[tuple[str, str], Json] | None = None) -> None:
         self.queued: list[tuple[str, str]] = []
-        self.world = World(Settings(), {}, {})
+        self.world = World(Settings(), deployments or {}, {})
         self.standings = Standings(self.queued.append, lambda: 0.0)
         self.leftovers = Leftovers()
         self.news = News(
@@ -94,3 +95,26 @@ def test_one_that_came_while_the_list_was_on_its_way_stays(stage: Stage) -> None
     stage.told(sync("a"))
     stage.news.objects_listed([], known)
     assert stage.world.known_objects() == {("ns", "a")}
+
+
+def test_a_workload_that_its_watch_is_behind_with_is_seen_as_it_was_listed() -> None:
+    def deployment(version: int, image: str) -> Json:
+        metadata = {"namespace": "ns", "name": "m", "uid": "u", "resourceVersion": str(version)}
+        return {"metadata": metadata, "spec": {"image": image}}
+
+    store: dict[tuple[str, str], Json] = {("ns", "m"): deployment(5, "old")}
+    stage = Stage(store)
+    stage.news.workload_listed(Kind.DEPLOYMENT, deployment(4, "older"))
+    assert seen(stage) == "old"
+    stage.news.workload_listed(Kind.DEPLOYMENT, deployment(7, "new"))
+    assert seen(stage) == "new"
+    store["ns", "m"] = deployment(8, "newest")
+    assert seen(stage) == "newest"
+    stage.news.workload_listed(Kind.DEPLOYMENT, {"metadata": {"namespace": "ns", "name": "other"}})
+    assert stage.world.deployment("ns", "other") is None
+
+
+def seen(stage: Stage) -> str:
+    found = stage.world.deployment("ns", "m")
+    assert found is not None
+    return str(found.body["spec"]["image"])

@@ -49,6 +49,10 @@ class News:
             if self.world.is_news(key, body):
                 self.object_changed(key, body)
 
+    def workload_listed(self, kind: str, body: Json) -> None:
+        """Take it as it was listed, until its watch has told of that."""
+        self.world.note_standing(kind, body)
+
     def object_changed(self, key: Key, body: Json | None) -> None:
         """Look at it, and at those that share something with it."""
         if body is None:

@@ -142,8 +142,7 @@ class Operator:
                 # Not before: a leader that sees nothing would keep one out that does.
                 followers.append(self._leadership.start())
                 await _first(self._leadership.acquired.wait(), stop.wait(), objects)
-                # What was deleted while this one stood by.
-                await self._watches.list_objects(stop)
+                await self._watches.catch_up(stop)
             if not stop.is_set() and not objects.done():
                 followers += self._begin(stop)
                 await _first(stop.wait(), objects)

@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
 from kvsync.adapters.kube.access import Access
 from kvsync.adapters.kube.client import Kube
-from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS, PODS
+from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS, PODS, STORMSERVICES
 from kvsync.adapters.kube.watch import Watch
+from kvsync.model.decision import Kind
 from kvsync.model.errors import ApiError, NotFound
 from kvsync.shell.handlers import watch_objects
 from kvsync.shell.namespaces import NamespaceLabels
@@ -38,6 +39,9 @@ class Listener(Protocol):
 
     def objects_listed(self, bodies: Sequence[Json], known: frozenset[Key]) -> None:
         """These are all KVEventSyncs; ``known`` are those that were taken for existing before."""
+
+    def workload_listed(self, kind: str, body: Json) -> None:
+        """A Deployment or StormService stands so in the cluster."""
 
     def object_changed(self, key: Key, body: Json | None) -> None:
         """A KVEventSync changed."""
@@ -149,25 +153,53 @@ class Watches:
         own = {"deployments": self.deployments, "pods": self.pods}
         return {**own, **self.storms.followed, **self.labels.followed}
 
+    async def catch_up(self, stop: asyncio.Event) -> None:
+        """Know what stood in the cluster at this moment: for who begins to write after another did.
+
+        A watch may be behind, by a moment or by minutes where its connection died unnoticed, and
+        what the last leader wrote last is what must not be written again.
+        """
+        await self._patiently(stop, "workloads", self._list_workloads)
+        await self.list_objects(stop)
+
     async def list_objects(self, stop: asyncio.Event) -> None:
         """Know every object before anything is decided: a mark of an unknown one counts as left over.
 
         Repeated once in a while: kopf does not tell of one that was deleted while its watch was away.
         """
+        await self._patiently(stop, "KVEventSyncs", self._list_objects)
+
+    async def _list_objects(self) -> None:
+        known = self._tell.known_objects()
+        try:
+            listed = [
+                body
+                for namespace in self._settings.namespaces or (None,)
+                for body in await self._kube.list(KVEVENTSYNCS, namespace)
+            ]
+        except NotFound:  # the kind itself: then there is no object of it, but who knows why
+            return
+        self._tell.objects_listed(listed, known)
+
+    async def _list_workloads(self) -> None:
+        wanted = [(Kind.DEPLOYMENT, DEPLOYMENTS, self._settings.watched)]
+        if self.storms.storms.synced.is_set():
+            wanted.append((Kind.STORM_SERVICE, STORMSERVICES, self._settings.namespaces or None))
+        for kind, resource, namespaces in wanted:
+            for namespace in (None,) if namespaces is None else namespaces:
+                for body in await self._kube.list(resource, namespace):
+                    self._tell.workload_listed(kind, project_workload(body))
+
+    async def _patiently(
+        self, stop: asyncio.Event, what: str, work: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Do it until it succeeds or ``stop`` is set."""
         while not stop.is_set():
-            known = self._tell.known_objects()
             try:
-                listed = [
-                    body
-                    for namespace in self._settings.namespaces or (None,)
-                    for body in await self._kube.list(KVEVENTSYNCS, namespace)
-                ]
-            except NotFound:  # the kind itself: then there is no object of it, but who knows why
-                return
+                await work()
             except ApiError as error:
-                log.warning("cannot list KVEventSyncs: %s; again in %.0f s", error, LIST_PAUSE)
+                log.warning("cannot list %s: %s; again in %.0f s", what, error, LIST_PAUSE)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), LIST_PAUSE)
-                continue
-            self._tell.objects_listed(listed, known)
-            return
+            else:
+                return

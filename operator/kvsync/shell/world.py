@@ -109,6 +109,14 @@ class World:
             return
         self._written[kind, (metadata["namespace"], metadata["name"])] = body
 
+    def note_standing(self, kind: str, body: Json) -> None:
+        """Remember a Deployment or StormService as a list shows it, where its watch is behind."""
+        metadata = body["metadata"]
+        store = self._storms if kind == Kind.STORM_SERVICE else self._deployments
+        watched = store.get((metadata["namespace"], metadata["name"]))
+        if watched is not None and _version(body) > _version(watched):
+            self.note_written(kind, body)
+
     def pod_changed(self, key: Key, pod: Json | None) -> str:
         """Keep the index of pods by model. Returns the model's name, or an empty string."""
         self._relabelled.pop(key, None)
