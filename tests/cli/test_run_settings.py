@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from kvsync.cli.main import cli
 from kvsync.cli.run import run
 from kvsync.model.address import Address
-from kvsync.shell.settings import Settings, SettingsError
+from kvsync.shell.settings import BOUNDS, Settings, SettingsError
 
 SETTINGS = {str(param.name): param for param in run.params}
 
@@ -147,6 +147,20 @@ def test_a_flag_goes_before_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_pa
     settings = run_with(monkeypatch, "--workers=7", "--no-leader-elect", env=env)
     assert (settings.workers, settings.leader_elect) == (7, False)
     assert settings.templates == str(tmp_path)
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_settings_are_within_their_bounds_whoever_makes_them(name: str) -> None:
+    def made(value: int) -> Settings:
+        wanted: dict[str, Any] = {name: value}
+        return Settings(**wanted)
+
+    least, most = BOUNDS[name]
+    assert getattr(made(least), name) == least
+    assert getattr(made(most), name) == most
+    for value in (least - 1, most + 1):
+        with pytest.raises(SettingsError, match=f"{variable(name)}.*from {least} to {most}"):
+            made(value)
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,9 @@ from kvsync.cli.options import (
     run_async,
 )
 from kvsync.core.gateway_access import GatewayGrant
-from kvsync.core.leadership import LONGEST, SHORTEST
 from kvsync.model.address import Address
 from kvsync.shell.process import serve
-from kvsync.shell.settings import DEFAULT_GATEWAYS, Settings, SettingsError
+from kvsync.shell.settings import BOUNDS, DEFAULT_GATEWAYS, Settings, SettingsError
 
 _GATEWAYS = " ".join(f"{each.gateway_namespace}/{each.gateway}" for each in DEFAULT_GATEWAYS)
 
@@ -98,14 +97,14 @@ setting = partial(click.option, show_envvar=True, show_default=True)
 )
 @setting(
     "--workers",
-    type=Whole(1, 64),
+    type=Whole(*BOUNDS["workers"]),
     default=4,
     envvar="KVSYNC_WORKERS",
     help="Objects worked on at once.",
 )
 @setting(
     "--max-rolling",
-    type=Whole(0, 1000),
+    type=Whole(*BOUNDS["max_rolling"]),
     default=10,
     envvar="KVSYNC_MAX_ROLLING",
     help="Models of all objects together that may restart or wait for verification at once, beside "
@@ -113,14 +112,14 @@ setting = partial(click.option, show_envvar=True, show_default=True)
 )
 @setting(
     "--probe-workers",
-    type=Whole(1, 16),
+    type=Whole(*BOUNDS["probe_workers"]),
     default=1,
     envvar="KVSYNC_PROBE_WORKERS",
     help="Processes that watch the engines; one is enough for about 5,000 of them.",
 )
 @setting(
     "--probe-memory",
-    type=Whole(64, 65536),
+    type=Whole(*BOUNDS["probe_memory"]),
     default=256,
     metavar="MIB",
     envvar="KVSYNC_PROBE_MEMORY",
@@ -128,7 +127,7 @@ setting = partial(click.option, show_envvar=True, show_default=True)
 )
 @setting(
     "--gateway-silence",
-    type=Number(1, 3600),
+    type=Number(*BOUNDS["gateway_silence"]),
     default=60,
     metavar="SECONDS",
     envvar="KVSYNC_GATEWAY_SILENCE",
@@ -137,7 +136,7 @@ setting = partial(click.option, show_envvar=True, show_default=True)
 )
 @setting(
     "--relay-budget",
-    type=Number(0, 1e7),
+    type=Number(*BOUNDS["relay_budget"]),
     default=50_000,
     metavar="EVENTS/S",
     envvar="KVSYNC_RELAY_BUDGET",
@@ -170,7 +169,7 @@ setting = partial(click.option, show_envvar=True, show_default=True)
 )
 @setting(
     "--lease-duration",
-    type=Whole(SHORTEST, LONGEST),
+    type=Whole(*BOUNDS["lease_duration"]),
     default=10,
     metavar="SECONDS",
     envvar="KVSYNC_LEASE_DURATION",

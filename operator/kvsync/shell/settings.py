@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from kvsync.core.gateway_access import GatewayAccess, GatewayGrant
+from kvsync.core.leadership import LONGEST, SHORTEST
 from kvsync.model.address import Address
 from kvsync.model.errors import KvsyncError
 
@@ -14,6 +17,20 @@ DEFAULT_GATEWAYS = (
 )
 """What AIBrix's own manifests install, and what is named as the second reader of its variables: for the
 namespaces that carry the label."""
+
+
+BOUNDS: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {
+        "workers": (1, 64),
+        "max_rolling": (0, 1000),
+        "probe_workers": (1, 16),
+        "probe_memory": (64, 65536),
+        "gateway_silence": (1, 3600),
+        "relay_budget": (0, 10_000_000),
+        "lease_duration": (SHORTEST, LONGEST),
+    }
+)
+"""The least and the most of each setting that is a number."""
 
 
 class SettingsError(KvsyncError):
@@ -59,6 +76,14 @@ class Settings:
     """Seconds without a renewal after which another one leads."""
     log_format: str = "text"
     log_level: str = "info"
+
+    def __post_init__(self) -> None:
+        """Raises SettingsError where a number is out of bounds."""
+        for name, (least, most) in BOUNDS.items():
+            value = getattr(self, name)
+            if not least <= value <= most:
+                flag = f"--{name.replace('_', '-')} (env KVSYNC_{name.upper()})"
+                raise SettingsError(f"{flag} is {value}: give a number from {least} to {most}")
 
     def at(self, pod_namespace: str) -> Settings:
         """What follows from where the operator runs; ``pod_namespace`` is empty outside of a pod.
