@@ -62,11 +62,13 @@ demo-stop: setup ## end what `make demo KEEP=1` left up
 test: setup test-unit test-bed ## everything that needs no GPU, from nothing
 
 test-unit: setup ## tests that need no control plane (seconds)
+	@PYTHONPATH=tests $(BIN)/python -m testbed.promtool.install > /dev/null
 	PYTHONPATH=tests $(BIN)/python -m testbed.attempts -m "not bed" -n 3 --dist worksteal
 
 test-bed: setup ## tests on a real control plane with pods as processes
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
 	@PYTHONPATH=tests $(BIN)/python -m testbed.helm.install > /dev/null
+	@PYTHONPATH=tests $(BIN)/python -m testbed.promtool.install > /dev/null
 	@# Apart: tests of the bed change the gateway that the stories stand on.
 	$(ATTEMPTS) -m bed tests/bed tests/adapters -n 2 --dist loadfile
 	$(ATTEMPTS) -m bed tests/e2e -n 3 --dist loadfile

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
+import pytest
+
 from adapters.scrapes import FULL, families, full_scrape, repair, series
 from kvsync.adapters.metrics import Metrics, Result
 from kvsync.model.metering import Counts, ModelName, Reading, Standing, Vitals, Worker
+from testbed.promtool.run import check_scrape
 
 
 def test_every_figure_of_a_model_stands_under_its_name() -> None:
@@ -134,6 +137,12 @@ def test_a_model_that_is_gone_has_no_series_and_an_unknown_figure_none_either() 
     assert not [key for key in found if "my-model" in key]
     assert ("kvsync_lag_max_seconds", "other", "default") not in found
     assert found["kvsync_sources", "other", "default"] == 0
+
+
+def test_prometheus_finds_its_conventions_kept() -> None:
+    check_scrape(full_scrape())
+    with pytest.raises(RuntimeError, match="counter metrics should have"):
+        check_scrape(b"# HELP x X.\n# TYPE x counter\nx 1\n")
 
 
 def test_a_family_is_written_once_with_a_type_and_a_text() -> None:

@@ -45,6 +45,34 @@ EVERYTHING: Values = {
     "relayBudget": 1_000_000,
     "relayImages": ["images.example/relays/"],
     "metricsAddress": "[::]:9090",
+    "metrics": {
+        "service": {"annotations": {"a": "b"}},
+        "serviceMonitor": {
+            "namespace": "monitoring",
+            "labels": {"release": "prometheus"},
+            "interval": "15s",
+            "scrapeTimeout": "5s",
+            "metricRelabelings": [{"action": "drop", "regex": "process_.*"}],
+        },
+        "relayMonitor": {
+            "namespace": "monitoring",
+            "labels": {"release": "prometheus"},
+            "interval": "1m",
+            "scrapeTimeout": "15s",
+            "metricRelabelings": [{"action": "labeldrop", "regex": "container"}],
+        },
+        "prometheusRule": {
+            "namespace": "monitoring",
+            "labels": {"release": "prometheus"},
+            "runbookUrl": "https://git.example/runbook.md",
+        },
+        "dashboard": {
+            "namespace": "monitoring",
+            "label": "dashboards",
+            "labelValue": "yes",
+            "annotations": {"folder": "AIBrix"},
+        },
+    },
     "logLevel": "debug",
     "logFormat": "json",
     "extraArgs": ["--templates=/templates"],
@@ -107,6 +135,11 @@ SWITCHES: dict[str, Values] = {
     "policy": {"gatewayAccess": {"policy": {"enabled": True}}},
     "no budget": {"podDisruptionBudget": {"enabled": False}},
     "network policy": {"networkPolicy": {"enabled": True}},
+    "metrics service": {"metrics": {"service": {"enabled": True}}},
+    "service monitor": {"metrics": {"serviceMonitor": {"enabled": True}}},
+    "relay monitor": {"metrics": {"relayMonitor": {"enabled": True}}},
+    "alerts": {"metrics": {"prometheusRule": {"enabled": True}}},
+    "dashboard": {"metrics": {"dashboard": {"enabled": True}}},
     "no metrics": {"metricsAddress": "off", "networkPolicy": {"enabled": True}},
 }
 """Every switch, turned."""

@@ -6,6 +6,10 @@ from typing import Any
 
 WRONG: list[tuple[str, Any]] = [
     ("gatewayAcces", {}),
+    ("metrics.serviceMonitor.interval", "often"),
+    ("metrics.serviceMonitor.honorLabels", False),
+    ("metrics.prometheusRule.runbookUrl", "runbook.md"),
+    ("metrics.dashboard.label", ""),
     ("gatewayAccess.action", "Allow"),
     ("gatewayAccess.action", "deny"),
     ("gatewayAccess.gateways", []),

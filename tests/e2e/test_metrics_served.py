@@ -13,6 +13,7 @@ import pytest
 from adapters.scrapes import series
 from e2e.manifests import model, sync
 from e2e.scene import OperatorProcess, Scene
+from testbed.promtool.run import check_scrape
 
 pytestmark = pytest.mark.bed
 
@@ -35,9 +36,12 @@ class Pages:
         except OSError:
             return 0
 
-    def figure(self, *key: str) -> float | None:
+    def scrape(self) -> bytes:
         with urllib.request.urlopen(f"http://{self.address}/metrics", timeout=5) as answer:
-            return series(answer.read()).get(key)
+            return bytes(answer.read())
+
+    def figure(self, *key: str) -> float | None:
+        return series(self.scrape()).get(key)
 
 
 @pytest.fixture
@@ -70,6 +74,7 @@ def test_the_pages_follow_the_main_job(scene: Scene, pages: Pages) -> None:
     assert (pages.figure("kvsync_event_loop_lag_seconds_count") or 0) >= 1
     for watch in ("deployments", "pods", "namespaces"):
         assert pages.figure("kvsync_watch_healthy", watch) == 1
+    check_scrape(pages.scrape())
 
     scene.delete_sync("kv")
     scene.wait("series gone", lambda: pages.figure(*ready) is None)

@@ -1,4 +1,4 @@
-"""Building the control plane with Go: which Go, with which flags, and how far it is."""
+"""Building programs with Go, the control plane above all: which Go, which flags, how far it is."""
 
 import os
 import re
@@ -42,10 +42,20 @@ def build(source: Path, output: Path, version: str, cache: Path) -> None:
     go = find_go(source, cache)
     _check_space(go, source)
     _say(f"building the control plane {version} with {go}; 5 to 15 minutes the first time")
-    flags = build_flags(version)
-    total = _count_stale(go, source, flags)
+    _say("  fetching modules (0.9 GB the first time) and counting packages")
+    compile_package(go, source, output, build_flags(version))
+
+
+def compile_package(
+    go: Path, source: Path, output: Path, flags: Sequence[str], package: str = "."
+) -> None:
+    """Build a package of the module in ``source`` into the file ``output``, telling stderr how far it is.
+
+    Raises BuildError.
+    """
+    total = _count_stale(go, source, flags, package)
     _say(f"  {total} packages to compile, then linking")
-    command = [str(go), "build", "-v", *flags, "-o", str(output), "."]
+    command = [str(go), "build", "-v", *flags, "-o", str(output), package]
     with subprocess.Popen(
         command,
         cwd=source,
@@ -126,14 +136,13 @@ class Progress:
         print(f"{start}{text}", end="" if start else "\n", file=sys.stderr, flush=True)
 
 
-def _count_stale(go: Path, source: Path, flags: Sequence[str]) -> int:
+def _count_stale(go: Path, source: Path, flags: Sequence[str], package: str) -> int:
     """How many packages Go's cache lacks; 0 when Go cannot say, e.g. before the download."""
     template = (
         '{{if and .Stale (ne .StaleReason "not installed but available in build cache")}}'
         "{{.ImportPath}}{{end}}"
     )
-    _say("  fetching modules (0.9 GB the first time) and counting packages")
-    done = _run([str(go), "list", "-deps", *flags, "-f", template, "."], cwd=source)
+    done = _run([str(go), "list", "-deps", *flags, "-f", template, package], cwd=source)
     return len(done.stdout.split()) if done.returncode == 0 else 0
 
 

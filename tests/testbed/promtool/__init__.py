@@ -1,0 +1,1 @@
+"""Prometheus' own programs for the tests: promtool, and its parser of PromQL."""
