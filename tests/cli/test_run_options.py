@@ -134,3 +134,10 @@ def test_a_limit_of_the_wrong_form_is_a_usage_error(number: str) -> None:
     refused = CliRunner().invoke(cli, ["run"], env={"KVSYNC_MAX_ROLLING": number})
     assert refused.exit_code == 2
     assert "--max-rolling" in refused.output
+
+
+@pytest.mark.parametrize("label", ["app", "=kvsync", "app=a b", "a/b/c=d"])
+def test_a_label_of_the_wrong_form_is_a_usage_error(label: str) -> None:
+    refused = CliRunner().invoke(cli, ["run", "--operator-labels", label])
+    assert refused.exit_code == 2
+    assert "KEY=VALUE" in refused.output

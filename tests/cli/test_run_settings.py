@@ -21,6 +21,8 @@ WRONG = {
     "namespaces": ("Team_A", "name of a namespace"),
     "gateways": ("gateway", "NAMESPACE/NAME"),
     "operator_namespace": ("a/b", "name of a namespace"),
+    "operator_labels": ("app", "KEY=VALUE"),
+    "model_network_policy": ("maybe", "true"),
     "image": ("an image", "registry.example.com/kvsync-operator:0.1.0"),
     "relay_images": ("registry/repo:tag", "repository without tag"),
     "templates": ("/nowhere/at/all", "does not exist"),
@@ -45,8 +47,8 @@ ANYTHING = {
 }
 """Settings of which no value is wrong by itself, and why."""
 
-NO_FLAG_FOR_IT = ("leader_elect",)
-"""A switch, which takes no value but by its variable."""
+NO_FLAG_FOR_IT = ("leader_elect", "model_network_policy")
+"""Switches, which take no value but by their variables."""
 
 
 def refused(*words: str, env: dict[str, str] | None = None) -> str:
@@ -119,6 +121,8 @@ def run_with(monkeypatch: pytest.MonkeyPatch, *words: str, env: dict[str, str]) 
 
 RIGHT: dict[str, tuple[str, Any]] = {
     "namespaces": ("team-a team-b", ("team-a", "team-b")),
+    "operator_labels": ("b=c a=", (("a", ""), ("b", "c"))),
+    "model_network_policy": ("true", True),
     "image": ("reg:5000/kvsync@sha256:0a", "reg:5000/kvsync@sha256:0a"),
     "relay_images": ("reg.example.com/ own/relay", ("reg.example.com/", "own/relay")),
     "workers": ("64", 64),

@@ -15,6 +15,7 @@ import click
 from kvsync.cli.values import Duration, ListenAddress, SourceAddress
 from kvsync.core.gateway_access import GatewayGrant, parse_grant
 from kvsync.model.relay import repository_of
+from kvsync.model.selector import LABEL_KEY, LABEL_VALUE
 from kvsync.model.spec import DNS_LABEL, DNS_SUBDOMAIN, IMAGE
 from kvsync.model.version import Version, parse_version
 
@@ -23,6 +24,7 @@ __all__ = [
     "Duration",
     "Gateway",
     "ImageName",
+    "Label",
     "ListenAddress",
     "NamespaceName",
     "Number",
@@ -113,6 +115,25 @@ class Gateway(click.ParamType[GatewayGrant]):
             return parse_grant(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Label(click.ParamType[tuple[str, str]]):
+    """One label: ``KEY=VALUE``."""
+
+    name = "label"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Key and value, or a usage error that says the form."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = str(value).partition("=")
+        if not (equals and LABEL_KEY.match(key) and LABEL_VALUE.match(text)):
+            self.fail(
+                f"{value!r} is no label of the form KEY=VALUE, such as app=kvsync", param, ctx
+            )
+        return key, text
 
 
 class NamespaceName(click.ParamType[str]):

@@ -10,6 +10,7 @@ from kvsync.adapters.log_lines import FORMATS, LEVELS, begin_logging
 from kvsync.cli.options import (
     Gateway,
     ImageName,
+    Label,
     ListenAddress,
     NamespaceName,
     Number,
@@ -65,6 +66,24 @@ setting = partial(click.option, show_envvar=True, show_default=True)
     metavar="NAME",
     envvar="KVSYNC_OPERATOR_NAMESPACE",
     help="The operator's own namespace, where its Lease is, and whose objects need no label.",
+)
+@setting(
+    "--operator-labels",
+    "operator_labels",
+    multiple=True,
+    show_default="none",
+    type=Label(),
+    metavar="KEY=VALUE",
+    envvar="KVSYNC_OPERATOR_LABELS",
+    help="A label by which the operator's own pods are known: policies for models let them in. "
+    "Repeatable; all must hold. In the variable they are separated by spaces.",
+)
+@setting(
+    "--model-network-policy/--no-model-network-policy",
+    default=False,
+    envvar="KVSYNC_MODEL_NETWORK_POLICY",
+    help="Keep a NetworkPolicy for the pods of each model, by which only gateway and operator reach "
+    "the event ports. Needs --operator-labels, and a right on networkpolicies.",
 )
 @setting(
     "--image",
@@ -197,6 +216,8 @@ def run(
     namespaces: tuple[str, ...],
     gateways: tuple[GatewayGrant, ...],
     operator_namespace: str,
+    operator_labels: tuple[tuple[str, str], ...],
+    model_network_policy: bool,
     image: str,
     relay_images: tuple[str, ...],
     templates: str | None,
@@ -221,6 +242,8 @@ def run(
         namespaces=namespaces,
         gateways=gateways,
         operator_namespace=operator_namespace,
+        operator_labels=tuple(sorted(operator_labels)),
+        model_network_policy=model_network_policy,
         image=image,
         relay_images=relay_images,
         templates=templates,

@@ -29,7 +29,7 @@ from kvsync.core.trial import given_up, trial_end
 from kvsync.core.trouble import Trouble, heard_out, trouble_of
 from kvsync.core.waiting import halted_words, waiting_words
 from kvsync.model.decision import CrashedContainer
-from kvsync.model.finding import Refusal
+from kvsync.model.finding import Note, Refusal
 from kvsync.model.observed import Observed, ObservedModel
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import REJECTED_ANNOTATION, Record, load_rejection
@@ -96,6 +96,13 @@ class ModelView:
     def verified_sources(self) -> int:
         """How many sources are proven to publish."""
         return sum(1 for verdict in self.verdicts if verdict.verified)
+
+
+def with_notes(view: ModelView, notes: tuple[Note, ...]) -> ModelView:
+    """The same view with more to know of it."""
+    if not notes or view.plan is None:
+        return view
+    return replace(view, plan=replace(view.plan, notes=(*view.plan.notes, *notes)))
 
 
 def assess(model: ObservedModel, observed: Observed, ask: Ask) -> ModelView:

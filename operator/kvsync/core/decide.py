@@ -15,7 +15,7 @@ from kvsync.core.actions import (
 )
 from kvsync.core.announce import announce
 from kvsync.core.arguments import int_of
-from kvsync.core.assess import ModelState, ModelView, assess
+from kvsync.core.assess import ModelState, ModelView, assess, with_notes
 from kvsync.core.bare_pods import SETTLING
 from kvsync.core.claim import elder_of, handover_action
 from kvsync.core.engines import ENGINES
@@ -23,6 +23,7 @@ from kvsync.core.gateway import gateway_version
 from kvsync.core.gateway_taken import gateway_watch
 from kvsync.core.gateway_view import GatewayView, view_gateway
 from kvsync.core.gateway_wish import own_member
+from kvsync.core.isolation import isolate
 from kvsync.core.planned import Ask
 from kvsync.core.pod_labels import label_actions
 from kvsync.core.releases import gateway_release
@@ -69,9 +70,13 @@ def decide(observed: Observed, templates: Templates) -> Decision:
     gateway = view_gateway(observed, views, templates, own)
     undos = undos_of(_to_be_taken_back(observed))
     wave = next_wave(turns_of(observed, views, undos), budget_of(observed))
-    status = summarize(Picture(observed, views, gateway, wave))
+    isolation = isolate(observed, views, wave.start)
+    told = [with_notes(view, isolation.notes.get(view.name, ())) for view in views]
+    status = summarize(Picture(observed, told, gateway, wave))
     back = [undos[name] for name in wave.take_back if name in announced(observed.sync)]
     actions = (
+        # Before the pods that it is about.
+        *isolation.actions,
         *_model_actions(observed, views, wave, back),
         *gateway.actions,
         *restore_actions(observed.sync, observed.strays, observed.gateway.gone),

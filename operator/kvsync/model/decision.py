@@ -22,6 +22,7 @@ class Kind(enum.StrEnum):
     STORM_SERVICE = "StormService"
     POD = "Pod"
     SYNC = "KVEventSync"
+    NETWORK_POLICY = "NetworkPolicy"
 
 
 def kind_of(workload: Deployment) -> Kind:
@@ -31,7 +32,10 @@ def kind_of(workload: Deployment) -> Kind:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One JSON patch (RFC 6902) on one object, with the reason and sentence for log and Event."""
+    """One JSON patch (RFC 6902) on one object, with the reason and sentence for log and Event.
+
+    Where ``body`` is given the object is created instead, where ``removes`` is given it is deleted.
+    """
 
     kind: Kind
     namespace: str
@@ -45,6 +49,9 @@ class Action:
     must be counted whatever happens next."""
     restarts: bool = False
     """Whether pods of a model or gateway restart by it."""
+    body: Mapping[str, Any] | None = None
+    removes: str = ""
+    """The uid of the very object to be deleted."""
 
     @property
     def model(self) -> str:

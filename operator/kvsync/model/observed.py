@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kvsync.model.gateway_log import GatewayReading
+from kvsync.model.network import ObservedNetwork
 from kvsync.model.record import Owner
 from kvsync.model.relay import NO_IMAGE, RelayMeans
 from kvsync.model.source import SourceKey, Verdict
@@ -212,6 +213,8 @@ class Observed:
     """What relays are made of."""
     last_words: Mapping[str, LastWords] | None = None
     """Of crashed engines, by pod uid; None where nobody reads logs."""
+    network: ObservedNetwork | None = None
+    """What policies for models' pods are made of; None where the operator keeps none."""
 
     @property
     def held_by(self) -> str:

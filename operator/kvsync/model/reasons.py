@@ -44,6 +44,8 @@ class ModelReason(enum.StrEnum):
     NOT_LABELLED = "NotLabelled"
     POD_DISRUPTION = "PodDisruption"
     RECREATE_STRATEGY = "RecreateStrategy"
+    NETWORK_POLICY_LEFT_OUT = "NetworkPolicyLeftOut"
+    NETWORK_POLICY_ADDS = "NetworkPolicyAdds"
     RECORD_LOST = "RecordLost"
     RELAY_ADDED = "RelayAdded"
     # On the way.

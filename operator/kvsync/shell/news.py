@@ -84,6 +84,12 @@ class News:
         if model:
             self._concern(key[0], model)
 
+    def policy_changed(self, key: Key, _: Json | None, __: Json | None) -> None:
+        """Look at the objects of its namespace."""
+        assert self.world.policies is not None  # else nobody watches them
+        self.world.policies.heard(key)
+        self.namespace_changed(key[0])
+
     def namespace_changed(self, namespace: str) -> None:
         """Look at the objects of the namespace."""
         for key in list(self.world.syncs):

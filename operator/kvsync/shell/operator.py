@@ -26,6 +26,7 @@ from kvsync.shell.metering import Metering
 from kvsync.shell.monitoring import Monitoring
 from kvsync.shell.news import News
 from kvsync.shell.passes import Passes
+from kvsync.shell.policies import Policies
 from kvsync.shell.queue import WorkQueue
 from kvsync.shell.reconcile import Reconciler
 from kvsync.shell.settings import Settings
@@ -74,6 +75,7 @@ class Operator:
             watches.storms.storms.store,
             watches.storms.pods.store,
             watches.labels.of,
+            Policies(settings, watches.policies.store) if settings.model_network_policy else None,
         )
         self._recorder = EventRecorder(kube)
         self._sources = Sources(settings, queue.add)

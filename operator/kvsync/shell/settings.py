@@ -49,6 +49,10 @@ class Settings:
     """Gateways that may be changed, and for objects of which namespaces."""
     operator_namespace: str = ""
     """The operator's own namespace; empty: that of its pod, if it runs in one."""
+    operator_labels: tuple[tuple[str, str], ...] = ()
+    """Labels by which the operator's own pods are known, sorted; empty: not told."""
+    model_network_policy: bool = False
+    """Whether a NetworkPolicy is kept for the pods of each model."""
     image: str = ""
     """The operator's own image, of which relays are made; empty: not known."""
     relay_images: tuple[str, ...] = ()

@@ -12,12 +12,19 @@ from typing import Any, Protocol
 
 from kvsync.adapters.kube.access import Access
 from kvsync.adapters.kube.client import Kube
-from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS, PODS, STORMSERVICES
+from kvsync.adapters.kube.resource import (
+    DEPLOYMENTS,
+    KVEVENTSYNCS,
+    NETWORKPOLICIES,
+    PODS,
+    STORMSERVICES,
+)
 from kvsync.adapters.kube.watch import Watch
 from kvsync.model.decision import Kind
 from kvsync.model.errors import ApiError, NotFound
 from kvsync.shell.handlers import watch_objects
 from kvsync.shell.namespaces import NamespaceLabels
+from kvsync.shell.policies import project_policy
 from kvsync.shell.projection import project_pod, project_workload
 from kvsync.shell.settings import Settings
 from kvsync.shell.storms import StormWatch
@@ -54,6 +61,9 @@ class Listener(Protocol):
 
     def pod_changed(self, key: Key, old: Json | None, new: Json | None) -> None:
         """A pod changed."""
+
+    def policy_changed(self, key: Key, old: Json | None, new: Json | None) -> None:
+        """A NetworkPolicy changed."""
 
     def namespace_changed(self, namespace: str) -> None:
         """A namespace got the label that lets its objects change a gateway, or lost it."""
@@ -94,6 +104,13 @@ class Watches:
             on_pod=lambda *change: self._tell.pod_changed(*change),
             on_listed=lambda: self._tell.look_at_all(),
         )
+        self.policies: Watch[Json] = Watch(
+            kube,
+            NETWORKPOLICIES,
+            project=project_policy,
+            on_change=lambda *change: self._tell.policy_changed(*change),
+            namespaces=settings.namespaces or None,
+        )
         self.labels = NamespaceLabels(
             kube,
             on_change=lambda namespace: self._tell.namespace_changed(namespace),
@@ -113,6 +130,8 @@ class Watches:
             asyncio.create_task(self.pods.run(), name="watch of pods"),
             asyncio.create_task(self.storms.run(), name="watch of stormservices"),
         ]
+        if self._settings.model_network_policy:
+            tasks.append(asyncio.create_task(self.policies.run(), name="watch of networkpolicies"))
         if self._settings.access.needs_labels:
             tasks.append(asyncio.create_task(self.labels.run(), name="watch of namespaces"))
         return tasks
@@ -128,6 +147,8 @@ class Watches:
         """Wait until all is listed or ``stop`` is set: nothing is decided on half a picture."""
         stopped = asyncio.create_task(stop.wait())
         wanted = [self.deployments.synced, self.pods.synced, self.storms.settled]
+        if self._settings.model_network_policy:
+            wanted.append(self.policies.synced)
         if self._settings.access.needs_labels:
             wanted.append(self.labels.settled)
         for event in wanted:
@@ -139,7 +160,9 @@ class Watches:
 
     def unknown(self) -> list[str]:
         """The kinds that are not listed yet."""
-        watches = (self.deployments, self.pods)
+        watches = [self.deployments, self.pods]
+        if self._settings.model_network_policy:
+            watches.append(self.policies)
         unknown = [watch.resource.plural for watch in watches if not watch.synced.is_set()]
         if not self.storms.settled.is_set():
             unknown.append("stormservices")
@@ -151,6 +174,8 @@ class Watches:
     def followed(self) -> Mapping[str, Watch[Any]]:
         """The watches that run, by what they follow."""
         own = {"deployments": self.deployments, "pods": self.pods}
+        if self._settings.model_network_policy:
+            own["networkpolicies"] = self.policies
         return {**own, **self.storms.followed, **self.labels.followed}
 
     async def catch_up(self, stop: asyncio.Event) -> None:

@@ -30,6 +30,7 @@ from kvsync.model.tokenizer import TokenizerAnswer
 from kvsync.model.workload import Deployment, Pod
 from kvsync.shell.claims import Claims, selecting
 from kvsync.shell.gateways import Gateways, Held, LabelOf, no_labels
+from kvsync.shell.policies import Policies
 from kvsync.shell.settings import Settings
 
 Key = tuple[str, str]
@@ -70,6 +71,7 @@ class World:
         storms: Objects = _NONE,
         storm_pods: Objects = _NONE,
         label_of: LabelOf = no_labels,
+        policies: Policies | None = None,
     ) -> None:
         self._deployments = deployments
         self._storms = storms
@@ -86,6 +88,8 @@ class World:
         self._listed: dict[Key, str] = {}
         self._gateways = Gateways(settings.access, label_of, deployments, self.deployment)
         self._claims = Claims()
+        self.policies = policies
+        """None where no NetworkPolicies are kept."""
 
     def note_listed(self, body: Json) -> None:
         """Remember that an object exists, whether or not its watch has told of it yet."""
@@ -104,6 +108,10 @@ class World:
     def note_written(self, kind: str, body: Json) -> None:
         """Remember an object as the API server returned it from our own write."""
         metadata = body["metadata"]
+        if kind == Kind.NETWORK_POLICY:
+            assert self.policies is not None  # else none is written
+            self.policies.note_written(body)
+            return
         if kind == Kind.POD:
             self._relabelled[metadata["namespace"], metadata["name"]] = metadata
             return
@@ -266,6 +274,7 @@ class World:
             last_words=heard.last_words,
             now=now,
             living=self._living(sync.namespace),
+            network=self.policies.of(sync.namespace) if self.policies is not None else None,
         )
 
     def _living(self, namespace: str) -> frozenset[str]:

@@ -7,7 +7,13 @@ from typing import Any
 
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.events import EventRecorder, ObjectReference
-from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS, PODS, STORMSERVICES
+from kvsync.adapters.kube.resource import (
+    DEPLOYMENTS,
+    KVEVENTSYNCS,
+    NETWORKPOLICIES,
+    PODS,
+    STORMSERVICES,
+)
 from kvsync.adapters.metrics import Metrics
 from kvsync.core.patch import expect
 from kvsync.model.decision import Action, Announcement, Kind, kind_of
@@ -19,6 +25,7 @@ _RESOURCES = {
     Kind.STORM_SERVICE: STORMSERVICES,
     Kind.POD: PODS,
     Kind.SYNC: KVEVENTSYNCS,
+    Kind.NETWORK_POLICY: NETWORKPOLICIES,
 }
 
 
@@ -33,10 +40,17 @@ class ClusterWriter:
 
     async def patch(self, action: Action) -> None:
         """Apply one action. Raises ApiError."""
-        body = await self._kube.json_patch(
-            _RESOURCES[action.kind], action.namespace, action.name, list(action.operations)
-        )
-        self._world.note_written(action.kind, body)
+        resource, place = _RESOURCES[action.kind], (action.namespace, action.name)
+        if action.removes:
+            await self._kube.delete(resource, *place, uid=action.removes)
+            assert self._world.policies is not None  # only such are removed
+            self._world.policies.note_removed(place, action.removes)
+        else:
+            if action.body is not None:
+                body = await self._kube.create(resource, action.namespace, action.body)
+            else:
+                body = await self._kube.json_patch(resource, *place, list(action.operations))
+            self._world.note_written(action.kind, body)
         self._metrics.note_patch(action)
 
     async def write_status(self, sync: KVEventSync, status: Mapping[str, Any]) -> None:
