@@ -134,6 +134,7 @@ SWITCHES: dict[str, Values] = {
     "no policy": {"gatewayAccess": {"policy": {"enabled": False}}},
     "policy": {"gatewayAccess": {"policy": {"enabled": True}}},
     "no budget": {"podDisruptionBudget": {"enabled": False}},
+    "policies for models": {"modelNetworkPolicy": {"enabled": True}},
     "network policy": {"networkPolicy": {"enabled": True}},
     "metrics service": {"metrics": {"service": {"enabled": True}}},
     "service monitor": {"metrics": {"serviceMonitor": {"enabled": True}}},

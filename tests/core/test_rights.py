@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from chart.granted import granted, missing, surplus
-from kvsync.core.rights import RIGHTS, Grant, Place, Right, Spot, grants
+from kvsync.core.rights import MODEL_POLICY_RIGHTS, RIGHTS, Grant, Place, Right, Spot, grants
 
 INSTALL = Path(__file__).resolve().parents[2] / "docs" / "samples" / "install" / "operator.yaml"
 SPOTS = {
@@ -40,7 +40,7 @@ def test_one_right_more_or_less_is_noticed() -> None:
 
 
 def test_each_right_says_what_it_is_for_and_what_is_lost() -> None:
-    for right in RIGHTS:
+    for right in (*RIGHTS, *MODEL_POLICY_RIGHTS):
         assert right.why[0].islower(), right
         assert not right.why.endswith("."), right
         assert right.lost.endswith("."), right

@@ -169,6 +169,20 @@ RIGHTS = (
     ),
 )
 
+MODEL_POLICY_RIGHTS = (
+    Right(
+        *(
+            "networking.k8s.io",
+            "networkpolicies",
+            (*LIST_WATCH, "create", "patch", "delete"),
+            _SERVED,
+        ),
+        why="keep a NetworkPolicy for each model (--model-network-policy)",
+        lost="The operator does not start to work with --model-network-policy.",
+    ),
+)
+"""Needed beside the others only with ``kvsync run --model-network-policy``."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Spot:

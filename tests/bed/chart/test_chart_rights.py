@@ -6,8 +6,8 @@ import pytest
 
 from bed.chart.test_chart_rendered import rendered
 from chart.granted import granted, missing, surplus
-from chart.matrix import LISTED
-from kvsync.core.rights import Grant, Place, Spot
+from chart.matrix import LISTED, Values, merged
+from kvsync.core.rights import Grant, Place, Spot, Spots
 from kvsync.shell.settings import DEFAULT_GATEWAYS
 
 pytestmark = pytest.mark.bed
@@ -44,6 +44,21 @@ def test_with_listed_namespaces_they_are_limited_to_these_and_to_the_gateways_by
     assert missing(have, LISTED_SPOTS) == []
     assert surplus(have, LISTED_SPOTS) == []
     assert Grant("apps", "deployments", "patch", Spot("aibrix-system")) not in have
+
+
+POLICIES: Values = {"modelNetworkPolicy": {"enabled": True}}
+
+
+@pytest.mark.parametrize(
+    ("values", "spots"), [(POLICIES, SPOTS), (merged(LISTED, POLICIES), LISTED_SPOTS)]
+)
+def test_policies_of_models_are_written_only_where_they_are_asked_for(
+    values: Values, spots: Spots
+) -> None:
+    have = granted(rendered(values), NAME)
+    assert missing(have, spots, policies=True) == []
+    assert surplus(have, spots, policies=True) == []
+    assert {grant.resource for grant in surplus(have, spots)} == {"networkpolicies"}
 
 
 def test_without_the_rights_to_read_logs_only_these_are_missing() -> None:

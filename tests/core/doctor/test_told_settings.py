@@ -30,6 +30,14 @@ def test_variables_stand_in_for_options() -> None:
     assert told_settings(operator("run", "--namespace=c", env=env)).namespaces == ("c",)
 
 
+def test_a_switch_is_read_in_all_its_forms() -> None:
+    variable = {"KVSYNC_MODEL_NETWORK_POLICY": "true"}
+    assert told_settings(operator("run", "--model-network-policy")).model_network_policy
+    assert told_settings(operator("run", env=variable)).model_network_policy
+    off = operator("run", "--no-model-network-policy", env=variable)
+    assert not told_settings(off).model_network_policy
+
+
 def test_what_cannot_be_read_is_left_out() -> None:
     assert told_settings(operator("run", "--gateway=everything")).gateways == ()
     assert told_settings(operator("sleep")) == ToldSettings()

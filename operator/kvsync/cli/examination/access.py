@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.resource import Resource
 from kvsync.core.doctor.facts import Answered, RightsFacts
-from kvsync.core.rights import RIGHTS, Grant, Right, Spots, grants
+from kvsync.core.rights import Grant, Right, Spots, grants
 from kvsync.model.errors import ApiError, Forbidden
 
 _SELF = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", namespaced=False)
@@ -19,13 +19,15 @@ MOST = 600
 """Reviews that are asked for; the rest is said to be unknown."""
 
 
-async def rights_facts(kube: Kube, account: str, spots: Spots, *, itself: bool) -> RightsFacts:
-    """The answers for the account ``namespace/name``, which is this one where ``itself``.
+async def rights_facts(
+    kube: Kube, account: str, rights: Sequence[Right], spots: Spots, *, itself: bool
+) -> RightsFacts:
+    """The answers about these rights for the account ``namespace/name``, which is this one where ``itself``.
 
     Raises:
         Forbidden: this account may not ask for another.
     """
-    wanted = [(right, grant) for right in RIGHTS for grant in grants(right, spots)]
+    wanted = [(right, grant) for right in rights for grant in grants(right, spots)]
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def ask(right: Right, grant: Grant) -> Answered:

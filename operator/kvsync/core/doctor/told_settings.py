@@ -21,6 +21,7 @@ class ToldSettings:
     gateways: tuple[GatewayGrant, ...] = ()
     lease_name: str = ""
     account: str = "default"
+    model_network_policy: bool = False
 
 
 def told_settings(deployment: Deployment) -> ToldSettings:
@@ -35,6 +36,7 @@ def told_settings(deployment: Deployment) -> ToldSettings:
         tuple(_grants(container)),
         names,
         account,
+        _switched_on(container, "--model-network-policy", "KVSYNC_MODEL_NETWORK_POLICY"),
     )
 
 
@@ -44,6 +46,15 @@ def _grants(container: Container) -> Iterator[GatewayGrant]:
             yield parse_grant(text)
         except ValueError:
             continue  # the operator itself does not start by it, and says so
+
+
+def _switched_on(container: Container, option: str, variable: str) -> bool:
+    """Whether a switch is on; of several words the last counts."""
+    off = option.replace("--", "--no-", 1)
+    said = [word for word in container.words if word in (option, off)]
+    if said:
+        return said[-1] == option
+    return (container.env(variable) or "").lower() in ("1", "true", "t", "yes", "y", "on")
 
 
 def _told(container: Container, option: str, variable: str) -> list[str]:
