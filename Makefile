@@ -71,7 +71,7 @@ test-bed: setup ## tests on a real control plane with pods as processes
 	@PYTHONPATH=tests $(BIN)/python -m testbed.promtool.install > /dev/null
 	@# Apart: tests of the bed change the gateway that the stories stand on.
 	$(ATTEMPTS) -m bed tests/bed tests/adapters -n 2 --dist loadfile
-	$(ATTEMPTS) -m bed tests/e2e -n 3 --dist loadfile
+	$(ATTEMPTS) -m bed tests/e2e tests/documentation -n 3 --dist loadfile
 
 conformance: setup ## on request: released vLLM packages read our arguments, a real vLLM runs as a pod (8 GB, once)
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
@@ -150,8 +150,10 @@ lock: ## renew requirements/*.txt from pyproject.toml (needs uv on PATH)
 chart: setup ## bring what the Helm chart shares with other files up to date: the CRD, the ClusterRole's rules
 	$(BIN)/python charts/sync.py
 
-generate: setup chart ## rewrite what is generated: docs/reference.md, docs/samples/quickstart, the chart's files
+generate: setup chart ## rewrite what is generated: docs/reference.md, docs/settings.md, docs/samples/quickstart, the chart's files
 	$(BIN)/python docs/generate_reference.py
+	$(BIN)/python docs/generate_settings.py
+	PYTHONPATH=tests $(BIN)/python -m documentation.not_run
 	$(BIN)/kvsync quickstart my-model > docs/samples/quickstart/model-with-kv-events.yaml
 
 clean: ## remove .venv and caches of this checkout (the built control plane stays)

@@ -2,5 +2,5 @@
 
 Here belongs what one connection to a stranger's socket says and holds, bounded by construction.
 libzmq bounds neither the parts of a message nor the sum over connections
-(docs/decisions/0005-an-own-zmtp-client.md).
+(docs/decisions/0006-an-own-zmtp-client.md).
 """
