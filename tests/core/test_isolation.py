@@ -26,6 +26,8 @@ from kvsync.model.decision import Action, Decision, Kind
 from kvsync.model.network import ADDS, ADDS_LABEL, NetworkPolicy, ObservedNetwork, Peer
 from kvsync.model.observed import ObservedModel
 from kvsync.model.source import Verdict
+from kvsync.model.storm import StormService
+from model.storms import role, router, storm
 
 OPERATOR = Peer("kvsync-system", {"matchLabels": {"app.kubernetes.io/name": "kvsync-operator"}})
 GATEWAY_SELECTOR = {"matchLabels": {"app": "aibrix-gateway-plugins"}}
@@ -257,7 +259,7 @@ def test_somebody_elses_policy_of_the_name_is_not_touched() -> None:
     taken = other("kvsync-model", {"matchLabels": {"app": "else"}})
     decision = look(one, taken, verdicts=[verdict])
     assert not policies_of(decision)
-    assert any("Rename" in note for note in notes(decision))
+    assert any("Rename that one" in note for note in notes(decision))
 
 
 def test_the_policy_of_a_model_that_is_let_go_stays_until_it_is_undone() -> None:
@@ -294,3 +296,27 @@ def test_on_the_way_out_it_goes_with_the_object_and_holds_nothing_up() -> None:
     standing = live(made(look(one)))
     leaving = look(one, standing, sync=sync_of(deleted="1970-01-01T02:46:40Z"))
     assert not policies_of(leaving)
+
+
+def test_each_role_that_runs_an_engine_has_its_own() -> None:
+    body = storm(role("prefill"), role("decode"), router())
+    service = StormService(body)
+    one = ObservedModel(service.model, True, service, (), {})
+    spec = spec_of(models={"names": ["pd"]})
+    actions = policies_of(look(one, spec=spec))
+    selectors = [action.body["spec"]["podSelector"] for action in actions if action.body]
+    assert selectors == [
+        {"matchLabels": {"storm-service-name": "pd", "role-name": name}}
+        for name in ("prefill", "decode")
+    ]
+    assert len({action.name for action in actions}) == 2
+
+
+def test_an_own_policy_on_one_role_restricts_that_one_alone() -> None:
+    body = storm(role("prefill"), role("decode"))
+    service = StormService(body)
+    one = ObservedModel(service.model, True, service, (), {})
+    deny = other(selector={"matchLabels": {"role-name": "decode"}})
+    actions = policies_of(look(one, deny, spec=spec_of(models={"names": ["pd"]})))
+    rules = [len(action.body["spec"]["ingress"]) for action in actions if action.body]
+    assert rules == [2, 1]

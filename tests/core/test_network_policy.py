@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.network_rules import Source, gets_through, isolates, selects
-from core.objects import OWNER, Json
+from core.objects import OWNER, Json, deployment
 from kvsync.core.network_policy import (
     Footing,
     Guarded,
@@ -17,6 +17,9 @@ from kvsync.core.network_policy import (
     policy_name,
 )
 from kvsync.model.network import ADDS, ADDS_LABEL, NetworkPolicy, Peer
+from kvsync.model.storm import StormService
+from kvsync.model.workload import Deployment
+from model.storms import storm
 
 GATEWAY = Source("aibrix-system", {"app": "gateway-plugins", "pod-template-hash": "1"})
 OPERATOR = Source("kvsync-system", {"app.kubernetes.io/name": "kvsync-operator"})
@@ -203,8 +206,14 @@ def test_the_rest_is_ranges_around_what_is_closed(
 
 @given(st.lists(st.from_regex(r"\A[a-z]([a-z0-9.-]{0,250}[a-z0-9])?\Z"), min_size=2, unique=True))
 def test_names_fit_and_never_meet(names: list[str]) -> None:
-    workloads = [*names, *(f"stormservice/{name}/prefill" for name in names)]
-    made = [policy_name(workload) for workload in workloads]
+    templates = [Deployment(deployment(name=name)) for name in names]
+    templates += [role for name in names for role in StormService(storm(name=name)).roles]
+    made = [policy_name(template) for template in templates]
     assert max(map(len, made)) <= 253
     assert len({*made}) == len(made)
-    assert policy_name("llama") == "kvsync-llama"
+
+
+def test_a_name_tells_the_workload() -> None:
+    assert policy_name(Deployment(deployment(name="llama"))) == "kvsync-llama"
+    name = policy_name(StormService(storm()).roles[0])
+    assert name.startswith("kvsync-pd-prefill-")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,13 @@ import click
 from kvsync.adapters.manifests import Document, ManifestError, dump_manifest, read_manifests
 from kvsync.adapters.templates import read_templates
 from kvsync.cli.options import relay_options
+from kvsync.cli.policy_options import FORM, Reader
 from kvsync.core.manifest import Rendered, is_workload, render_manifest, restore_manifest, selects
+from kvsync.core.manifest_policy import Network, is_policy
 from kvsync.core.planned import Outcome
 from kvsync.core.render import Templates
 from kvsync.model.fields import SpecError
+from kvsync.model.network import NetworkPolicy, Peer
 from kvsync.model.record import Owner
 from kvsync.model.relay import RelayMeans, form_in
 from kvsync.model.spec import Dialect, EngineType, KVEventSyncSpec, RelayMode
@@ -75,17 +78,28 @@ FIELDS = {
 @click.option(
     "--relay", type=click.Choice([m.value for m in RelayMode]), help="spec.events.relay.mode"
 )
+@click.option(
+    "--network-policy",
+    "readers",
+    multiple=True,
+    type=Reader(),
+    metavar=FORM,
+    help="Add a NetworkPolicy for each model, by which of all pods only these reach its event ports: "
+    "name the gateway's and the operator's. Repeatable.",
+)
 @relay_options
 @click.option(
     "--templates", metavar="FOLDER", envvar="KVSYNC_TEMPLATES", help="Templates to use instead."
 )
 def render(
+    *,
     sources: tuple[str, ...],
     output: str,
     undo: bool,
     strict: bool,
     cr: str | None,
     templates: str | None,
+    readers: tuple[Peer, ...],
     relay_image: str,
     kubernetes_version: Version | None,
     **options: Any,
@@ -102,10 +116,14 @@ def render(
     if cr and given:
         names = ", ".join("--" + name.replace("_", "-") for name in given)
         raise click.UsageError(f"{names}: the object given by --cr says that already")
+    if undo and readers:
+        raise click.UsageError("--undo takes no --network-policy: delete the policy's own manifest")
     order = _Order.read(cr) if cr else _Order.from_options(given)
     relays = RelayMeans(relay_image, form_in(kubernetes_version))
-    work = _Work(order, read_templates(templates), relays, undo=undo)
     documents = list(read_manifests(sources))
+    known = tuple(NetworkPolicy(each.body) for each in documents if is_policy(each.body))
+    network = Network(readers, known) if readers else None
+    work = _Work(order, read_templates(templates), relays, network, undo=undo)
     done = [(document, *work.render(document)) for document in documents]
     rendered = [one for _, _, found in done for one in found]
     _complain(rendered)
@@ -113,7 +131,7 @@ def render(
         case "json":
             click.echo(json.dumps([one.rendered.entry() for one in rendered], indent=2))
         case "yaml":
-            click.echo("".join(_as_yaml(document, body) for document, body, _ in done), nl=False)
+            click.echo("".join(_all_as_yaml(done)), nl=False)
         case _:
             click.echo("".join(map(_as_diff, rendered)), nl=False)
     if strict and any(one.rendered.outcome is Outcome.REFUSED for one in rendered):
@@ -177,9 +195,16 @@ class _Work:
     """Renders documents, and the items of lists in them."""
 
     def __init__(
-        self, order: _Order, templates: Templates, relays: RelayMeans, *, undo: bool
+        self,
+        order: _Order,
+        templates: Templates,
+        relays: RelayMeans,
+        network: Network | None,
+        *,
+        undo: bool,
     ) -> None:
         self._order = order
+        self._network = network
         self._relays = relays
         self._templates = templates
         self._undo = undo
@@ -205,7 +230,9 @@ class _Work:
         if self._undo:
             return restore_manifest(body)
         order = self._order
-        return render_manifest(body, order.spec, self._templates, order.owner, self._relays)
+        return render_manifest(
+            body, order.spec, self._templates, order.owner, self._relays, self._network
+        )
 
 
 def _is_list(body: Any) -> bool:
@@ -223,6 +250,22 @@ def _complain(rendered: list[_One]) -> None:
             click.secho(message, fg="red", err=True)
 
 
+def _all_as_yaml(done: list[tuple[Document, Any, list[_One]]]) -> Iterator[str]:
+    """Everything that was read, with new policies behind what they are for; none is there twice."""
+    new = {
+        _place(policy) for _, _, found in done for one in found for policy in one.rendered.policies
+    }
+    for document, body, found in done:
+        if not (is_policy(body) and _place(body) in new):
+            yield _as_yaml(document, body)
+        for one in found:
+            yield from (f"---\n{dump_manifest(policy)}" for policy in one.rendered.policies)
+
+
+def _place(body: Mapping[str, Any]) -> tuple[str, str]:
+    return str(body["metadata"].get("namespace") or ""), str(body["metadata"].get("name"))
+
+
 def _as_yaml(document: Document, body: Any) -> str:
     # What is not changed keeps its own text, with its comments and its order.
     text = document.text if body == document.body else dump_manifest(body)
@@ -231,6 +274,16 @@ def _as_yaml(document: Document, body: Any) -> str:
 
 
 def _as_diff(one: _One) -> str:
+    return _change_as_diff(one) + "".join(map(_policy_as_diff, one.rendered.policies))
+
+
+def _policy_as_diff(policy: Mapping[str, Any]) -> str:
+    name = f"networkpolicy {'/'.join(filter(None, _place(policy)))}"
+    lines = dump_manifest(policy).splitlines(keepends=True)
+    return "".join(difflib.unified_diff([], lines, "nothing", name))
+
+
+def _change_as_diff(one: _One) -> str:
     if one.rendered.outcome is not Outcome.CHANGE:
         return ""
     metadata = one.before["metadata"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kvsync.core.actions import owned_by
 from kvsync.core.assess import ModelView
@@ -11,7 +11,10 @@ from kvsync.core.network_policy import (
     Footing,
     Guarded,
     footing,
+    guarded_in,
     guarded_ports,
+    on_the_node,
+    pod_labels,
     policy_for,
     policy_name,
 )
@@ -69,7 +72,7 @@ def isolate(observed: Observed, views: Sequence[ModelView], starting: Collection
         if view.deployment is None or not begun:
             continue
         if readers.passing or view.plan is None or not view.plan.parts:
-            kept |= {_name(template) for template in view.deployment.templates}
+            kept |= {policy_name(template) for template in view.deployment.templates}
         if view.plan is not None:
             each = [_found(part, view, observed, readers) for part in view.plan.parts]
             found[view.name] = each
@@ -102,7 +105,7 @@ def _readers(observed: Observed, network: ObservedNetwork) -> _Readers:
             "GatewayConfigured says why.",
             passing=True,
         )
-    nodes = [each.name for each in seen if _on_the_node(each)]
+    nodes = [each.name for each in seen if on_the_node(each)]
     if nodes:
         return _Readers(
             problem=f"{', '.join(nodes)} runs on its node's network (hostNetwork), where no policy can "
@@ -115,7 +118,7 @@ def _found(part: Part, view: ModelView, observed: Observed, readers: _Readers) -
     assert view.deployment is not None  # only such are looked at
     assert observed.network is not None
     template = next(each for each in view.deployment.templates if role_of(each) == part.role)
-    name = _name(template)
+    name = policy_name(template)
     where = _footing(part, template, view, observed)
     problem = readers.problem or _problem(template, observed.network.named(name), where)
     if problem:
@@ -139,16 +142,19 @@ def _footing(part: Part, template: Deployment, view: ModelView, observed: Observ
     """Judged by the labels that pods will get, and by those of all that are there."""
     assert observed.network is not None
     pods = next(model.pods for model in observed.models if model.name == view.name)
-    labels = [{**template.template_labels, **_given(template)}]
+    labels = [pod_labels(template)]
     labels += [dict(pod.labels) for pod in pods if part.covers(pod) and not pod.deleting]
     return footing(labels, observed.network.policies)
 
 
 def _problem(template: Deployment, live: NetworkPolicy | None, where: Footing) -> str:
-    if _on_the_node(template):
+    if on_the_node(template):
         return "its pods run on their node's network (hostNetwork), which policies do not reach."
     if live is not None and not live.ours:
-        return f"somebody else's is called {live.name}. Rename that one."
+        return (
+            f"one that the operator did not write is called {live.name}. Rename that one, unless it is "
+            "what kvsync render wrote: then it serves as well."
+        )
     if where is Footing.MIXED:
         return (
             "another policy restricts some of its pods and not all, or has a selector that cannot be "
@@ -157,51 +163,17 @@ def _problem(template: Deployment, live: NetworkPolicy | None, where: Footing) -
     return ""
 
 
-def _on_the_node(workload: Deployment) -> bool:
-    return bool((workload.template.get("spec") or {}).get("hostNetwork"))
-
-
 def _guarded(
     part: Part, template: Deployment, view: ModelView, live: NetworkPolicy | None
 ) -> Guarded:
     """While pods are replaced those of before have other ports: they stay open to the readers."""
     assert view.plan is not None  # whose part it is
     assert view.deployment is not None
-    ranks = range(part.sources)
-    first = (part.events.port, part.events.replay_port)
-    events = {port + rank for port in first for rank in ranks}
-    control = {part.relay_ports.http} if part.relay_ports is not None else set()
+    guarded = guarded_in(template, part)
     settled = view.plan.outcome is Outcome.UNCHANGED and view.deployment.rollout.complete
-    if live is not None and not settled:
-        events |= guarded_ports(live) - control
-    declared = {
-        int(port["containerPort"])
-        for container in template.containers
-        for port in container.ports
-        if port.get("protocol", "TCP") == "TCP" and port.get("containerPort")
-    }
-    return Guarded(
-        _pods_of(template),
-        frozenset(port for port in events if port <= 65535),
-        frozenset(control),
-        frozenset({*declared, part.engine.http_port}),
-    )
-
-
-def _pods_of(template: Deployment) -> JSON:
-    given = _given(template)
-    return {"matchLabels": given} if given else template.body["spec"]["selector"]
-
-
-def _given(template: Deployment) -> dict[str, str]:
-    """What a role's pods get by their StormService (AIBrix ``pkg/constants``); nothing of a Deployment's."""
-    role = role_of(template)
-    return {"storm-service-name": template.name, "role-name": role} if role else {}
-
-
-def _name(template: Deployment) -> str:
-    role = role_of(template)
-    return policy_name(f"stormservice/{template.name}/{role}" if role else template.name)
+    if live is None or settled:
+        return guarded
+    return replace(guarded, events=guarded.events | (guarded_ports(live) - guarded.control))
 
 
 def _being_undone(observed: Observed) -> Iterator[str]:
@@ -209,7 +181,7 @@ def _being_undone(observed: Observed) -> Iterator[str]:
     for model in observed.models:
         if not model.selected and owned_by(model.deployment, observed.sync):
             assert model.deployment is not None  # it carries our mark
-            yield from (_name(template) for template in model.deployment.templates)
+            yield from (policy_name(template) for template in model.deployment.templates)
 
 
 def _writes(network: ObservedNetwork, wanted: Sequence[JSON]) -> Iterator[Action]:

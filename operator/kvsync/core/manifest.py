@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from kvsync.core.manifest_policy import Network, policies_beside
 from kvsync.core.patch import Operation, apply, difference
 from kvsync.core.plan import lost_records, plan, plan_undo, unsupported_kind
 from kvsync.core.planned import Ask, Outcome
@@ -44,6 +45,8 @@ class Rendered:
     message: str = ""
     patch: tuple[Operation, ...] = ()
     undo: tuple[Operation, ...] = ()
+    policies: tuple[JSON, ...] = ()
+    """NetworkPolicies for its pods, where they were asked for."""
 
     def entry(self) -> dict[str, Any]:
         """The stable form that ``kvsync render -o json`` prints."""
@@ -58,6 +61,7 @@ class Rendered:
             "message": self.message,
             "patch": list(self.patch),
             "undo": list(self.undo),
+            **({"networkPolicies": list(self.policies)} if self.policies else {}),
         }
 
 
@@ -88,8 +92,11 @@ def render_manifest(
     templates: Templates,
     owner: Owner | None = None,
     relays: RelayMeans = NO_IMAGE,
+    network: Network | None = None,
 ) -> Rendered:
     """The workload as the spec wants it; ``owner`` is the object whose spec it is, if any.
+
+    With ``network`` its NetworkPolicies too.
 
     No gateway is known: a relay that is wanted where it is needed is needed for the newest release.
 
@@ -113,9 +120,12 @@ def render_manifest(
     after = apply(body, planned.patch)
     if mark is None:
         after = without_mark(replace(deployment, body=after)).body
+    policies = tuple(policies_beside(deployment, planned.parts, network)) if network else ()
     if after == body:
-        return Rendered(body, Outcome.UNCHANGED, message="It is right already.")
-    return _changed(body, after, planned.notes)
+        found = Rendered(body, Outcome.UNCHANGED, message="It is right already.")
+    else:
+        found = _changed(body, after, planned.notes)
+    return replace(found, policies=policies)
 
 
 def restore_manifest(body: JSON) -> Rendered:

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from kvsync.core.digest import digest
+from kvsync.core.planned import Part
 from kvsync.model.network import MANAGED_BY, MANAGER, NetworkPolicy, Peer
 from kvsync.model.record import Owner
-from kvsync.model.workload import JSON
+from kvsync.model.storm import role_of
+from kvsync.model.workload import JSON, Deployment
 
 API_VERSION = "networking.k8s.io/v1"
+KIND = "NetworkPolicy"
 HIGHEST_PORT = 65535
 MAX_NAME = 253
 
@@ -59,12 +62,49 @@ def _restricted(labels: Mapping[str, str], others: Iterable[NetworkPolicy]) -> b
     return None if None in answers else True in answers
 
 
-def policy_name(workload: str) -> str:
-    """The name of the policy for a workload, or for a role of one, given by its name among all."""
+def policy_name(template: Deployment) -> str:
+    """The name of the policy for a Deployment, or for a role of a StormService."""
+    role = role_of(template)
+    workload = f"{template.name}/{role}" if role else template.name
     name = f"kvsync-{workload.replace('/', '-').lower()}"
     # Two names that are cut, or written alike, must not meet.
     plain = name == f"kvsync-{workload}" and len(name) <= MAX_NAME
     return name if plain else f"{name[:200]}-{digest(workload)}"
+
+
+def guarded_in(template: Deployment, part: Part) -> Guarded:
+    """What is to be guarded of the pods that a template makes, where ``part`` is the engine in it."""
+    ranks = range(part.sources)
+    first = (part.events.port, part.events.replay_port)
+    declared = {
+        int(port["containerPort"])
+        for container in template.containers
+        for port in container.ports
+        if port.get("protocol", "TCP") == "TCP" and port.get("containerPort")
+    }
+    given = given_labels(template)
+    return Guarded(
+        {"matchLabels": given} if given else template.body["spec"]["selector"],
+        frozenset(port + rank for port in first for rank in ranks if port + rank <= HIGHEST_PORT),
+        frozenset({part.relay_ports.http} if part.relay_ports is not None else ()),
+        frozenset({*declared, part.engine.http_port}),
+    )
+
+
+def given_labels(template: Deployment) -> dict[str, str]:
+    """What a role's pods get by their StormService (AIBrix ``pkg/constants``); nothing of a Deployment's."""
+    role = role_of(template)
+    return {"storm-service-name": template.name, "role-name": role} if role else {}
+
+
+def pod_labels(template: Deployment) -> dict[str, str]:
+    """The labels that its pods have at least."""
+    return {**template.template_labels, **given_labels(template)}
+
+
+def on_the_node(template: Deployment) -> bool:
+    """Whether its pods share their node's network, where no policy can tell them from others."""
+    return bool((template.template.get("spec") or {}).get("hostNetwork"))
 
 
 def policy_for(
@@ -76,23 +116,27 @@ def policy_for(
     where: Footing,
 ) -> dict[str, Any]:
     """The policy as it shall stand, with every default written out so that it can be compared."""
-    rest = [_rest(guarded)] if where is Footing.OPEN else []
-    control = [_rule([operator], guarded.control)] if guarded.control else []
     return {
         "apiVersion": API_VERSION,
-        "kind": "NetworkPolicy",
+        "kind": KIND,
         "metadata": {
             "name": name,
             "namespace": owner.namespace,
             "labels": {MANAGED_BY: MANAGER},
             "ownerReferences": [owner_reference(owner)],
         },
-        "spec": {
-            "podSelector": guarded.pods,
-            "ingress": [_rule([*readers, operator], guarded.events), *control, *rest],
-            "policyTypes": ["Ingress"],
-        },
+        "spec": policy_spec(guarded, [*readers, operator], [operator], where),
     }
+
+
+def policy_spec(
+    guarded: Guarded, readers: Iterable[Peer], controllers: Iterable[Peer], where: Footing
+) -> dict[str, Any]:
+    """Its spec. ``controllers`` are who may talk to a relay."""
+    rules = [_rule(readers, guarded.events)]
+    rules += [_rule(controllers, guarded.control)] if guarded.control else []
+    rules += [_rest(guarded)] if where is Footing.OPEN else []
+    return {"podSelector": guarded.pods, "ingress": rules, "policyTypes": ["Ingress"]}
 
 
 def owner_reference(owner: Owner) -> dict[str, Any]:
