@@ -13,6 +13,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,10 +48,6 @@ class Replica:
                 return str(page.read().decode().strip())
         except (urllib.error.URLError, OSError):
             return ""
-
-    @property
-    def pid(self) -> int:
-        return self.operator.process.pid
 
 
 class Stage:
@@ -124,6 +121,12 @@ def changed(scene: Scene, originals: dict[str, Any]) -> int:
     return sum(scene.template(name) != template for name, template in originals.items())
 
 
+def children(replica: Replica) -> list[str]:
+    """The processes that watch engines for it."""
+    pid = replica.operator.process.pid
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
 def two_models(scene: Scene) -> dict[str, Any]:
     """Two models that run, and their templates."""
     names = ("m", "n")
@@ -146,6 +149,8 @@ def test_the_leader_is_killed_in_the_middle_of_a_wave_and_nothing_is_done_twice(
     with watched(scene) as witness:
         scene.create(sync("kv", scene.namespace, *MODELS, rollout={"maxConcurrent": 1}))
         scene.wait("the wave in its middle", lambda: changed(scene, originals) >= 2)
+        assert children(leader) != []
+        assert children(standby) == [], "a standby watches no engine"
         leader.operator.kill()
         assert changed(scene, originals) < len(MODELS)
         took = stage.takeover(first, 15.0)

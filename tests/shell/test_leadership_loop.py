@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import random
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -41,11 +43,12 @@ class Clock:
         end = self.now + seconds
         await settle()
         while True:
-            due = sorted(each for each in self._sleepers if not each[2].done() and each[0] <= end)
-            if not due:
+            self._sleepers = [each for each in self._sleepers if not each[2].done()]
+            first = min(self._sleepers, key=lambda each: each[:2], default=None)
+            if first is None or first[0] > end:
                 break
-            self.now = max(self.now, due[0][0])
-            due[0][2].set_result(None)
+            self.now = max(self.now, first[0])
+            first[2].set_result(None)
             await settle()
         self.now = end
 
@@ -55,7 +58,7 @@ class Clock:
 
 
 async def settle() -> None:
-    for _ in range(20):
+    for _ in range(8):
         await asyncio.sleep(0)
 
 
@@ -118,12 +121,50 @@ class Door:
         return self._server.store(body)
 
 
+class SlowDoor(Door):
+    """Requests and answers take their time, and some answers are lost."""
+
+    def __init__(self, server: Server, clock: Clock, chance: random.Random) -> None:
+        super().__init__(server)
+        self._clock, self._chance = clock, chance
+
+    async def _travel(self) -> None:
+        await self._clock.sleep(self._chance.choice((0.01, 0.2, self._chance.uniform(0, 8))))
+
+    async def read(self) -> Json | None:
+        await self._travel()
+        found = await super().read()
+        await self._travel()
+        return found
+
+    async def create(self, spec: Mapping[str, Any]) -> Json:
+        return await self._write(partial(super().create, spec))
+
+    async def replace(self, body: Mapping[str, Any]) -> Json:
+        return await self._write(partial(super().replace, body))
+
+    async def _write(self, work: Callable[[], Awaitable[Json]]) -> Json:
+        await self._travel()
+        made = await work()
+        await self._travel()
+        if self._chance.random() < 0.1:
+            raise ConnectionLost("the answer was lost")
+        return made
+
+
 class Replica:
     """One process."""
 
-    def __init__(self, name: str, server: Server, clock: Clock, ahead: float = 0.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        server: Server,
+        clock: Clock,
+        ahead: float = 0.0,
+        door: Door | None = None,
+    ) -> None:
         self.lost: list[str] = []
-        self.door = server.door()
+        self.door = door or server.door()
         self.part = Leadership(
             self.door,
             name,
@@ -349,3 +390,27 @@ async def test_five_that_begin_at_once_and_die_one_after_the_other_never_lead_to
         await settle()
         stage.replicas.remove(leader)
     assert hands == 4
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_however_long_requests_take_no_two_lead_and_somebody_does_in_the_end(
+    stage: Stage, seed: int
+) -> None:
+    """Each life ends by chance or because the Lease was lost; a new one takes its place."""
+    chance = random.Random(seed)
+    led: set[str] = set()
+    for step in range(2000):
+        for each in [r for r in stage.replicas if r.lost or chance.random() < 0.004]:
+            each.die()
+            stage.replicas.remove(each)
+        while len(stage.replicas) < 3:
+            door = SlowDoor(stage.server, stage.clock, chance)
+            ahead = chance.uniform(-1e6, 1e6)
+            stage.replicas.append(
+                Replica(f"{step}-{len(stage.replicas)}", stage.server, stage.clock, ahead, door)
+            )
+        await stage.clock.run(0.5)
+        leaders = stage.leaders()
+        assert len(leaders) <= 1
+        led |= {each.part.leader for each in leaders}
+    assert len(led) >= 2

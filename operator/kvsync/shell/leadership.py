@@ -37,6 +37,9 @@ LEADERSHIP = "leadership"
 POLL = 1.0
 """Seconds between two looks of a standby, give or take a fifth."""
 
+BRIEF = 0.05
+"""Seconds between two tries at least, however little is left."""
+
 RELEASE_WITHIN = 1.5
 """Seconds that letting go may take."""
 
@@ -165,7 +168,7 @@ class Leadership:
                 await self._pause(self._terms.renew_every / 2)
 
     async def _pause(self, seconds: float) -> None:
-        await self._timing.sleep(max(0.0, min(seconds, self._left())))
+        await self._timing.sleep(max(BRIEF, min(seconds, self._left())))
         if self._left() <= 0:
             raise LeadershipLostError(self._stale())
 
