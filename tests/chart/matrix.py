@@ -30,6 +30,8 @@ EVERYTHING: Values = {
     },
     "imagePullSecrets": [{"name": "pull"}],
     "serviceAccount": {"name": "kv-account", "annotations": {"a": "b"}},
+    "replicas": 3,
+    "leaseDuration": 15,
     "uninstall": {"undo": {"timeout": "2h"}},
     "gatewayAccess": {
         "action": "Deny",

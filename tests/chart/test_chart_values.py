@@ -54,7 +54,6 @@ ELSEWHERE = {
     "context": "a pod knows its API server by its service account",
     "operator_namespace": "KVSYNC_OPERATOR_NAMESPACE, by the downward API",
     "image": "KVSYNC_IMAGE, from image.repository, tag and digest",
-    "lease_duration": "extraArgs: 10 s is right where an API server answers",
     "templates": "extraArgs, with extraVolumes and extraVolumeMounts",
 }
 """Options of `kvsync run` that are no value, and why."""

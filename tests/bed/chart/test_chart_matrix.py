@@ -244,6 +244,7 @@ def test_the_next_step_is_told_and_nothing_to_worry_about() -> None:
     said = notes({})
     assert "kubectl label namespace NAMESPACE kvsync.aibrix.ai/gateway-access=true" in said
     assert "kvsync enable NAMESPACE MODEL" in said
+    assert "helm test rel --namespace ops --logs" in said
     assert "helm uninstall rel --namespace ops --timeout 30m" in said
     assert "WARNING" not in said
     listed = notes(LISTED)
@@ -263,6 +264,7 @@ def test_the_next_step_is_told_and_nothing_to_worry_about() -> None:
         ({"image": {"tag": "latest"}}, "image.tag is latest"),
         ({"podSecurityContext": {"runAsUser": 0}}, "run as root"),
         ({"maxRolling": 0}, "maxRolling is 0"),
+        ({"replicas": 1}, "replicas is 1"),
         ({"gatewayAccess": {"gateways": [{"gateway": "a/*"}]}}, "the gateway a/* is a pattern"),
         (
             {"gatewayAccess": {"gateways": [{"gateway": "a/b", "namespaces": ["*"]}]}},
