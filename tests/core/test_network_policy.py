@@ -15,6 +15,7 @@ from kvsync.core.network_policy import (
     guarded_ports,
     policy_for,
     policy_name,
+    restrictions,
 )
 from kvsync.model.network import ADDS, ADDS_LABEL, NetworkPolicy, Peer
 from kvsync.model.storm import StormService
@@ -106,7 +107,7 @@ def ours(guarded: Guarded, where: Footing) -> Json:
 def test_readers_reach_the_events_nobody_else_does_and_all_the_rest_is_as_it_was(
     guarded: Guarded, others: list[Json], pods: list[Json], data: st.DataObject
 ) -> None:
-    where = footing(pods, map(NetworkPolicy, others))
+    where = footing(pods, restrictions(map(NetworkPolicy, others)))
     if where is Footing.MIXED:
         return  # nothing is written then: see test_isolation
     policies = [*others, ours(guarded, where)]
@@ -144,7 +145,7 @@ def test_the_footing_is_what_the_policies_really_do(others: list[Json], pods: li
         frozenset({True}): Footing.RESTRICTED,
         frozenset({False}): Footing.OPEN,
     }.get(frozenset(found), Footing.MIXED)
-    assert footing(pods, map(NetworkPolicy, others)) is expected
+    assert footing(pods, restrictions(map(NetworkPolicy, others))) is expected
 
 
 def test_a_policy_that_is_said_to_add_is_no_restriction() -> None:
@@ -162,7 +163,7 @@ def test_a_policy_that_is_said_to_add_is_no_restriction() -> None:
     }
     guarded = Guarded(PODS, frozenset({5557, 5558}), frozenset({5656}), frozenset())
     pod = {"app": "model"}
-    where = footing([pod], [NetworkPolicy(adds)])
+    where = footing([pod], restrictions([NetworkPolicy(adds)]))
     assert where is Footing.OPEN
     policies = [adds, ours(guarded, where)]
     assert gets_through(policies, "default", pod, STRANGERS[1], 5656)
@@ -174,7 +175,7 @@ def test_a_policy_that_is_said_to_add_is_no_restriction() -> None:
 def test_policies_of_ours_restrict_nothing() -> None:
     guarded = Guarded(PODS, frozenset({5557}), frozenset(), frozenset())
     standing = NetworkPolicy(ours(guarded, Footing.OPEN))
-    assert footing([{"app": "model"}], [standing]) is Footing.OPEN
+    assert footing([{"app": "model"}], restrictions([standing])) is Footing.OPEN
     assert guarded_ports(standing) == {5557}
 
 
@@ -183,7 +184,7 @@ def test_a_selector_that_cannot_be_read_suits_nothing() -> None:
         "metadata": {"name": "new"},
         "spec": {"podSelector": {"matchExpressions": [{"key": "a", "operator": "Like"}]}},
     }
-    assert footing([{"app": "model"}], [NetworkPolicy(unknown)]) is Footing.MIXED
+    assert footing([{"app": "model"}], restrictions([NetworkPolicy(unknown)])) is Footing.MIXED
 
 
 @pytest.mark.parametrize(

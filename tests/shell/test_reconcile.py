@@ -4,18 +4,20 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from core.objects import TEMPLATES, Json, deployment
 from core.scenes import rolled_out
 from kvsync.adapters.kube.resource import Resource
 from kvsync.model.decision import Action, Announcement, Kind
-from kvsync.model.errors import NotFound
+from kvsync.model.errors import ApiError, Cause, Conflict, Forbidden, Invalid, NotFound
 from kvsync.model.observed import FINALIZER, EngineAnswers, KVEventSync
 from kvsync.model.source import SourceKey, Target, Verdict
 from kvsync.shell.gateway_logs import GatewayLogs
 from kvsync.shell.inquiries import Inquiries
 from kvsync.shell.interviews import Interviews
 from kvsync.shell.last_words import LastWordsDesk
-from kvsync.shell.reconcile import Reconciler
+from kvsync.shell.reconcile import Reconciler, is_race
 from kvsync.shell.settings import Settings
 from kvsync.shell.standings import Standings
 from kvsync.shell.strangers import Strangers
@@ -118,3 +120,16 @@ async def test_two_passes_at_the_same_moment_do_not_take_the_same_place() -> Non
         assert writer.begun == expected
         writer.let_go.set()
         await asyncio.gather(*running)
+
+
+@pytest.mark.parametrize(
+    ("error", "passing"),
+    [
+        (NotFound("gone"), True),
+        (Conflict("it exists already", status=409, reason="AlreadyExists"), True),
+        (Invalid("no", status=422, causes=(Cause("FieldValueInvalid", "no", "spec"),)), False),
+        (Forbidden("no", status=403, reason="Forbidden"), False),
+    ],
+)
+def test_what_moved_meanwhile_is_no_refusal(error: ApiError, *, passing: bool) -> None:
+    assert is_race(error) is passing

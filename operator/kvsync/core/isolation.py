@@ -10,6 +10,7 @@ from kvsync.core.assess import ModelView
 from kvsync.core.network_policy import (
     Footing,
     Guarded,
+    Restrictions,
     footing,
     guarded_in,
     guarded_ports,
@@ -17,6 +18,7 @@ from kvsync.core.network_policy import (
     pod_labels,
     policy_for,
     policy_name,
+    restrictions,
 )
 from kvsync.core.patch import difference, expect
 from kvsync.core.planned import Outcome, Part
@@ -64,7 +66,7 @@ def isolate(observed: Observed, views: Sequence[ModelView], starting: Collection
     network = observed.network
     if network is None:
         return Isolation()
-    readers = _readers(observed, network)
+    readers, others = _readers(observed, network), restrictions(network.policies)
     found: dict[str, list[_Found]] = {}
     kept = set(_being_undone(observed))
     for view in views:
@@ -74,7 +76,7 @@ def isolate(observed: Observed, views: Sequence[ModelView], starting: Collection
         if readers.passing or view.plan is None or not view.plan.parts:
             kept |= {policy_name(template) for template in view.deployment.templates}
         if view.plan is not None:
-            each = [_found(part, view, observed, readers) for part in view.plan.parts]
+            each = [_found(part, view, observed, readers, others) for part in view.plan.parts]
             found[view.name] = each
     wanted = [each.wanted for parts in found.values() for each in parts if each.wanted is not None]
     notes = {
@@ -114,12 +116,14 @@ def _readers(observed: Observed, network: ObservedNetwork) -> _Readers:
     return _Readers(tuple(Peer(each.namespace, each.body["spec"]["selector"]) for each in seen))
 
 
-def _found(part: Part, view: ModelView, observed: Observed, readers: _Readers) -> _Found:
+def _found(
+    part: Part, view: ModelView, observed: Observed, readers: _Readers, others: Restrictions
+) -> _Found:
     assert view.deployment is not None  # only such are looked at
     assert observed.network is not None
     template = next(each for each in view.deployment.templates if role_of(each) == part.role)
     name = policy_name(template)
-    where = _footing(part, template, view, observed)
+    where = footing(_labels(part, template, view, observed), others)
     problem = readers.problem or _problem(template, observed.network.named(name), where)
     if problem:
         message = f"No NetworkPolicy closes the event ports of {template.title}: {problem}"
@@ -130,21 +134,21 @@ def _found(part: Part, view: ModelView, observed: Observed, readers: _Readers) -
     wanted = policy_for(name, owner, guarded, readers.peers, operator, where)
     if where is Footing.OPEN:
         return _Found(name, wanted)
-    others = ", ".join(p.name for p in observed.network.policies if p.restricts)
+    named = ", ".join(p.name for p in observed.network.policies if p.restricts)
     message = (
-        f"Other NetworkPolicies restrict the pods of {template.title} (of this namespace: {others[:300]}): "
+        f"Other NetworkPolicies restrict the pods of {template.title} (of this namespace: {named[:300]}): "
         "ours only lets gateway and operator reach the event ports, and whoever those let in still does."
     )
     return _Found(name, wanted, Note(ModelReason.NETWORK_POLICY_ADDS, message))
 
 
-def _footing(part: Part, template: Deployment, view: ModelView, observed: Observed) -> Footing:
-    """Judged by the labels that pods will get, and by those of all that are there."""
-    assert observed.network is not None
+def _labels(
+    part: Part, template: Deployment, view: ModelView, observed: Observed
+) -> Iterator[Mapping[str, str]]:
+    """The labels that pods will get, and those of all that are there."""
     pods = next(model.pods for model in observed.models if model.name == view.name)
-    labels = [pod_labels(template)]
-    labels += [dict(pod.labels) for pod in pods if part.covers(pod) and not pod.deleting]
-    return footing(labels, observed.network.policies)
+    yield pod_labels(template)
+    yield from (pod.labels for pod in pods if part.covers(pod) and not pod.deleting)
 
 
 def _problem(template: Deployment, live: NetworkPolicy | None, where: Footing) -> str:

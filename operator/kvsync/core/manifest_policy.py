@@ -16,6 +16,7 @@ from kvsync.core.network_policy import (
     pod_labels,
     policy_name,
     policy_spec,
+    restrictions,
 )
 from kvsync.core.planned import Part
 from kvsync.model.network import NetworkPolicy, Peer
@@ -53,7 +54,7 @@ def policies_beside(
         template = next(each for each in workload.templates if role_of(each) == part.role)
         name = policy_name(template)
         near = [each for each in network.policies if _is_near(each, template) and each.name != name]
-        where = footing([pod_labels(template)], near)
+        where = footing([pod_labels(template)], restrictions(near))
         problem = _problem(template, where)
         if problem:
             raise ValueError(f"no NetworkPolicy can be written for {template.title}: {problem}")

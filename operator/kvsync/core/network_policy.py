@@ -8,7 +8,7 @@ other policy restricts the pods; where one does, ours adds the event ports for g
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from kvsync.core.digest import digest
 from kvsync.core.planned import Part
 from kvsync.model.network import MANAGED_BY, MANAGER, NetworkPolicy, Peer
 from kvsync.model.record import Owner
+from kvsync.model.selector import LabelSelector
 from kvsync.model.storm import role_of
 from kvsync.model.workload import JSON, Deployment
 
@@ -48,17 +49,26 @@ class Guarded:
     """TCP ports that the containers declare."""
 
 
-def footing(labels: Iterable[Mapping[str, str]], policies: Iterable[NetworkPolicy]) -> Footing:
+Restrictions = Sequence[LabelSelector | None]
+"""The pods that other policies restrict, by policy; None for one that cannot be read."""
+
+
+def restrictions(policies: Iterable[NetworkPolicy]) -> Restrictions:
+    """What of these restricts anything; to be read once for many pods."""
+    return [policy.selector for policy in policies if policy.restricts]
+
+
+def footing(labels: Iterable[Mapping[str, str]], others: Restrictions) -> Footing:
     """What other policies do to pods with these sets of labels."""
-    others = [policy for policy in policies if policy.restricts]
-    found = {_restricted(each, others) for each in labels}
+    distinct = {tuple(sorted(each.items())): each for each in labels}
+    found = {_restricted(each, others) for each in distinct.values()}
     if found == {True}:
         return Footing.RESTRICTED
     return Footing.OPEN if found <= {False} else Footing.MIXED
 
 
-def _restricted(labels: Mapping[str, str], others: Iterable[NetworkPolicy]) -> bool | None:
-    answers = {policy.selects(labels) for policy in others}
+def _restricted(labels: Mapping[str, str], others: Restrictions) -> bool | None:
+    answers = {None if each is None else each.matches(labels) for each in others}
     return None if None in answers else True in answers
 
 

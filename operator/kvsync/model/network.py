@@ -73,13 +73,14 @@ class NetworkPolicy:
         ingress = "Ingress" in (self.body["spec"].get("policyTypes") or ("Ingress",))
         return ingress and not self.ours and self.labels.get(ADDS_LABEL) != ADDS
 
-    def selects(self, labels: Mapping[str, str]) -> bool | None:
-        """Whether it is about pods with these labels; None where its selector cannot be read."""
+    @property
+    def selector(self) -> LabelSelector | None:
+        """Which pods it is about; None where that cannot be read."""
         selector = self.body["spec"].get("podSelector") or {}
         if not (selector.get("matchLabels") or selector.get("matchExpressions")):
-            return True
+            return LabelSelector()
         try:
-            return LabelSelector.from_fields(Fields(selector, "podSelector")).matches(labels)
+            return LabelSelector.from_fields(Fields(selector, "podSelector"))
         except SpecError:
             return None
 

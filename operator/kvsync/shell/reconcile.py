@@ -11,7 +11,7 @@ from kvsync.core.decide import decide
 from kvsync.core.render import TemplateRenderError, Templates
 from kvsync.core.summary import invalid, refused
 from kvsync.model.decision import Action, Announcement, Decision
-from kvsync.model.errors import ApiError, Invalid, NotFound
+from kvsync.model.errors import ApiError, Conflict, Invalid, NotFound
 from kvsync.model.observed import KVEventSync, Observed
 from kvsync.model.spec import KVEventSyncSpec, ModelSelection, SpecError
 from kvsync.model.standing import Standing
@@ -161,4 +161,6 @@ def _announcement(sync: KVEventSync, action: Action) -> Announcement:
 
 def is_race(error: ApiError) -> bool:
     """Whether a refusal is the ordinary kind: the object changed or went while we decided."""
-    return isinstance(error, NotFound) or (isinstance(error, Invalid) and error.patch_did_not_fit)
+    # Conflict: what was to be created is there, or what was to be deleted is another by now.
+    moved = isinstance(error, NotFound | Conflict)
+    return moved or (isinstance(error, Invalid) and error.patch_did_not_fit)
