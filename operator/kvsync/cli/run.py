@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import click
 
@@ -20,8 +21,6 @@ from kvsync.cli.options import (
     cluster_options,
     run_async,
 )
-from kvsync.core.gateway_access import GatewayGrant
-from kvsync.model.address import Address
 from kvsync.shell.process import serve
 from kvsync.shell.settings import BOUNDS, DEFAULT_GATEWAYS, Settings, SettingsError
 
@@ -73,6 +72,7 @@ setting = partial(click.option, show_envvar=True, show_default=True)
     multiple=True,
     show_default="none",
     type=Label(),
+    callback=lambda _ctx, _param, labels: tuple(sorted(labels)),
     metavar="KEY=VALUE",
     envvar="KVSYNC_OPERATOR_LABELS",
     help="A label by which the operator's own pods are known: policies for models let them in. "
@@ -209,58 +209,11 @@ setting = partial(click.option, show_envvar=True, show_default=True)
     envvar="KVSYNC_LOG_LEVEL",
     help="Least severe lines to write.",
 )
-def run(
-    *,
-    kubeconfig: str | None,
-    context: str | None,
-    namespaces: tuple[str, ...],
-    gateways: tuple[GatewayGrant, ...],
-    operator_namespace: str,
-    operator_labels: tuple[tuple[str, str], ...],
-    model_network_policy: bool,
-    image: str,
-    relay_images: tuple[str, ...],
-    templates: str | None,
-    workers: int,
-    max_rolling: int,
-    probe_workers: int,
-    probe_memory: int,
-    gateway_silence: float,
-    relay_budget: float,
-    metrics_address: Address | None,
-    leader_elect: bool | None,
-    lease_name: str,
-    lease_duration: int,
-    log_format: str,
-    log_level: str,
-) -> None:
+def run(**values: Any) -> None:
     """Run the operator until SIGINT or SIGTERM."""
-    begin_logging(log_format, log_level)
-    settings = Settings(
-        kubeconfig=kubeconfig,
-        context=context,
-        namespaces=namespaces,
-        gateways=gateways,
-        operator_namespace=operator_namespace,
-        operator_labels=tuple(sorted(operator_labels)),
-        model_network_policy=model_network_policy,
-        image=image,
-        relay_images=relay_images,
-        templates=templates,
-        workers=workers,
-        max_rolling=max_rolling,
-        probe_workers=probe_workers,
-        probe_memory=probe_memory,
-        gateway_silence=gateway_silence,
-        relay_budget=relay_budget,
-        metrics_address=metrics_address,
-        leader_elect=leader_elect,
-        lease_name=lease_name,
-        lease_duration=lease_duration,
-        log_format=log_format,
-        log_level=log_level,
-    )
     try:
+        settings = Settings(**values)  # each option is named as its setting
+        begin_logging(settings.log_format, settings.log_level)
         run_async(serve(settings))
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
