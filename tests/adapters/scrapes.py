@@ -9,7 +9,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from kvsync.adapters.metrics import Metrics, Result
-from kvsync.model.decision import Action, Kind
+from kvsync.model.decision import Action, Deed, Kind
 from kvsync.model.metering import (
     ConditionReading,
     Counts,
@@ -79,7 +79,7 @@ def repair() -> Action:
         "default",
         "my-model",
         operations,
-        "Repaired",
+        Deed.REPAIRED,
         "",
         counted=True,
         restarts=True,

@@ -9,6 +9,7 @@ import pytest
 
 from adapters.scrapes import FULL, families, full_scrape, repair, series
 from kvsync.adapters.metrics import Metrics, Result
+from kvsync.model.decision import Deed
 from kvsync.model.metering import Counts, ModelName, Reading, Standing, Vitals, Worker
 from testbed.promtool.run import check_scrape
 
@@ -83,8 +84,8 @@ def test_requests_are_counted_and_timed() -> None:
 def test_what_is_written_is_counted_by_what_it_did() -> None:
     metrics, action = Metrics(), repair()
     metrics.note_patch(action)
-    metrics.note_patch(replace(action, reason="RolledBack", counted=False))
-    metrics.note_patch(replace(action, reason="Retained", counted=False, restarts=False))
+    metrics.note_patch(replace(action, reason=Deed.ROLLED_BACK, counted=False))
+    metrics.note_patch(replace(action, reason=Deed.RETAINED, counted=False, restarts=False))
     metrics.note_status("KVEventSync")
     found = series(metrics.text(Reading(), (), Vitals()))
     assert found["kvsync_patches_total", "Deployment", "Repaired"] == 1

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from e2e.manifests import EVENTS_LABEL, RECORD, model, sync
-from e2e.scene import OperatorProcess, Scene
+from e2e.scene import GATEWAY, OperatorProcess, Scene
+from kvsync.adapters.kube.events import CONTROLLER
 
 pytestmark = pytest.mark.bed
 
@@ -89,27 +90,40 @@ def test_a_converged_cluster_is_not_written_to(scene: Scene, operator: OperatorP
     assert writes == []
 
 
-def test_events_tell_the_story_on_the_object_and_on_the_deployment(
+def test_events_tell_the_story_on_the_object_on_the_deployment_and_on_the_gateway(
     scene: Scene, operator: OperatorProcess
 ) -> None:
     scene.create(model("m", scene.namespace), sync("kv", scene.namespace, "m"))
     scene.wait_ready("kv")
 
+    mark, places = f"KVEventSync {scene.namespace}/kv: ", (scene.namespace, GATEWAY[1])
+
     def told() -> set[tuple[str, str]]:
-        events = scene.api.list("events.events.k8s.io", scene.namespace)
-        return {(e["regarding"]["kind"], e["reason"]) for e in events}
+        events = [e for each in places for e in scene.api.list("events.events.k8s.io", each)]
+        ours = [e for e in events if e.get("reportingController") == CONTROLLER]
+        return {
+            (e["regarding"]["name"], e["reason"])
+            for e in ours
+            if e["regarding"]["kind"] == "KVEventSync" or e["note"].startswith(mark)
+        }
 
     scene.wait(
-        "Events on both",
+        "Events on all three",
         lambda: (
             {
-                ("KVEventSync", "Configured"),
-                ("Deployment", "Configured"),
-                ("KVEventSync", "GatewayConfigured"),
-                ("KVEventSync", "Synchronized"),
+                ("kv", "Configured"),
+                ("m", "Configured"),
+                ("kv", "GatewayConfigured"),
+                (GATEWAY[0], "GatewayConfigured"),
+                ("kv", "Synchronized"),
             }
             <= told()
         ),
+    )
+    scene.delete_sync("kv")
+    scene.wait(
+        "Events of the way back",
+        lambda: {("m", "Reverted"), (GATEWAY[0], "GatewayRestored")} <= told(),
     )
 
 

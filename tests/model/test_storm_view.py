@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kvsync.model.decision import Action, Kind, kind_of
+from kvsync.model.decision import Action, Deed, Kind, kind_of
 from kvsync.model.record import OWNER_ANNOTATION, RECORD_ANNOTATION, REJECTED_ANNOTATION
 from kvsync.model.storm import StormService, model_of, record_key, storm_model, storm_of
 from kvsync.model.workload import Deployment, Pod
@@ -150,7 +150,7 @@ def test_its_name_among_the_models_is_no_deployments() -> None:
     assert (storm_of(service.model), storm_of("pd")) == ("pd", "")
     assert kind_of(service) is Kind.STORM_SERVICE
     assert kind_of(Deployment(storm())) is Kind.DEPLOYMENT
-    action = Action(Kind.STORM_SERVICE, "default", "pd", (), "", "")
+    action = Action(Kind.STORM_SERVICE, "default", "pd", (), Deed.CONFIGURED, "")
     assert action.model == service.model
 
 

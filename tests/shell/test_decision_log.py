@@ -12,7 +12,7 @@ import pytest
 
 from core.scenes import sync_of
 from kvsync.adapters.log_lines import JsonLines, TextLines
-from kvsync.model.decision import Action, Kind
+from kvsync.model.decision import Action, Deed, Kind
 from kvsync.model.observed import KVEventSync
 from kvsync.shell.decision_log import log_action, log_status
 
@@ -65,14 +65,14 @@ def sync(*conditions: dict[str, str]) -> KVEventSync:
 
 def test_an_action_is_one_line_of_what_on_what_and_why(as_json: Log) -> None:
     one = sync()
-    log_action(one, Action(Kind.DEPLOYMENT, "ns", "m", (), "Configured", "It publishes now."))
-    log_action(one, Action(Kind.SYNC, "ns", "kv", (), "Finalizer", ""))
-    log_action(one, Action(Kind.POD, "ns", "p", (), "Odd", "Look.", warning=True))
+    log_action(one, Action(Kind.DEPLOYMENT, "ns", "m", (), Deed.CONFIGURED, "It publishes now."))
+    log_action(one, Action(Kind.SYNC, "ns", "kv", (), Deed.FINALIZER, ""))
+    log_action(one, Action(Kind.POD, "ns", "p", (), Deed.POD_UNLABELLED, "Look.", warning=True))
     key = f"{one.namespace}/{one.name}"
     assert [(each["level"], each["kvsync"], each["message"]) for each in as_json.said] == [
         ("info", key, "Deployment ns/m: Configured: It publishes now."),
         ("info", key, "KVEventSync ns/kv: Finalizer"),
-        ("warning", key, "Pod ns/p: Odd: Look."),
+        ("warning", key, "Pod ns/p: PodUnlabelled: Look."),
     ]
 
 
@@ -104,7 +104,7 @@ def test_whatever_stood_in_the_status_a_first_condition_is_told(as_json: Log, be
 
 
 def test_what_engines_and_objects_say_cannot_make_a_line_of_its_own(log: Log) -> None:
-    log_action(sync(), Action(Kind.DEPLOYMENT, "ns", "m", (), "RolledBack", HOSTILE))
+    log_action(sync(), Action(Kind.DEPLOYMENT, "ns", "m", (), Deed.ROLLED_BACK, HOSTILE))
     log_status(sync(), {"conditions": [condition("Ready", "False", "EngineCrashed", HOSTILE)]})
     assert len(log.lines) == 2
     assert all(line.isprintable() for line in log.lines)

@@ -23,6 +23,7 @@ class Cluster:
         self.store = {KEY: gateway}
         self.world = World(Settings(namespaces=namespaces), self.store, {})
         self.writes: list[str] = []
+        self.told: list[str] = []
         self.refuses = False
         self.leftovers = Leftovers(self.world, self)
 
@@ -34,6 +35,9 @@ class Cluster:
         body["metadata"]["resourceVersion"] = str(len(self.writes) + 1)
         self.store[KEY] = body
         self.world.note_written(action.kind, body)
+
+    def announce_alone(self, action: Action) -> None:
+        self.told.append(action.reason)
 
 
 def configured(*marks: str, managers: Sequence[Json] = ()) -> Json:
@@ -47,6 +51,7 @@ async def test_the_last_mark_of_an_object_that_is_gone_restores_the_gateway() ->
     cluster = Cluster(configured(MARK, "team/gone", managers=[MANAGER]))
     assert await cluster.leftovers.sweep()
     assert cluster.writes == ["GatewayRestored", "FieldsReleased"]
+    assert cluster.told == ["GatewayRestored"]
     assert cluster.store[KEY]["spec"] == gateway_of()["spec"]
     assert await cluster.leftovers.sweep()
     assert len(cluster.writes) == 2, "nothing is left"

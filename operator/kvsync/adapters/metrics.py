@@ -20,7 +20,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from kvsync.adapters.model_metrics import model_lines
 from kvsync.adapters.object_metrics import object_lines
 from kvsync.adapters.process_metrics import vital_lines, worker_lines
-from kvsync.model.decision import Action
+from kvsync.model.decision import Action, Deed
 from kvsync.model.metering import Reading, Vitals, Worker
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -80,8 +80,8 @@ class Metrics:
         )
         self._patches = Counter(
             "kvsync_patches",
-            "Patches that the API server took, by kind of object and reason, which its Event has too "
-            "('Status': an object's status).",
+            "Patches that the API server took, and objects made or removed, by kind of object and what was "
+            "done (docs/events.md; 'Status': an object's status was written).",
             ("kind", "reason"),
             registry=registry,
         )
@@ -131,7 +131,7 @@ class Metrics:
         self._patches.labels(action.kind, action.reason).inc()
         if action.restarts:
             self._rollouts.labels(action.reason).inc()
-        if action.reason == "RolledBack":
+        if action.reason is Deed.ROLLED_BACK:
             self._rollbacks.inc()
         if action.counted:
             self._repairs.inc()

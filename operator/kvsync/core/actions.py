@@ -11,7 +11,7 @@ from kvsync.core.handback import plan_handback
 from kvsync.core.patch import difference, expect, guarded
 from kvsync.core.plan import lost_records, plan_undo, without_ours
 from kvsync.core.revert import readable, without_mark
-from kvsync.model.decision import Action, Kind, kind_of
+from kvsync.model.decision import Action, Deed, Kind, kind_of
 from kvsync.model.observed import KVEventSync
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import (
@@ -33,7 +33,7 @@ def finalizer_action(sync: KVEventSync, finalizers: Sequence[str]) -> Action:
         expect("/metadata/uid", sync.owner.uid),
         *difference(old, new, "/metadata"),
     )
-    return Action(Kind.SYNC, sync.namespace, sync.name, operations, "Finalizer", "")
+    return Action(Kind.SYNC, sync.namespace, sync.name, operations, Deed.FINALIZER, "")
 
 
 def change_action(view: ModelView) -> Action:
@@ -49,20 +49,21 @@ def change_action(view: ModelView) -> Action:
     note = " ".join((note, *map(str, view.plan.notes)))
     if view.next_repairs is not None:
         note = f"{view.message} {note}"
-        repair = _on(view.deployment, view.plan.patch, "Repaired", note)
+        repair = _on(view.deployment, view.plan.patch, Deed.REPAIRED, note)
         return replace(repair, warning=True, counted=True)
     at_risk = any(each.reason == ModelReason.ARGS_AT_RISK for each in view.plan.notes)
-    return replace(_on(view.deployment, view.plan.patch, "Configured", note), warning=at_risk)
+    return replace(_on(view.deployment, view.plan.patch, Deed.CONFIGURED, note), warning=at_risk)
 
 
-def _on(deployment: Deployment, operations: Sequence[Mapping[str, object]], *why: str) -> Action:
-    reason, note = why
+def _on(
+    deployment: Deployment, operations: Sequence[Mapping[str, object]], deed: Deed, note: str
+) -> Action:
     return Action(
         kind_of(deployment),
         deployment.namespace,
         deployment.name,
         tuple(operations),
-        reason,
+        deed,
         note,
         restarts=deployment.replicas > 0 and any(map(_changes_spec, operations)),
     )
@@ -86,7 +87,7 @@ def rollback_action(view: ModelView) -> Action:
     target = base.with_annotations(annotations).body
     operations = guarded(view.deployment, difference(view.deployment.body, target))
     note = f"Restored {view.deployment.title} to what it was: {view.message}"
-    return replace(_on(view.deployment, operations, "RolledBack", note), warning=True)
+    return replace(_on(view.deployment, operations, Deed.ROLLED_BACK, note), warning=True)
 
 
 def undo_action(deployment: Deployment | None) -> Action | None:
@@ -98,12 +99,12 @@ def undo_action(deployment: Deployment | None) -> Action | None:
     if not any(map(_changes_spec, operations)):
         note = f"Took our annotations off {deployment.title}; no pod restarts."
     if not lost_records(deployment):
-        return _on(deployment, operations, "Reverted", note)
+        return _on(deployment, operations, Deed.REVERTED, note)
     lost = (
         f"{note} Its record (annotation {RECORD_ANNOTATION}) was edited or removed, so only what is "
         "recognisably ours was taken out: compare the Deployment with your own manifest."
     )
-    return replace(_on(deployment, operations, ModelReason.RECORD_LOST, lost), warning=True)
+    return replace(_on(deployment, operations, Deed.RECORD_LOST, lost), warning=True)
 
 
 def handback_action(deployment: Deployment | None) -> Action | None:
@@ -111,7 +112,7 @@ def handback_action(deployment: Deployment | None) -> Action | None:
     operations = plan_handback(deployment) if deployment is not None else ()
     if deployment is None or not operations:
         return None
-    return _on(deployment, operations, "FieldsReleased", "")
+    return _on(deployment, operations, Deed.FIELDS_RELEASED, "")
 
 
 def mark_of(sync: KVEventSync) -> str:
@@ -145,7 +146,7 @@ def leave_action(gateway: Deployment, leaving: Iterable[str]) -> Action | None:
     operations = plan_release(gateway, *marks)
     where = f"{gateway.namespace}/{gateway.name}"
     note = f"Gave the environment of {where} back for {', '.join(marks)}."
-    return _on(gateway, operations, "GatewayRestored", note) if operations else None
+    return _on(gateway, operations, Deed.GATEWAY_RESTORED, note) if operations else None
 
 
 def restore_actions(
@@ -165,11 +166,11 @@ def retain_actions(
     for deployment in models:
         operations = difference(deployment.body, without_mark(deployment).body)
         note = f"Left {deployment.title} configured (deletionPolicy Retain)."
-        actions.append(_on(deployment, guarded(deployment, operations), "Retained", note))
+        actions.append(_on(deployment, guarded(deployment, operations), Deed.RETAINED, note))
     for gateway in gateways:
         operations_of_gateway = plan_retain(gateway, mark_of(sync))
         if operations_of_gateway:
             where = f"{gateway.namespace}/{gateway.name}"
             note = f"Left the gateway {where} configured (deletionPolicy Retain)."
-            actions.append(_on(gateway, operations_of_gateway, "Retained", note))
+            actions.append(_on(gateway, operations_of_gateway, Deed.RETAINED, note))
     return actions

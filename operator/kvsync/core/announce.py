@@ -9,7 +9,9 @@ from kvsync.core.assess import ModelState
 from kvsync.model.decision import Announcement
 from kvsync.model.source import LOSSY
 
-_ANNOUNCED = ("Ready", "EventsFlowing", "GatewayConfigured", "GatewayCompatible")
+ANNOUNCED = ("Ready", "EventsFlowing", "GatewayConfigured", "GatewayCompatible")
+"""The conditions whose change is told."""
+
 _BAD_STATES = frozenset({ModelState.FAILED, ModelState.DEGRADED, ModelState.REFUSED})
 _NO_NEWS = frozenset({ModelState.PENDING, ModelState.ROLLING_OUT, ModelState.VERIFYING})
 
@@ -27,7 +29,7 @@ def _conditions(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Ann
         kind, status = condition["type"], condition["status"]
         # A condition that was never true tells nothing by being false still.
         news = status == "True" or (was == "True" and status == "False")
-        if kind in _ANNOUNCED and was != status and news:
+        if kind in ANNOUNCED and was != status and news:
             note = f"{kind}={status}: {condition['message']}"
             found.append(Announcement(status == "False", condition["reason"], note))
     return found

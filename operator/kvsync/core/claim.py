@@ -13,7 +13,7 @@ from dataclasses import replace
 from kvsync.core.actions import mark_of
 from kvsync.core.gateway import owners_of, with_owners
 from kvsync.core.patch import difference, guarded
-from kvsync.model.decision import Action, Kind, kind_of
+from kvsync.model.decision import Action, Deed, Kind, kind_of
 from kvsync.model.observed import KVEventSync, Observed, ObservedModel, Rival
 from kvsync.model.record import (
     OWNER_ANNOTATION,
@@ -47,7 +47,7 @@ def handover_action(deployment: Deployment, heir: Rival, now: float) -> Action:
         deployment.namespace,
         deployment.name,
         tuple(guarded(deployment, operations)),
-        "HandedOver",
+        Deed.HANDED_OVER,
         f"{deployment.title} is KVEventSync {_mark(heir)}'s from now on; no pod restarts.",
     )
 
@@ -81,7 +81,7 @@ def gateway_handover_action(sync: KVEventSync, heir: Rival, gateway: Deployment)
         gateway.namespace,
         gateway.name,
         tuple(guarded(gateway, operations)),
-        "HandedOver",
+        Deed.HANDED_OVER,
         f"The gateway is kept for KVEventSync {_mark(heir)}; it does not restart.",
     )
 

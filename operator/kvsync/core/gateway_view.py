@@ -15,7 +15,7 @@ from kvsync.core.gateway_taken import gateway_taken
 from kvsync.core.gateway_wish import waiting_for
 from kvsync.core.reached import Consumer, consumers, out_of_reach
 from kvsync.core.render import Templates, gateway_variables
-from kvsync.model.decision import Action, Kind
+from kvsync.model.decision import Action, Deed, Kind
 from kvsync.model.observed import Observed
 from kvsync.model.reasons import ConditionReason
 from kvsync.model.repairs import Repairs
@@ -242,7 +242,7 @@ def _actions(
                 consumer.deployment.namespace,
                 consumer.deployment.name,
                 planned.patch,
-                "GatewayConfigured",
+                Deed.GATEWAY_CONFIGURED,
                 f"{note} {consumer.title}.",
                 counted=counted,
                 restarts=planned.restarts,

@@ -22,7 +22,7 @@ from kvsync.core.network_policy import (
 )
 from kvsync.core.patch import difference, expect
 from kvsync.core.planned import Outcome, Part
-from kvsync.model.decision import Action, Kind
+from kvsync.model.decision import Action, Deed, Kind
 from kvsync.model.finding import Note
 from kvsync.model.network import NetworkPolicy, ObservedNetwork, Peer
 from kvsync.model.observed import Observed
@@ -197,12 +197,12 @@ def _writes(network: ObservedNetwork, wanted: Sequence[JSON]) -> Iterator[Action
             note = (
                 f"Made NetworkPolicy {metadata['name']}: gateway and operator get to TCP {ports}."
             )
-            yield _action(body, "Isolated", note, body=body)
+            yield _action(body, Deed.ISOLATED, note, body=body)
             continue
         operations = _change(live, body)
         if operations:
             note = f"Set NetworkPolicy {metadata['name']} right; gateway and operator get to TCP {ports}."
-            yield _action(body, "IsolationChanged", note, operations=operations)
+            yield _action(body, Deed.ISOLATION_CHANGED, note, operations=operations)
 
 
 def _change(live: NetworkPolicy, wanted: JSON) -> tuple[JSON, ...]:
@@ -225,12 +225,12 @@ def _removals(
         mine = policy.ours and policy.owner_uid == observed.sync.owner.uid
         if mine and policy.name not in names and policy.name not in kept:
             note = f"Removed NetworkPolicy {policy.name}: it does not fit any more, or its model is let go."
-            yield _action(policy.body, "IsolationRemoved", note, removes=policy.uid)
+            yield _action(policy.body, Deed.ISOLATION_REMOVED, note, removes=policy.uid)
 
 
 def _action(
     policy: JSON,
-    reason: str,
+    deed: Deed,
     note: str,
     *,
     operations: tuple[JSON, ...] = (),
@@ -243,7 +243,7 @@ def _action(
         metadata["namespace"],
         metadata["name"],
         operations,
-        reason,
+        deed,
         note,
         body=body,
         removes=removes,

@@ -15,7 +15,7 @@ from kvsync.core.assess import ModelState, ModelView
 from kvsync.core.desired import EVENTS_LABEL, is_heard
 from kvsync.core.patch import expect, pointer
 from kvsync.core.planned import Part
-from kvsync.model.decision import Action, Kind
+from kvsync.model.decision import Action, Deed, Kind
 from kvsync.model.observed import KVEventSync, Observed, ObservedModel
 from kvsync.model.source import Verdict
 from kvsync.model.spec import EngineLabels
@@ -95,7 +95,7 @@ def _put_on(pod: Pod, sync: KVEventSync) -> Action:
         *_set(MARK, sync.owner.uid),
     )
     note = f"Labelled pod {pod.name} for the gateway: its source is verified."
-    return Action(Kind.POD, pod.namespace, pod.name, operations, "PodLabelled", note)
+    return Action(Kind.POD, pod.namespace, pod.name, operations, Deed.POD_LABELLED, note)
 
 
 def _set(key: str, value: str) -> Iterator[dict[str, object]]:
@@ -117,7 +117,7 @@ def _take_off(pod: Pod, why: str) -> Action:
         pod.namespace,
         pod.name,
         tuple(operations),
-        "PodUnlabelled",
+        Deed.POD_UNLABELLED,
         note,
         warning=bool(why),
     )

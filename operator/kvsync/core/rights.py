@@ -95,8 +95,8 @@ RIGHTS = (
         lost="Pods of objects with spec.engine.labels: WhenVerified never get the gateway's label.",
     ),
     Right(
-        *("events.k8s.io", "events", ("create", "patch"), _SERVED),
-        why="record Events on objects",
+        *("events.k8s.io", "events", ("create", "patch"), _BOTH),
+        why="record Events on objects, models and gateways",
         lost="kubectl describe shows no Events of the operator.",
         optional=True,
     ),

@@ -25,6 +25,32 @@ class Kind(enum.StrEnum):
     NETWORK_POLICY = "NetworkPolicy"
 
 
+WORKLOADS = frozenset({Kind.DEPLOYMENT, Kind.STORM_SERVICE})
+
+
+class Deed(enum.StrEnum):
+    """What an action does to its object: the reason of its Event. docs/events.md has a row for each."""
+
+    CONFIGURED = "Configured"
+    REPAIRED = "Repaired"
+    ROLLED_BACK = "RolledBack"
+    REVERTED = "Reverted"
+    RECORD_LOST = "RecordLost"
+    """Reverted as far as what is ours could be recognised."""
+    RETAINED = "Retained"
+    HANDED_OVER = "HandedOver"
+    GATEWAY_CONFIGURED = "GatewayConfigured"
+    GATEWAY_RESTORED = "GatewayRestored"
+    POD_LABELLED = "PodLabelled"
+    POD_UNLABELLED = "PodUnlabelled"
+    ISOLATED = "Isolated"
+    ISOLATION_CHANGED = "IsolationChanged"
+    ISOLATION_REMOVED = "IsolationRemoved"
+    # Bookkeeping, without an Event.
+    FINALIZER = "Finalizer"
+    FIELDS_RELEASED = "FieldsReleased"
+
+
 def kind_of(workload: Deployment) -> Kind:
     """What a workload is to an action."""
     return Kind.STORM_SERVICE if isinstance(workload, StormService) else Kind.DEPLOYMENT
@@ -41,8 +67,9 @@ class Action:
     namespace: str
     name: str
     operations: tuple[Mapping[str, Any], ...]
-    reason: str
+    reason: Deed
     note: str
+    """Empty: there is nothing to tell."""
     warning: bool = False
     counted: bool = False
     """Whether the status, which counts it, is written before it is carried out: one that was made
@@ -62,15 +89,17 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """A Kubernetes Event to record on the object, and on the model where ``model`` names one.
+    """A Kubernetes Event to record on the object, and on the workload that it concerns.
 
-    A gateway of the object's own namespace is named in the same way.
+    ``model`` is that one's name among the models (empty: there is none), a gateway's own name.
+    ``namespace`` is where it is; empty: where the object is.
     """
 
     warning: bool
     reason: str
     note: str
     model: str = ""
+    namespace: str = ""
 
 
 @dataclass(frozen=True, slots=True)

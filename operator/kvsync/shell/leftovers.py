@@ -29,6 +29,9 @@ class Writer(Protocol):
     async def patch(self, action: Action) -> None:
         """Apply one action. Raises ApiError."""
 
+    def announce_alone(self, action: Action) -> None:
+        """Record a Kubernetes Event on the object of an action, best effort."""
+
 
 class Leftovers:
     """Looks when it is told to: at the start, when an object is gone, and once in a while."""
@@ -65,6 +68,7 @@ class Leftovers:
         try:
             await self._writer.patch(action)
             log.info("%s: %s: %s", where, action.reason, action.note)
+            self._writer.announce_alone(action)
             last = handback_action(self._world.deployment(deployment.namespace, deployment.name))
             if last is not None:
                 await self._writer.patch(last)

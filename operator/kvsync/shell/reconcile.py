@@ -10,7 +10,7 @@ from kvsync.core.actions import mark_of
 from kvsync.core.decide import decide
 from kvsync.core.render import TemplateRenderError, Templates
 from kvsync.core.summary import invalid, refused
-from kvsync.model.decision import Action, Announcement, Decision
+from kvsync.model.decision import WORKLOADS, Action, Announcement, Decision
 from kvsync.model.errors import ApiError, Conflict, Invalid, NotFound
 from kvsync.model.observed import KVEventSync, Observed
 from kvsync.model.spec import KVEventSyncSpec, ModelSelection, SpecError
@@ -138,7 +138,7 @@ class Reconciler:
                 raise
             log_action(sync, action)
             if action.note:
-                self._writer.announce(sync, _announcement(sync, action))
+                self._writer.announce(sync, announcement_of(action))
 
     async def _report(
         self,
@@ -154,9 +154,10 @@ class Reconciler:
             self._writer.announce(sync, announcement)
 
 
-def _announcement(sync: KVEventSync, action: Action) -> Announcement:
-    model = action.model if action.namespace == sync.namespace else ""
-    return Announcement(action.warning, action.reason, action.note, model)
+def announcement_of(action: Action) -> Announcement:
+    """The Event of what an action did: also on its object, where that is a workload."""
+    model = action.model if action.kind in WORKLOADS else ""
+    return Announcement(action.warning, action.reason, action.note, model, action.namespace)
 
 
 def is_race(error: ApiError) -> bool:

@@ -66,16 +66,26 @@ class ClusterWriter:
         self._metrics.note_status(Kind.SYNC)
 
     def announce(self, sync: KVEventSync, announcement: Announcement) -> None:
-        """Record a Kubernetes Event on the object and, where it concerns one, on the model."""
+        """Record a Kubernetes Event on the object and, where it concerns one, on the workload, which
+        is told whose doing it is."""
+        self._record(_reference(sync.body, Kind.SYNC), announcement, announcement.note)
+        namespace = announcement.namespace or sync.namespace
+        self._tell(namespace, announcement, f"KVEventSync {sync.namespace}/{sync.name}")
+
+    def announce_alone(self, action: Action) -> None:
+        """Record what was done to a workload on it alone: the object that it was done for is gone."""
+        announcement = Announcement(action.warning, action.reason, action.note, action.model)
+        self._tell(action.namespace, announcement, "The kvsync operator")
+
+    def _tell(self, namespace: str, announcement: Announcement, who: str) -> None:
+        workload = self._world.workload(namespace, announcement.model)
+        if workload is not None:
+            reference = _reference(workload.body, kind_of(workload))
+            self._record(reference, announcement, f"{who}: {announcement.note}")
+
+    def _record(self, regarding: ObjectReference, announcement: Announcement, note: str) -> None:
         severity = "Warning" if announcement.warning else "Normal"
-        references = [_reference(sync.body, Kind.SYNC)]
-        model = self._world.workload(sync.namespace, announcement.model)
-        if model is not None:
-            references.append(_reference(model.body, kind_of(model)))
-        for reference in references:
-            self._recorder.record(
-                reference, severity, announcement.reason, "Reconcile", announcement.note
-            )
+        self._recorder.record(regarding, severity, announcement.reason, "Reconcile", note)
 
 
 def _reference(body: Mapping[str, Any], kind: Kind) -> ObjectReference:
