@@ -59,7 +59,9 @@ def _settings() -> Iterator[tuple[str, ...]]:
 
 
 def _default(option: click.Option) -> str:
-    """As it would be typed; where nothing is the default, or the text tells it, a dash."""
+    """As it would be typed, or what it comes to; where nothing is the default, a dash."""
+    if isinstance(option.show_default, str):
+        return option.show_default
     value = option.default
     if isinstance(value, bool):
         return "on" if value else "off"
