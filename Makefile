@@ -131,6 +131,7 @@ format: setup ## let ruff write what it can
 
 image: ## build the image for both architectures: BASE=python:3.13-slim@sha256:… (PUSH=1 pushes it as IMAGE=…)
 	@[[ "$(BASE)" =~ ^[^@]+@sha256:[0-9a-f]{64}$$ ]] || { echo "image: give the base by digest, BASE=python:3.13-slim@sha256:…; docs/image.md says how to find it"; exit 1; }
+	@mkdir -p build
 	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(DOCKER) buildx build --platform $(PLATFORMS) --build-arg BASE=$(BASE) --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) --tag $(IMAGE) --output $(if $(PUSH),type=registry,type=oci$(comma)dest=build/image.tar) .
 
 image-check: setup ## what of the image needs no container: the Dockerfile and its steps, wheels for both architectures

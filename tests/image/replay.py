@@ -26,6 +26,9 @@ PLACES = re.compile(r"(?<![\w./-])/(?=(?:build|opt)(?:[/\s:;'\"]|$))")
 
 USER = 65532
 
+KEPT = "installed"
+"""The stage that is looked at beside the last one."""
+
 _CONFINED = """
 mount --bind "$0" "$0" && mount -o remount,bind,ro,nosuid,nodev "$0" && mount -o remount,bind,ro / &&
 exec unshare --user --map-user={user} --map-group={user} -- "$@"
@@ -96,6 +99,10 @@ class Builder:
             if number < len(stages) - 1:
                 # The next stage finds nothing but what it copies out of this one.
                 self._done[stage.name] = self._root.rename(self._folder / f"stage-{stage.name}")
+        # Whatever it still needed of these would be missing in a container too.
+        for left in (self._base, self._folder / "base-as-made", *self._done.values()):
+            if not left.name.endswith(KEPT):
+                shutil.rmtree(left, ignore_errors=True)
         path = self._moved("/opt")
         words = [shutil.which(stages[-1].entrypoint[0], path=self.environment["PATH"]) or ""]
         assert words[0].startswith(path), "the entry point is not of the image"
