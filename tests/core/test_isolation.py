@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.objects import OWNER, TEMPLATES, Json, deployment, spec_of
 from core.scenes import (
@@ -21,6 +23,7 @@ from core.scenes import (
     sync_of,
     working,
 )
+from core.test_network_policy import OTHERS
 from kvsync.core.decide import decide
 from kvsync.model.decision import Action, Decision, Kind
 from kvsync.model.network import ADDS, ADDS_LABEL, NetworkPolicy, ObservedNetwork, Peer
@@ -320,3 +323,19 @@ def test_an_own_policy_on_one_role_restricts_that_one_alone() -> None:
     actions = policies_of(look(one, deny, spec=spec_of(models={"names": ["pd"]})))
     rules = [len(action.body["spec"]["ingress"]) for action in actions if action.body]
     assert rules == [2, 1]
+
+
+@given(OTHERS, st.sampled_from(["", "Always"]))
+def test_a_second_pass_writes_nothing_whatever_other_policies_there_are(
+    others: list[Json], relay: str
+) -> None:
+    named = [
+        NetworkPolicy({**body, "metadata": {**body["metadata"], "name": f"other-{number}"}})
+        for number, body in enumerate(others)
+    ]
+    spec = spec_of(events={"relay": {"mode": relay or "Off"}})
+    one = model(rolled_out(deployment()))
+    for action in policies_of(look(one, *named, spec=spec)):
+        assert action.body is not None
+        named.append(live(action.body))
+    assert not policies_of(look(one, *named, spec=spec))
