@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvsync.cli.table import counted, printable, rate_text, seconds_text, table
+from kvsync.cli.table import columns, counted, cut, printable, rate_text, seconds_text, table
 
 
 def test_columns_are_aligned_and_lines_end_with_their_text() -> None:
@@ -28,6 +28,20 @@ def test_no_cell_can_break_a_line_or_send_a_command(rows: list[tuple[str, str]])
 
 def test_printable_keeps_what_can_be_read() -> None:
     assert printable("kv\x1b[2J ü") == "kv\N{REPLACEMENT CHARACTER}[2J ü"
+
+
+def test_wide_signs_take_two_columns_and_combining_ones_none() -> None:
+    assert columns("模型") == 4
+    assert columns("e\u0301") == 1
+    assert table(("A", "B"), [("模型", "x"), ("abc", "y")]) == ["A     B", "模型  x", "abc   y"]
+
+
+@given(st.text(), st.integers(0, 20))
+def test_what_is_cut_fits_and_is_cut_no_further_than_needed(text: str, width: int) -> None:
+    kept = cut(text, width)
+    assert text.startswith(kept)
+    assert columns(kept) <= width
+    assert kept == text or columns(text[: len(kept) + 1]) > width
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 
 import click
 
-from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.resource import KVEVENTSYNCS, Resource
+from kvsync.cli.door import Door
 from kvsync.cli.progress import Teller
+from kvsync.cli.upshot import Upshot
 from kvsync.model.errors import Conflict, NotFound
 
 POLL = 1.0
@@ -36,18 +37,18 @@ class Objects(Protocol):
         """Ask for the deletion of the object of this uid. Raises ApiError."""
 
 
-async def disable_all(
-    kubeconfig: str | None, context: str | None, namespaces: tuple[str, ...], timeout: float
-) -> bool:
-    """Undo every object of these namespaces, of all if there are none; whether nothing is left.
+async def disable_all(door: Door, namespaces: tuple[str, ...], timeout: float) -> Upshot:
+    """Undo every object of these namespaces, of all if there are none; done where nothing is left.
 
     It may be ended and begun again at any time.
 
     Raises:
         ApiError: KVEventSyncs cannot be listed or deleted.
     """
-    async with await Kube.connect(kubeconfig, context) as kube:
-        return await undo_all(kube, namespaces, timeout)
+    async with await door.open() as kube:
+        if await undo_all(kube, namespaces, timeout):
+            return Upshot("", "", True, "Undone", "Nothing is left.")
+        return Upshot("", "", False, "Undoing", "Not all is undone.")
 
 
 async def undo_all(

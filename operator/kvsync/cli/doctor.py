@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping
 
 import click
 
-from kvsync.adapters.kube.client import Kube
-from kvsync.adapters.manifests import dump_manifest
 from kvsync.adapters.templates import read_templates
+from kvsync.cli.door import Door, door_options
 from kvsync.cli.examination.gather import Asked, gather, without_access
 from kvsync.cli.marks import COLORS, signs
-from kvsync.cli.options import Duration, Gateway, NamespaceName, cluster_options, run_async
+from kvsync.cli.options import Duration, Gateway, NamespaceName, run_async
 from kvsync.cli.table import printable
+from kvsync.cli.upshot import output_option, print_data
 from kvsync.core.doctor.examine import examine
 from kvsync.core.doctor.facts import Facts
 from kvsync.core.doctor.finding import Finding, Mark, Report
@@ -70,14 +69,8 @@ Line = tuple[str, str | None]
 @click.option(
     "--timeout", type=Duration(), default="30s", show_default=True, help="Time for all of it."
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json", "yaml"]),
-    default="table",
-    show_default=True,
-)
-@cluster_options
+@output_option()
+@door_options
 def doctor(
     *,
     name: str | None,
@@ -88,8 +81,7 @@ def doctor(
     templates: str | None,
     timeout: float,
     output: str,
-    kubeconfig: str | None,
-    context: str | None,
+    door: Door,
 ) -> None:
     """Check an installation: API server, CRD, rights, operator, gateway, engines, the way to their ports.
 
@@ -106,20 +98,18 @@ def doctor(
     asked = Asked(
         namespaces, name, gateways, operator_namespace, lease_name, texts, max(2.0, timeout)
     )
-    report = examine(run_async(_gather(asked, kubeconfig, context)))
+    report = examine(run_async(_gather(asked, door)))
     if output == "table":
         for text, color in lines(report, signs(sys.stdout)):
             click.secho(printable(text), fg=color)
-    elif output == "json":
-        click.echo(json.dumps(report_json(report), indent=2))
     else:
-        click.echo(dump_manifest(report_json(report)), nl=False)
+        print_data(report_json(report), output)
     sys.exit(report.exit_code)
 
 
-async def _gather(asked: Asked, kubeconfig: str | None, context: str | None) -> Facts:
+async def _gather(asked: Asked, door: Door) -> Facts:
     try:
-        kube = await Kube.connect(kubeconfig, context)
+        kube = await door.open()
     except AccessError as error:
         return without_access("no API server", str(error))
     async with kube:

@@ -1,8 +1,7 @@
-"""``kvsync enable NAMESPACE DEPLOYMENT``: the old migration script's arguments, done right."""
+"""``kvsync enable [NAMESPACE] DEPLOYMENT``: the old migration script's arguments, done right."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,8 +14,11 @@ from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS, NAMESPACES,
 from kvsync.adapters.kube.server_version import server_version
 from kvsync.adapters.manifests import dump_manifest
 from kvsync.adapters.templates import read_templates
-from kvsync.cli.options import OWN_IMAGE, Duration, cluster_options, run_async
+from kvsync.cli.door import Door, door_options
+from kvsync.cli.named import namespace_option, one_object
+from kvsync.cli.options import OWN_IMAGE, Duration
 from kvsync.cli.progress import wait_ready
+from kvsync.cli.upshot import Upshot, carry_out, output_option
 from kvsync.core.gateway_access import ACCESS_LABEL, is_labelled, label_command
 from kvsync.core.plan import plan
 from kvsync.core.planned import Ask, ModelPlan, Outcome
@@ -31,8 +33,8 @@ from kvsync.model.workload import Deployment
 
 
 @click.command()
-@click.argument("namespace")
-@click.argument("deployment")
+@click.argument("words", nargs=-1, metavar="[NAMESPACE] DEPLOYMENT")
+@namespace_option("The namespace, in place of the word NAMESPACE.  [default: the current one]")
 @click.option("--name", metavar="NAME", help="Name of the KVEventSync; default: the Deployment's.")
 @click.option(
     "--engine-type",
@@ -70,26 +72,32 @@ from kvsync.model.workload import Deployment
 @click.option("--dry-run", is_flag=True, help="Show what would be changed; write nothing.")
 @click.option("--wait/--no-wait", default=True, help="Wait until it is Ready (default).")
 @click.option("--timeout", type=Duration(), default="30m", show_default=True)
-@cluster_options
+@output_option()
+@door_options
 def enable(
-    namespace: str,
-    deployment: str,
+    words: tuple[str, ...],
+    given: str,
     dry_run: bool,
     wait: bool,
     timeout: float,
-    kubeconfig: str | None,
-    context: str | None,
+    output: str,
+    door: Door,
     **choices: Any,
 ) -> None:
     """Turn KV event synchronization on for one existing DEPLOYMENT, or StormService, in NAMESPACE.
 
     Writes a KVEventSync and waits until events are seen from every pod and the gateway consumes
     them. Exit code 0: Ready. 1: not, and the last line says why. Take it back with kvsync disable.
+    With -o json or yaml stdout has one object at the end, and what happens is told on stderr.
     """
-    sync = manifest(namespace, deployment, **choices)
-    work = _enable(sync, deployment, kubeconfig, context, dry_run, wait, timeout)
-    if not run_async(work):
-        sys.exit(1)
+    namespace, deployment = one_object(words, given, "DEPLOYMENT")
+
+    async def work() -> Upshot:
+        async with await door.open() as kube:
+            sync = manifest(namespace or kube.namespace, deployment, **choices)
+            return await _enable(kube, sync, deployment, dry_run, wait, timeout)
+
+    carry_out(work(), output)
 
 
 def manifest(
@@ -135,22 +143,18 @@ def manifest(
 
 
 async def _enable(
-    sync: dict[str, Any],
-    deployment: str,
-    kubeconfig: str | None,
-    context: str | None,
-    dry_run: bool,
-    wait: bool,
-    timeout: float,
-) -> bool:
+    kube: Kube, sync: dict[str, Any], deployment: str, dry_run: bool, wait: bool, timeout: float
+) -> Upshot:
     namespace, name = sync["metadata"]["namespace"], sync["metadata"]["name"]
-    async with await Kube.connect(kubeconfig, context) as kube:
-        if sync["spec"]["gateway"]["manage"]:
-            await _warn_unlabelled(kube, namespace)
-        if dry_run:
-            return await _show_plan(kube, sync, deployment)
-        await _write(kube, sync)
-        return not wait or await wait_ready(kube, namespace, name, timeout)
+    if sync["spec"]["gateway"]["manage"]:
+        await _warn_unlabelled(kube, namespace)
+    if dry_run:
+        fits = await _show_plan(kube, sync, deployment)
+        return Upshot(namespace, name, fits, "DryRun", "Nothing was written.")
+    await _write(kube, sync)
+    if not wait:
+        return Upshot(namespace, name, True, "Written", "Nobody waited for it to be Ready.")
+    return await wait_ready(kube, namespace, name, timeout)
 
 
 async def _warn_unlabelled(kube: Kube, namespace: str) -> None:

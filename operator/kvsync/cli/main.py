@@ -1,12 +1,17 @@
-"""The ``kvsync`` command: its subcommands and how errors leave it."""
+"""The ``kvsync`` command, also as ``kubectl kvsync``: its subcommands and how errors leave it."""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
+from typing import TextIO
 
 import click
+from click.shell_completion import CompletionItem
 
+from kvsync.cli.table import printable
 from kvsync.model.errors import KvsyncError
 
 COMMANDS = (
@@ -20,10 +25,17 @@ COMMANDS = (
     "probe",
     "record",
     "decode",
+    "completion",
     "run",
     "relay",
 )
 """Each is a module of this package with a command of the same name."""
+
+PLUGIN = "kubectl-kvsync"
+"""By this name on PATH kubectl finds its plugin ``kvsync`` (Kubernetes, "Extend kubectl with plugins")."""
+
+NO_FILES = ":4"
+"""How a completion ends that has no file names beside it (cobra ``ShellCompDirectiveNoFileComp``)."""
 
 
 class Commands(click.Group):
@@ -40,6 +52,12 @@ class Commands(click.Group):
         command: click.Command = getattr(import_module(f"kvsync.cli.{cmd_name}"), cmd_name)
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names of subcommands without loading them: a person waits."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(name) for name in COMMANDS if name.startswith(incomplete)]
+
 
 @click.command(
     cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -51,8 +69,51 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: a known error is one line on stderr and exit code 1; a usage error is 2."""
+    for stream in (sys.stdout, sys.stderr):
+        _be_lenient(stream)
+    color = False if colorless() else None
     try:
-        cli()
+        cli(prog_name=program(sys.argv[0]), color=color)
     except KvsyncError as error:
-        click.secho(f"kvsync: {error}", fg="red", err=True)
+        click.secho(f"kvsync: {printable(str(error))}", fg="red", err=True, color=color)
         sys.exit(1)
+
+
+def program(called: str) -> str:
+    """The command's name in usage lines, by the path it was called with."""
+    name = os.path.basename(called)  # noqa: PTH119 - a word of a command line, not a path to walk
+    return PLUGIN.replace("-", " ") if name.startswith(PLUGIN) else "kvsync"
+
+
+def colorless() -> bool:
+    """Whether no colors are wanted anywhere: NO_COLOR set and not empty (https://no-color.org), or a dumb
+    terminal. Without either they are used on a terminal only."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+
+
+def _be_lenient(stream: TextIO) -> None:
+    """A sign that the stream's encoding lacks is written as an escape: no reason to end."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
+def complete() -> None:
+    """Entry point ``kubectl_complete-kvsync``: kubectl calls it with the words behind ``kubectl kvsync``.
+
+    Printed is what cobra's completions print: a word a line, its description behind a tab, a directive
+    (kubectl ``pkg/cmd/plugin/plugin_completion.go``).
+    """
+    for line in completions(sys.argv[1:]):
+        click.echo(line)
+
+
+def completions(words: Sequence[str]) -> list[str]:
+    """The lines for the last of ``words``, which is not complete."""
+    from click.shell_completion import ShellComplete  # noqa: PLC0415 - only here
+
+    *before, incomplete = words or [""]
+    found = ShellComplete(cli, {}, "kvsync", "").get_completions(list(before), incomplete)
+    lines = [f"{item.value}\t{item.help}" if item.help else item.value for item in found]
+    plain = [line for item, line in zip(found, lines, strict=True) if item.type == "plain"]
+    return [*plain, NO_FILES if len(plain) == len(found) else ":0"]

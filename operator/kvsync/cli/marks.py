@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TextIO
 
 from kvsync.core.doctor.finding import Mark
@@ -19,8 +18,3 @@ def signs(stream: TextIO) -> dict[Mark, str]:
     except (UnicodeEncodeError, LookupError):
         return LETTERS
     return SIGNS
-
-
-def colorless() -> bool:
-    """Whether the user wants no colors anywhere (https://no-color.org: set, and not empty)."""
-    return bool(os.environ.get("NO_COLOR"))

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from kvsync.cli.values import Duration, ListenAddress, SourceAddress
 from kvsync.core.gateway_access import GatewayGrant, parse_grant
@@ -46,6 +47,12 @@ OWN_IMAGE = f"kvsync-operator:{version('kvsync-operator')}"
 """What the chart of this version installs, and makes relays of."""
 
 
+def _named_file(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """The file of the option; the variable may name several, and is read where they are merged."""
+    named = ctx.get_parameter_source(str(param.name))
+    return None if named is ParameterSource.ENVIRONMENT else value
+
+
 def cluster_options(command: Decorated) -> Decorated:
     """``--kubeconfig`` and ``--context``, as kubectl takes them."""
     for option in (
@@ -54,6 +61,7 @@ def cluster_options(command: Decorated) -> Decorated:
             "--kubeconfig",
             metavar="FILE",
             envvar="KUBECONFIG",
+            callback=_named_file,
             help="Kubeconfig file; default: as kubectl finds it.  [env: KUBECONFIG]",
         ),
     ):

@@ -11,6 +11,8 @@ import click
 
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.resource import KVEVENTSYNCS
+from kvsync.cli.table import printable
+from kvsync.cli.upshot import Upshot
 from kvsync.model.errors import NotFound
 
 POLL = 0.5
@@ -45,13 +47,13 @@ class Teller:
     def tell(self, text: str) -> None:
         """Print it, unless it is what was printed last."""
         if text and text != self._last:
-            click.echo(f"{self.elapsed:6.1f}s  {text}")
+            click.echo(f"{self.elapsed:6.1f}s  {printable(text)}")
             self._last = text
 
 
-async def wait_ready(kube: Kube, namespace: str, name: str, timeout: float) -> bool:
-    """Wait until the object is Ready (True), or until a person must act or time is up (False)."""
-    teller = Teller()
+async def wait_ready(kube: Kube, namespace: str, name: str, timeout: float) -> Upshot:
+    """Wait until the object is Ready, or until a person must act or time is up (not done)."""
+    teller, last = Teller(), Upshot(namespace, name, False)
     while teller.elapsed < timeout:
         sync = await kube.get(KVEVENTSYNCS, namespace, name)
         ready, stalled = condition(sync, "Ready"), condition(sync, "Stalled")
@@ -59,18 +61,20 @@ async def wait_ready(kube: Kube, namespace: str, name: str, timeout: float) -> b
             summary = (sync.get("status") or {}).get("summary") or {}
             counts = f"models {summary.get('models', '?')}, sources {summary.get('sources', '?')}"
             teller.tell(f"{counts}  {ready['reason']}: {ready['message']}")
-        if ready.get("status") == "True":
-            return True
+            done = ready.get("status") == "True"
+            last = Upshot(namespace, name, done, ready["reason"], ready["message"])
+        if last.done:
+            return last
         if stalled.get("status") == "True":
-            click.secho(f"Stalled: {stalled['message']}", fg="red", err=True)
-            return False
+            click.secho(f"Stalled: {printable(stalled['message'])}", fg="red", err=True)
+            return Upshot(namespace, name, False, stalled["reason"], stalled["message"])
         if not ready and teller.elapsed > SILENCE:
             teller.tell(
                 "no operator has taken notice yet: is kvsync-operator installed and running?"
             )
         await asyncio.sleep(POLL)
     click.secho(f"Not Ready after {timeout:.0f} s; it goes on in the cluster.", fg="red", err=True)
-    return False
+    return last
 
 
 async def wait_gone(kube: Kube, namespace: str, name: str, uid: str, timeout: float) -> bool:

@@ -10,6 +10,7 @@ from typing import Protocol, Self
 import click
 
 from kvsync.cli.output import write_line
+from kvsync.cli.table import cut
 
 Lines = Sequence[tuple[str, str | None]]
 """Lines, each with its color or None."""
@@ -17,6 +18,13 @@ Lines = Sequence[tuple[str, str | None]]
 # ECMA-48 and xterm's alternate screen, which keeps what was on the terminal before.
 _OPEN, _CLOSE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 _HOME, _REST_OF_LINE, _REST_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
+
+
+def _styled(text: str, color: str | None) -> str:
+    """In color, where colors are wanted at all."""
+    context = click.get_current_context(silent=True)
+    plain = color is None or (context is not None and context.color is False)
+    return text if plain else click.style(text, fg=color)
 
 
 class Output(Protocol):
@@ -50,7 +58,7 @@ class Screen:
         """Draw it over what was there."""
         self._last = lines
         width, height = shutil.get_terminal_size()
-        drawn = (click.style(text[:width], fg=color) + _REST_OF_LINE for text, color in lines)
+        drawn = (_styled(cut(text, width), color) + _REST_OF_LINE for text, color in lines)
         text = "\r\n".join(list(drawn)[:height])
         click.echo(_HOME + text + _REST_OF_SCREEN, nl=False, color=True)
 
@@ -63,6 +71,6 @@ class Paper:
 
     def show(self, lines: Lines) -> None:
         """Write it below what was there, after an empty line."""
-        texts = [click.style(text, fg=color) if color else text for text, color in lines]
+        texts = [_styled(text, color) for text, color in lines]
         write_line("\n".join([""] * bool(self._blocks) + texts))
         self._blocks += 1

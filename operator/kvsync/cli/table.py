@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 NOTHING = "-"
 """Stands for what is not known or does not apply."""
@@ -14,11 +16,36 @@ _GAP = "  "
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Lines with aligned columns, the header first. Cells lose what no terminal should be sent."""
     cells = [tuple(header), *(tuple(map(printable, row)) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    widths = [max(map(columns, column)) for column in zip(*cells, strict=True)]
     return [
-        _GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        _GAP.join(_padded(cell, width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in cells
     ]
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal a text takes: wide signs two, combining ones none (UAX #11)."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_columns, text))
+
+
+def _columns(sign: str) -> int:
+    if unicodedata.combining(sign):
+        return 0
+    return 2 if unicodedata.east_asian_width(sign) in "WF" else 1
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - columns(text))
+
+
+def cut(text: str, width: int) -> str:
+    """As much of a text as fits into ``width`` columns."""
+    if text.isascii():
+        return text[:width]
+    taken = accumulate(map(_columns, text))
+    return text[: sum(end <= width for end in taken)]
 
 
 def printable(text: str) -> str:

@@ -17,8 +17,10 @@ from kvsync.cli.output import NobodyReads
 from kvsync.cli.screen import Output, Paper, Screen
 from kvsync.cli.standing import FRAME, standing
 from kvsync.cli.survey import Manner, Survey
+from kvsync.cli.upshot import output_option, print_data
 from kvsync.cli.wanted import Wanted, open_survey, run_looking, wanted_options
 from kvsync.core.judge import Policy
+from kvsync.core.verification_json import verification_json
 from kvsync.model.errors import AccessError, ApiError
 from kvsync.shell.traffic import Pace
 
@@ -46,12 +48,14 @@ TICK = 0.1
 @click.option(
     "--rows", type=click.IntRange(1), metavar="N", help="Rows at most. Default: what fits."
 )
+@output_option()
 def top(
     pods: bool,
     once: bool,
     count: int | None,
     interval: float,
     rows: int | None,
+    output: str,
     **wanted: Any,
 ) -> None:
     """Show what the sources of KVEventSync NAME in NAMESPACE do, seen from here, until Ctrl-C.
@@ -65,6 +69,11 @@ def top(
     """
     if interval <= 0:
         raise click.BadParameter("must be at least 1s", param_hint="--interval")
+    if output != "table":
+        if not once and count != 1:
+            raise click.UsageError(f"-o {output} goes with --once: it is one object.")
+        print_data(run_looking(_once(Wanted(**wanted))), output)
+        return
     with suppress(NobodyReads):
         run_looking(_top(Wanted(**wanted), _Form(pods, 1 if once else count, interval, rows)))
 
@@ -92,9 +101,20 @@ class _Form:
         return min(room, self.most_rows or room)
 
 
+def _manner() -> Manner:
+    return Manner(SAMPLE_EVERY, Policy(grace=1.0), Pace())
+
+
+async def _once(wanted: Wanted) -> dict[str, Any]:
+    """What verify writes, as soon as something can be said of every source."""
+    async with open_survey(wanted, _manner()) as survey:
+        with stop_signals() as stop:
+            await _first_verdicts(survey, stop)
+        return verification_json(survey.look(), time.monotonic())
+
+
 async def _top(wanted: Wanted, form: _Form) -> None:
-    manner = Manner(SAMPLE_EVERY, Policy(grace=1.0), Pace())
-    async with open_survey(wanted, manner) as survey:
+    async with open_survey(wanted, _manner()) as survey:
         reader = _Reader(survey)
         reading = asyncio.create_task(reader.run())
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from kvsync.cli.reading import Scope
 from kvsync.cli.report import print_report
 from kvsync.cli.survey import Manner, Survey
 from kvsync.cli.table import counted
+from kvsync.cli.upshot import output_option, print_data
 from kvsync.cli.wanted import Wanted, open_survey, run_looking, wanted_options
 from kvsync.core.judge import Policy
 from kvsync.core.verification_json import verification_json
@@ -52,7 +52,7 @@ SAY_EVERY = 5.0
 @click.option(
     "--timeout", type=Duration(), default="15s", show_default=True, help="Time to find out."
 )
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@output_option()
 def verify(
     timeout: float,
     output: str,
@@ -70,10 +70,10 @@ def verify(
     if timeout <= 0:
         raise click.BadParameter("must be at least 1s", param_hint="--timeout")
     found, scope = run_looking(_verify(Wanted(**wanted), timeout))
-    if output == "json":
-        click.echo(json.dumps(verification_json(found, time.monotonic()), indent=2))
-    else:
+    if output == "table":
         print_report(found, scope)
+    else:
+        print_data(verification_json(found, time.monotonic()), output)
     sys.exit(0 if found.healthy else 1)
 
 

@@ -9,11 +9,13 @@ from typing import IO, Any, TypeVar
 
 import click
 
-from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.templates import read_templates
-from kvsync.cli.options import cluster_options, run_async
+from kvsync.cli.door import Door, door_options
+from kvsync.cli.named import namespace_option, some_objects
+from kvsync.cli.options import run_async
 from kvsync.cli.reading import Scope
 from kvsync.cli.survey import Manner, Survey
+from kvsync.cli.table import printable
 from kvsync.model.errors import AccessError, ApiError, KvsyncError
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -23,7 +25,7 @@ Result = TypeVar("Result")
 def wanted_options(command: Decorated) -> Decorated:
     """``[NAMESPACE] [NAME]`` and what else a :class:`Wanted` is made of."""
     for option in (
-        cluster_options,
+        door_options,
         click.option(
             "--templates",
             metavar="FOLDER",
@@ -31,8 +33,8 @@ def wanted_options(command: Decorated) -> Decorated:
             help="The operator's own templates, where it has such.",
         ),
         click.option("-A", "--all-namespaces", is_flag=True, help="All objects of the cluster."),
-        click.argument("name", required=False),
-        click.argument("namespace", required=False),
+        namespace_option("The namespace; a word beside it is NAME.  [default: the current one]"),
+        click.argument("words", nargs=-1, metavar="[NAMESPACE] [NAME]"),
     ):
         command = option(command)
     return command
@@ -49,7 +51,7 @@ class NothingSeen(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """One line on stderr, as every error of this command."""
-        click.secho(f"kvsync: {self.message}", fg="red", err=True)
+        click.secho(f"kvsync: {printable(self.message)}", fg="red", err=True)
 
 
 def run_looking(work: Coroutine[Any, Any, Result]) -> Result:
@@ -64,16 +66,22 @@ def run_looking(work: Coroutine[Any, Any, Result]) -> Result:
 class Wanted:
     """What a command was asked to look at, and through which door."""
 
-    namespace: str | None
-    name: str | None
+    words: tuple[str, ...]
+    given: str
+    """The namespace of ``-n``, or empty."""
     all_namespaces: bool
     templates: str | None
-    kubeconfig: str | None
-    context: str | None
+    door: Door
 
     def scope(self, current: str) -> Scope:
-        """``current`` is the namespace that is meant where none is named."""
-        return Scope(None if self.all_namespaces else self.namespace or current, self.name)
+        """``current`` is the namespace that is meant where none is named.
+
+        Raises click.UsageError where what was given contradicts itself.
+        """
+        if self.all_namespaces and (self.words or self.given):
+            raise click.UsageError("give NAMESPACE or --all-namespaces, not both")
+        namespace, name = some_objects(self.words, self.given)
+        return Scope(None if self.all_namespaces else namespace or current, name)
 
 
 @asynccontextmanager
@@ -85,13 +93,12 @@ async def open_survey(wanted: Wanted, manner: Manner) -> AsyncIterator[Survey]:
         AccessError, ApiError: the cluster cannot be read.
         click.UsageError: the arguments contradict each other.
     """
-    if wanted.all_namespaces and wanted.namespace:
-        raise click.UsageError("give NAMESPACE or --all-namespaces, not both")
+    wanted.scope("")  # wrong usage is said before anything is asked
     try:
         templates = read_templates(wanted.templates)
     except FileNotFoundError as error:
         raise click.UsageError(str(error)) from error
-    async with await Kube.connect(wanted.kubeconfig, wanted.context) as kube:
+    async with await wanted.door.open() as kube:
         scope = wanted.scope(kube.namespace)
         async with Survey(kube, scope, templates, manner) as survey:
             await survey.refresh()
@@ -107,6 +114,7 @@ def _nothing(scope: Scope) -> str:
             "or never there. kubectl get kves -A lists all."
         )
     return (
-        f"There is no KVEventSync in {scope.place}. Name another namespace, look at all with -A, or "
-        "turn a model on with kvsync enable."
+        f"There is no KVEventSync in {scope.place}. Name another namespace (a single word is one; an "
+        "object's name goes behind it, or beside -n), look at all with -A, or turn a model on with kvsync "
+        "enable."
     )

@@ -14,7 +14,7 @@ from kubernetes.aio.config import incluster_config
 
 from adapters.kube.conftest import Clock
 from kvsync.adapters.kube import access as door
-from kvsync.adapters.kube.access import Access, Loaded, due
+from kvsync.adapters.kube.access import Access, Impersonation, Loaded, due
 from kvsync.model.errors import AccessError
 
 SECRET = "s3cr3t-t0ken"
@@ -177,3 +177,26 @@ def test_when_credentials_are_due() -> None:
     assert due(Loaded(token, "default"), 100) == 160
     assert due(Loaded(token, "default", expires=10_000), 100) == 9_700
     assert due(Loaded(token, "default", expires=50), 100) == 105
+
+
+async def test_whom_to_act_as_is_read_from_the_kubeconfig_and_an_option_wins(
+    tmp_path: Path,
+) -> None:
+    acting = {"token": SECRET, "as": "someone", "as-groups": ["a", "b"]}
+    file = str(kubeconfig(tmp_path / "acting", acting))
+    found = await Access.find(file)
+    assert found.impersonation.headers == (
+        ("Impersonate-User", "someone"),
+        ("Impersonate-Group", "a"),
+        ("Impersonate-Group", "b"),
+    )
+    other = await Access.find(file, impersonation=Impersonation("other"))
+    assert other.impersonation.headers == (("Impersonate-User", "other"),)
+    plain = await Access.find(str(kubeconfig(tmp_path / "plain", {"token": SECRET})))
+    assert plain.impersonation.headers == ()
+
+
+async def test_acting_as_what_is_not_known_is_refused(tmp_path: Path) -> None:
+    user = {"token": SECRET, "as": "someone", "as-user-extra": {"scopes": ["view"]}}
+    with pytest.raises(AccessError, match="as-user-extra"):
+        await Access.find(str(kubeconfig(tmp_path / "acting", user)))

@@ -22,6 +22,7 @@ async def fails(error: Exception) -> int:
         (Forbidden("you may not"), False, True, "It may not be read: you may not."),
         (ConnectionLost("broken"), False, False, "It cannot be read: broken."),
         (AccessError("no way"), False, False, "It cannot be read: no way."),
+        (KeyError("spec"), False, False, "It cannot be understood: KeyError: 'spec'."),
     ],
 )
 async def test_an_error_is_a_fact(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kvsync.core.doctor.told_settings import ToldSettings, told_settings
+from kvsync.core.doctor.told_settings import ToldSettings, runs_it, told_settings
 from kvsync.core.gateway_access import GatewayGrant
 from kvsync.model.workload import Deployment
 
@@ -41,3 +41,14 @@ def test_a_switch_is_read_in_all_its_forms() -> None:
 def test_what_cannot_be_read_is_left_out() -> None:
     assert told_settings(operator("run", "--gateway=everything")).gateways == ()
     assert told_settings(operator("sleep")) == ToldSettings()
+
+
+def test_an_operator_is_known_by_its_image_and_its_command() -> None:
+    def running(image: str, *args: str) -> bool:
+        container = {"name": "o", "image": image, "args": list(args)}
+        template = {"spec": {"containers": [container]}}
+        return runs_it(Deployment({"metadata": {"name": "o"}, "spec": {"template": template}}))
+
+    assert running("registry.example.com/x/kvsync-operator:0.1.0", "run")
+    assert not running("kvsync-operator:0.1.0", "relay")
+    assert not running("other:0.1.0", "run")

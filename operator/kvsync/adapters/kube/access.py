@@ -34,16 +34,36 @@ SHORTEST_RELOAD = 5.0
 
 
 @dataclass(frozen=True, slots=True)
+class Impersonation:
+    """Whom to act as, as kubectl's ``--as`` and ``--as-group`` say; an empty ``user`` is nobody else."""
+
+    user: str = ""
+    groups: tuple[str, ...] = ()
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Of each request (Kubernetes, "User impersonation")."""
+        if not self.user:
+            return ()
+        return (
+            ("Impersonate-User", self.user),
+            *(("Impersonate-Group", group) for group in self.groups),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """What one load gave; ``expires`` is a UNIX time, or None when it is not known.
 
     ``pod_namespace``: that of the pod whose service account it is, as its volume says; else empty.
+    ``impersonation``: whom the kubeconfig's user wants to act as.
     """
 
     configuration: Configuration
     namespace: str
     expires: float | None = None
     pod_namespace: str = ""
+    impersonation: Impersonation = Impersonation()
 
     @property
     def authorization(self) -> str | None:
@@ -68,14 +88,22 @@ class Access:
         self.configuration = loaded.configuration
         self.namespace = loaded.namespace
         self.pod_namespace = loaded.pod_namespace
+        self.impersonation = loaded.impersonation
         self._load = load
         self._clock = clock
         self._lock = asyncio.Lock()
         self._take(loaded)
 
     @classmethod
-    async def find(cls, kubeconfig: str | None = None, context: str | None = None) -> Access:
+    async def find(
+        cls,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        impersonation: Impersonation | None = None,
+    ) -> Access:
         """Look where kubectl looks: the argument, ``KUBECONFIG``, ``~/.kube/config``, the pod.
+
+        ``impersonation`` wins over what the kubeconfig's user says (``as``, ``as-groups``).
 
         Raises:
             AccessError: nothing usable was found; says what was tried.
@@ -91,7 +119,10 @@ class Access:
                 "exist, and this is no pod with a service account; set KUBECONFIG or give "
                 "--kubeconfig FILE"
             )
-        return cls(await load(), load)
+        access = cls(await load(), load)
+        if impersonation is not None:
+            access.impersonation = impersonation
+        return access
 
     async def authorization(self) -> str | None:
         """The Authorization header's value for a request made now."""
@@ -160,7 +191,20 @@ async def _from_files(files: str, context: str | None) -> Loaded:
         configuration,
         chosen.get("namespace") or "default",
         expiry.timestamp() if expiry else None,
+        impersonation=_impersonation(loader),
     )
+
+
+def _impersonation(loader: object) -> Impersonation:
+    # The library leaves these out, and a user who asked for fewer rights would have all.
+    node = getattr(loader, "_user", None)
+    user = getattr(node, "value", None) or {}
+    if "as-uid" in user or "as-user-extra" in user:
+        raise AccessError(
+            "the kubeconfig's as-uid and as-user-extra are not supported; take them out"
+        )
+    groups = user.get("as-groups") or ()
+    return Impersonation(str(user.get("as") or ""), tuple(map(str, groups)))
 
 
 def _current_context(files: str) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from kvsync.adapters.kube.access import Access
+from kvsync.adapters.kube.access import Access, Impersonation
 from kvsync.adapters.kube.answer import Json, parse
 from kvsync.adapters.kube.pace import Timing
 from kvsync.adapters.kube.resource import PODS, Resource
@@ -58,7 +58,12 @@ class Kube:
         )
 
     @classmethod
-    async def connect(cls, kubeconfig: str | None = None, context: str | None = None) -> Kube:
+    async def connect(
+        cls,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        impersonation: Impersonation | None = None,
+    ) -> Kube:
         """Find the API server where kubectl would; None means its defaults, then the pod's own.
 
         Nothing is sent yet.
@@ -66,7 +71,7 @@ class Kube:
         Raises:
             AccessError: no usable kubeconfig or service account.
         """
-        return cls(await Access.find(kubeconfig, context))
+        return cls(await Access.find(kubeconfig, context, impersonation))
 
     @property
     def host(self) -> str:

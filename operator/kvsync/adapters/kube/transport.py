@@ -93,7 +93,11 @@ class Transport:
         self._session = self._api.rest_client._create_pool_manager()
         self._api.rest_client.pool_manager = self._session
         self._settings = _settings(self._api)
-        self._headers = {"User-Agent": user_agent(instance), "Accept": "application/json"}
+        self._headers: tuple[tuple[str, str], ...] = (
+            ("User-Agent", user_agent(instance)),
+            ("Accept", "application/json"),
+            *access.impersonation.headers,
+        )
 
     @property
     def host(self) -> str:
@@ -172,11 +176,11 @@ class Transport:
     def _send(
         self, request: Request, authorization: str | None
     ) -> aiohttp.client._RequestContextManager:
-        headers = dict(self._headers)
+        headers: list[tuple[str, str]] = [*self._headers]
         if request.body is not None:
-            headers["Content-Type"] = request.content_type
+            headers.append(("Content-Type", request.content_type))
         if authorization:
-            headers["Authorization"] = authorization
+            headers.append(("Authorization", authorization))
         return self._session.request(
             request.method,
             # Paths are quoted already; quoting twice or normalizing would change what is asked.

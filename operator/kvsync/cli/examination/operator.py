@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.resource import DEPLOYMENTS, PODS, Resource
 from kvsync.core.doctor.facts import LeaseFacts, OperatorFacts
-from kvsync.core.doctor.told_settings import LABEL
+from kvsync.core.doctor.told_settings import LABEL, runs_it
 from kvsync.model.errors import Forbidden, NotFound
 from kvsync.model.workload import Deployment, Pod
 
@@ -38,18 +38,21 @@ async def find_operator(kube: Kube, namespace: str, fallback: str) -> OperatorFa
     except Forbidden:
         if namespace:
             raise
-        found, where = await _listed(kube, fallback), f"namespace {fallback}"
+        where = f"namespace {fallback}"
+        found = await kube.list(DEPLOYMENTS, fallback, label_selector=LABEL)
+    if not found and namespace:  # a chart's nameOverride is in the label too
+        found = [b for b in await kube.list(DEPLOYMENTS, namespace) if runs_it(Deployment(b))]
     if not found:
         raise NotFound(f"there is no Deployment with the label {LABEL} in {where}.")
     deployments = tuple(Deployment(body) for body in found[:_MOST])
-    pods: list[Pod] = []
-    for place in sorted({deployment.namespace for deployment in deployments}):
-        pods += map(Pod, await kube.list(PODS, place, label_selector=LABEL))
+    pods = [pod for each in deployments for pod in await _pods(kube, each)]
     return OperatorFacts(deployments, tuple(pods))
 
 
-async def _listed(kube: Kube, namespace: str) -> list[dict[str, object]]:
-    return await kube.list(DEPLOYMENTS, namespace, label_selector=LABEL)
+async def _pods(kube: Kube, deployment: Deployment) -> list[Pod]:
+    labels = (deployment.body["spec"].get("selector") or {}).get("matchLabels") or {}
+    selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    return [Pod(b) for b in await kube.list(PODS, deployment.namespace, label_selector=selector)]
 
 
 async def watch_lease(

@@ -27,3 +27,6 @@ async def read_part(
         return Unread(f"{what} cannot be read: {str(error).rstrip('.')}.")
     except TimeoutError:
         return Unread(f"{what}: no answer within {patience:.0f} s.")
+    except Exception as error:
+        # What a cluster that is half there may hold nobody foresees; the other parts are still told.
+        return Unread(f"{what} cannot be understood: {type(error).__name__}: {error}.")

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from kvsync.core.gateway_access import GatewayGrant, parse_grant
+from kvsync.model.image import parse_image
 from kvsync.model.workload import Container, Deployment
 
 LABEL = "app.kubernetes.io/name=kvsync-operator"
 """What the chart and the install manifest put on the operator's Deployment."""
+
+IMAGE = "kvsync-operator"
+"""The last part of its image's repository."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class ToldSettings:
 
 def told_settings(deployment: Deployment) -> ToldSettings:
     """What the operator's container is told. What cannot be read is left out."""
-    container = next((c for c in deployment.containers if "run" in c.words), None)
+    container = _operator(deployment)
     account = str((deployment.template.get("spec") or {}).get("serviceAccountName") or "default")
     if container is None:
         return ToldSettings(account=account)
@@ -38,6 +42,16 @@ def told_settings(deployment: Deployment) -> ToldSettings:
         account,
         _switched_on(container, "--model-network-policy", "KVSYNC_MODEL_NETWORK_POLICY"),
     )
+
+
+def runs_it(deployment: Deployment) -> bool:
+    """Whether a Deployment runs the operator, by its container's image and words."""
+    container = _operator(deployment)
+    return container is not None and parse_image(container.image).basename == IMAGE
+
+
+def _operator(deployment: Deployment) -> Container | None:
+    return next((c for c in deployment.containers if "run" in c.words), None)
 
 
 def _grants(container: Container) -> Iterator[GatewayGrant]:
