@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from kvsync.adapters.engine_http.tokenizer import TokenizerHTTP
@@ -26,6 +27,8 @@ CONTAINER = "gateway-plugin"
 """The gateway's container in AIBrix's own manifests, and the CRD's default."""
 
 _PATIENCE = 5.0
+_USER = re.compile(r"//[^/?#]*@")
+"""A name and a password in a URL: nobody's to read."""
 _REDIS_PORT = "6379"
 
 Place = tuple[str, str]
@@ -103,4 +106,4 @@ async def _tokenizer(
         return None
     base, mark, query = url.partition("?")
     question = TokenizerQuestion(f"{base.rstrip('/')}/tokenize{mark}{query}")
-    return shown(url), await tokenizers.tokenize(question)
+    return shown(_USER.sub("//", url)), await tokenizers.tokenize(question)

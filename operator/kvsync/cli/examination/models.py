@@ -11,17 +11,14 @@ from kvsync.cli.reading import Scope
 from kvsync.cli.survey import Picture, Survey
 from kvsync.cli.verify import look, manner
 from kvsync.core.assess import ModelState, ModelView
-from kvsync.core.desired import EVENTS_LABEL
+from kvsync.core.doctor.engine_facts import conditions_of, engine_facts
 from kvsync.core.doctor.facts import EngineFacts, ObjectFacts, ObjectsFacts, Stream
 from kvsync.core.last_words import quoted, telling_line
-from kvsync.core.planned import Part
 from kvsync.core.render import Templates
 from kvsync.model.errors import ApiError
-from kvsync.model.finding import VersionSource
-from kvsync.model.observed import KVEventSync, ObservedModel
+from kvsync.model.observed import ObservedModel
 from kvsync.model.source import HEALTHY, Observation, SourceKey
 from kvsync.model.verification import ObjectFinding
-from kvsync.model.workload import Pod
 
 MOST_SOURCES = 200
 """Sources that are connected to; kvsync verify looks at all."""
@@ -83,19 +80,6 @@ def _said(found: ObjectFinding) -> tuple[str, str, str, bool]:
     return ready.status, ready.reason, ready.message, ready.current
 
 
-def conditions_of(sync: KVEventSync) -> Mapping[str, tuple[str, str, str, bool]]:
-    """The conditions of its status, by type."""
-    return {
-        str(each.get("type")): (
-            str(each.get("status")),
-            str(each.get("reason")),
-            str(each.get("message")),
-            each.get("observedGeneration") == sync.generation,
-        )
-        for each in sync.status.get("conditions") or ()
-    }
-
-
 def _stream(seen: Observation) -> Stream:
     return Stream(seen.messages, seen.octets, seen.rate)
 
@@ -104,45 +88,6 @@ def _engines(view: ModelView, model: ObservedModel) -> Iterator[EngineFacts]:
     for part in view.plan.parts if view.plan is not None else ():
         pods = [pod for pod in model.pods if part.covers(pod) and pod.running]
         yield engine_facts(part, pods, model)
-
-
-def engine_facts(part: Part, pods: list[Pod], model: ObservedModel) -> EngineFacts:
-    """What is told of one engine of a model, and of its running pods."""
-    engine, events = part.engine, part.events
-    answers = (each.version for each in (model.answers or {}).values())
-    version = str(engine.version or next(filter(None, answers), ""))
-    ports = [(events.port + rank, events.replay_port + rank) for rank in range(part.sources)]
-    wanted = {port for pair in ports for port in pair if port}
-    meant = EVENTS_LABEL in part.desired.labels
-    bare = [pod.name for pod in pods if pod.labels.get(EVENTS_LABEL) != "true"]
-    return EngineFacts(
-        kind=engine.type.value,
-        version=version,
-        version_source=str(engine.version_source if engine.version else VersionSource.RUNNING),
-        dialect=engine.dialect.value,
-        buffer_steps=events.buffer_steps,
-        ports=tuple(sorted(wanted)),
-        undeclared=tuple(sorted(wanted - _declared(pods))) if pods else (),
-        unlabelled=tuple(bare) if meant else (),
-        labelled=len(pods) - len(bare),
-        pods=len(pods),
-    )
-
-
-def _declared(pods: list[Pod]) -> set[int]:
-    """The ports that every one of the pods declares, also those of a sidecar."""
-    sets = [
-        {
-            int(port.get("containerPort") or 0)
-            for body in (
-                *(pod.body["spec"].get("containers") or ()),
-                *(pod.body["spec"].get("initContainers") or ()),
-            )
-            for port in body.get("ports") or ()
-        }
-        for pod in pods
-    ]
-    return set.intersection(*sets)
 
 
 async def _last_words(kube: Kube, picture: Picture, found: ObjectFinding) -> Mapping[str, str]:
