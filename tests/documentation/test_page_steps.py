@@ -76,6 +76,10 @@ def test_every_block_of_commands_is_run_or_says_why_not(each: Page) -> None:
         assert [f"{each.name}:{step.line}: not marked `not run`" for step in steps] == []
 
 
+def test_what_a_contributor_must_read_is_short() -> None:
+    assert len((ROOT / "CONTRIBUTING.md").read_text().splitlines()) <= 30
+
+
 def test_what_is_not_run_is_listed_with_its_reason() -> None:
     assert not_run.PAGE.read_text() == not_run.written(), "make generate"
     assert len(list(not_run.rows())) <= MOST_NOT_RUN
