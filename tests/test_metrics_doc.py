@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+import yaml
+from jsonschema import Draft7Validator
+
 from adapters.scrapes import families, full_scrape
+from chart.matrix import merged
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "metrics.md").read_text()
+
+CHART = Path(__file__).resolve().parents[1] / "charts" / "kvsync-operator"
 
 Row = tuple[str, str, str]
 
@@ -28,6 +35,20 @@ def served() -> dict[str, Row]:
 
 def test_the_table_says_what_is_served_and_no_more() -> None:
     assert table() == served()
+
+
+def test_the_values_that_switch_it_on_are_such_as_the_chart_takes() -> None:
+    (block,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+    given = yaml.safe_load(block)
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    Draft7Validator(schema).validate(merged(values, given))
+    assert {part for part, of in given["metrics"].items() if of["enabled"]} == {
+        "serviceMonitor",
+        "relayMonitor",
+        "prometheusRule",
+        "dashboard",
+    }
 
 
 def test_names_follow_prometheus_conventions() -> None:

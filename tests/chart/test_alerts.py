@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from adapters.scrapes import full_scrape
+from chart.alerting import ALERTS, check_firing, fired, tried, unit_test
 from chart.expressions import RULES, Expression, foreign_labels, unknown_metrics, unknown_words
 from testbed.promtool.run import promtool
 
@@ -17,45 +19,17 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent / "alerts"
 CASES: list[Any] = yaml.safe_load((HERE / "cases.yaml").read_text())
 QUIET: dict[str, str] = yaml.safe_load((HERE / "quiet.yaml").read_text())
-GROUPS: list[Any] = yaml.safe_load(RULES.read_text())["groups"]
-ALERTS: dict[str, Any] = {rule["alert"]: rule for group in GROUPS for rule in group["rules"]}
 
 
-def told(alert: str, labels: dict[str, str], summary: str) -> Any:
-    """The alert as Prometheus sends it: its own labels, those of the series, its texts with both."""
-    rule = ALERTS[alert]
-
-    def filled(text: str) -> str:
-        return re.sub(r"{{ \$labels\.(\w+) }}", lambda found: labels[found[1]], text)
-
-    texts = {name: filled(text) for name, text in rule["annotations"].items()}
-    return {
-        "exp_labels": {**rule["labels"], **labels},
-        "exp_annotations": {**texts, "summary": summary},
-    }
-
-
-def unit_test(case: Any) -> Any:
+def of_case(case: Any) -> Any:
     alert = case["alert"]
     fires = [
-        {"eval_time": at, "alertname": alert, "exp_alerts": [told(alert, **expected)]}
+        {"eval_time": at, "alertname": alert, "exp_alerts": [fired(alert, **expected)]}
         for at, expected in case.get("fires", {}).items()
     ]
     silent = [{"eval_time": at, "alertname": alert} for at in case.get("silent", ())]
-    series = [{"series": name, "values": values} for name, values in case["series"].items()]
-    return {
-        "name": f"{alert}: {case['says']}",
-        "interval": "1m",
-        "input_series": series,
-        "alert_rule_test": [*fires, *silent],
-    }
-
-
-def tried(folder: Path, *tests: Any) -> None:
-    text = {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": list(tests)}
-    path = folder / "tests.yaml"
-    path.write_text(yaml.safe_dump(text))
-    promtool("test", "rules", path)
+    name = f"{alert}: {case['says']}"
+    return unit_test(name, case["series"], alert_rule_test=[*fires, *silent])
 
 
 @functools.cache
@@ -65,7 +39,7 @@ def expressions() -> dict[str, Expression]:
 
 @pytest.mark.parametrize("alert", ALERTS)
 def test_an_alert_fires_when_it_should_and_is_silent_else(alert: str, tmp_path: Path) -> None:
-    tried(tmp_path, *(unit_test(case) for case in CASES if case["alert"] == alert))
+    tried(tmp_path, *(of_case(case) for case in CASES if case["alert"] == alert))
 
 
 def test_every_alert_is_tried_both_ways() -> None:
@@ -78,7 +52,14 @@ def test_nothing_is_said_of_a_fleet_that_nobody_uses(tmp_path: Path) -> None:
         {"alert": alert, "says": "idle", "series": QUIET, "silent": ["1m", "30m", "90m", "180m"]}
         for alert in ALERTS
     ]
-    tried(tmp_path, *map(unit_test, tests))
+    tried(tmp_path, *map(of_case, tests))
+
+
+def test_of_a_scrape_in_which_much_is_wrong_only_that_fires(tmp_path: Path) -> None:
+    """The model of that scrape has a closed port, and someone undoes what is written."""
+    check_firing(tmp_path, full_scrape(), "KVSyncSourcesUnsettled", "KVSyncContended")
+    with pytest.raises(RuntimeError, match="KVSyncContended"):
+        check_firing(tmp_path, full_scrape(), "KVSyncSourcesUnsettled")
 
 
 def test_promtool_accepts_the_rules() -> None:

@@ -7,10 +7,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from adapters.scrapes import series
+from chart.alerting import check_firing
 from e2e.manifests import model, sync
 from e2e.scene import OperatorProcess, Scene
 from testbed.promtool.run import check_scrape
@@ -52,7 +54,7 @@ def pages(scene: Scene, start_operator: Start) -> Pages:
     return served
 
 
-def test_the_pages_follow_the_main_job(scene: Scene, pages: Pages) -> None:
+def test_the_pages_follow_the_main_job(scene: Scene, pages: Pages, tmp_path: Path) -> None:
     assert pages.status("/healthz") == 200
     scene.create(model("m", scene.namespace))
     scene.wait_available("m")
@@ -75,6 +77,15 @@ def test_the_pages_follow_the_main_job(scene: Scene, pages: Pages) -> None:
     for watch in ("deployments", "pods", "namespaces"):
         assert pages.figure("kvsync_watch_healthy", watch) == 1
     check_scrape(pages.scrape())
+    check_firing(tmp_path, pages.scrape())  # its engine is idle: that is no reason for an alert
+
+    scene.create(sync("nobody", scene.namespace, "nobody"))
+    scene.wait(
+        "Stalled in metrics",
+        lambda: b'type="Stalled",reason="NoSuchDeployment"} 1' in pages.scrape(),
+    )
+    check_firing(tmp_path, pages.scrape(), "KVSyncStalled")
+    scene.delete_sync("nobody")
 
     scene.delete_sync("kv")
     scene.wait("series gone", lambda: pages.figure(*ready) is None)
