@@ -118,6 +118,18 @@ async def test_the_operators_own_settings_decide_what_is_asked() -> None:
     assert [(g.namespace, g.name) for g in facts.gateways] == [("edge", "gw")]
 
 
+async def test_only_the_operators_own_pods_are_counted() -> None:
+    def pod(name: str, owner: str) -> dict[str, Any]:
+        metadata = {"namespace": HOME, "name": name, "labels": {"pod-template-hash": "abc"}}
+        references = [{"kind": "ReplicaSet", "name": owner}]
+        return {"metadata": {**metadata, "ownerReferences": references}}
+
+    pods = [pod("a", "kvsync-operator-abc"), pod("doctor", "somebody-abc")]
+    facts = await gathered(Cluster(pods=pods))
+    assert isinstance(facts.operator, OperatorFacts)
+    assert [each.name for each in facts.operator.pods] == ["a"]
+
+
 async def test_the_operator_asks_for_itself() -> None:
     cluster = Cluster(user=USER)
     facts = await gathered(cluster)

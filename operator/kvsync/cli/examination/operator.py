@@ -52,7 +52,9 @@ async def find_operator(kube: Kube, namespace: str, fallback: str) -> OperatorFa
 async def _pods(kube: Kube, deployment: Deployment) -> list[Pod]:
     labels = (deployment.body["spec"].get("selector") or {}).get("matchLabels") or {}
     selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-    return [Pod(b) for b in await kube.list(PODS, deployment.namespace, label_selector=selector)]
+    listed = await kube.list(PODS, deployment.namespace, label_selector=selector)
+    # Others may carry these labels too, such as the pod of `helm test` that this may be.
+    return [pod for pod in map(Pod, listed) if pod.deployment == deployment.name]
 
 
 async def watch_lease(
