@@ -113,6 +113,15 @@ def test_a_pipe_has_no_colors() -> None:
     assert done.stderr.startswith("kvsync: kubeconfig /nowhere does not exist")
 
 
+@pytest.mark.parametrize("command", ["doctor", "verify", "enable"])
+def test_no_error_sends_a_terminal_what_a_stranger_wrote(command: str) -> None:
+    words = [command, "m", "--kubeconfig", "/nowhere\x1b[2J"]
+    done = called("kvsync", *words)
+    assert done.returncode == (1 if command == "enable" else 2)
+    assert "/nowhere" in done.stdout + done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
