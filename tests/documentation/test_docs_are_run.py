@@ -7,12 +7,14 @@ import pytest
 
 from documentation.markdown import Page, pages
 from documentation.printed import missing
-from documentation.scenes import SCENES, Stage, stage
+from documentation.scenes import SCENES, SHARED, Stage, stage
 from documentation.steps import scene_of, steps_of
+from documentation.terminal import Terminal
 
 pytestmark = [pytest.mark.bed, pytest.mark.timeout(240)]
 
 ORDER = list(SCENES)
+AS_IT_WAS = "kves/my-model -n default --for=condition=Ready --timeout=60s"
 
 
 def rank(page: Page) -> tuple[int, str]:
@@ -31,7 +33,21 @@ def theatre() -> Iterator[Stage]:
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
 def test_a_page_does_what_it_says(theatre: Stage, page: Page) -> None:
-    terminal = theatre.set(scene_of(page) or "")
+    scene = scene_of(page) or ""
+    terminal = theatre.set(scene)
+    try:
+        follow(page, terminal)
+        if scene in SHARED:
+            kept = terminal.type(f"kubectl wait {AS_IT_WAS}")
+            assert kept.code == 0, f"{page.name} is to leave the scene as it was: {kept.output}"
+    except BaseException:
+        # The next page is not to begin with what is left of this one.
+        theatre.clear()
+        raise
+
+
+def follow(page: Page, terminal: Terminal) -> None:
+    """Do what a page says, and compare what comes with what it says."""
     for step in steps_of(page):
         begun = time.monotonic()
         came = terminal.take(step)
