@@ -129,7 +129,9 @@ def test_no_field_of_a_tenants_object_changes_the_gateway(
     assert settled(scene.deployment("decoy")) == untouched
     written = scene.bed.audit.writes(user_agent_contains="kvsync-operator", since=mark)
     places = {(write.namespace, write.resource, write.name) for write in written}
-    assert {place for place in places if place[1] != "events"} == {
+    leases = {place for place in places if place[1] == "leases"}
+    assert {place[0] for place in leases} == {release.namespace}, "its own, by which it leads"
+    assert {place for place in places - leases if place[1] != "events"} == {
         (namespace, "kveventsyncs", "kv"),
         (namespace, "deployments", "m"),
     }
