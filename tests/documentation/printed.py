@@ -1,7 +1,8 @@
 """Whether a command printed what a page says it prints.
 
 Equal are lines that differ in blanks, in times and rates, and in names that a cluster makes up. In a
-page ``…`` stands for any text of a line, and alone on a line for any lines.
+page ``…`` stands for any text of a line, and alone on a line for any lines. What is told while one waits, and
+only where one waits long, is passed over.
 """
 
 import re
@@ -10,12 +11,13 @@ from collections.abc import Sequence
 _MADE_UP = (
     (re.compile(r"\x1b\[[0-9;]*m"), ""),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z?"), "DATE"),
-    (re.compile(r"(?<=[a-z0-9])-[a-f0-9]{8,10}-[a-z0-9]{5}\b"), "-POD"),
+    (re.compile(r"(?<=[a-z0-9])-[a-f0-9]{8,10}-[a-z0-9]{5}(?![a-z0-9])"), "-POD"),
     (re.compile(r"\b10\.\d+\.\d+\.\d+\b"), "ADDRESS"),
     (re.compile(r"(?<![\w.])-?\d+(\.\d+)?/s\b"), "RATE"),
     (re.compile(r"(?<![\w.-])-?(\d+(\.\d+)?(ms|µs|s|m|h|d))+\b"), "TIME"),
 )
 _ANY = "…"
+_MEANWHILE = re.compile(r"Looking: \d+ of \d+ ")
 
 
 def _normal(line: str) -> str:
@@ -31,7 +33,8 @@ def _lines(lines: Sequence[str]) -> list[str]:
 
 def missing(page: Sequence[str], output: str) -> str:
     """The first lines of the page that were not printed where they should have been; empty if none."""
-    wanted, came = _lines(page), _lines(output.splitlines())
+    told = [line for line in output.splitlines() if not _MEANWHILE.match(line)]
+    wanted, came = _lines(page), _lines(told)
     parts: list[list[str]] = [[]]
     for line in wanted:
         if line == _ANY:
