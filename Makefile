@@ -71,7 +71,7 @@ test-bed: setup ## tests on a real control plane with pods as processes
 	@PYTHONPATH=tests $(BIN)/python -m testbed.promtool.install > /dev/null
 	@# Apart: tests of the bed change the gateway that the stories stand on.
 	$(ATTEMPTS) -m bed tests/bed tests/adapters -n 2 --dist loadfile
-	$(ATTEMPTS) -m bed tests/e2e tests/documentation -n 3 --dist loadfile
+	$(ATTEMPTS) -m bed tests/documentation tests/e2e -n 3 --dist loadfile
 
 conformance: setup ## on request: released vLLM packages read our arguments, a real vLLM runs as a pod (8 GB, once)
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
