@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from core.network_rules import Source, gets_through
 from e2e.installs import PREVIOUS, Install, install_in, left_as_it_was, lives, state
 from e2e.manifests import Object, model, sync
 from e2e.scene import Scene
@@ -12,6 +13,21 @@ pytestmark = pytest.mark.bed
 
 MAPS = "vllm/vllm-openai:v0.32.0"
 RBAC = "rbac.authorization.k8s.io"
+
+
+POLICIES = {"modelNetworkPolicy": {"enabled": True}}
+
+
+def closed_to_all_but_gateway_and_release(scene: Scene, install: Install, *names: str) -> None:
+    """The chart's own rights and labels are enough for the policies that it asks for."""
+    policies = scene.api.list("networkpolicies", scene.namespace)
+    pod, *_ = install.pods()
+    operator = Source(install.namespace, pod["metadata"]["labels"])
+    for name in names:
+        labels = scene.template(name)["metadata"]["labels"]
+        for source, reached in ((operator, True), (Source(install.namespace), False)):
+            through = gets_through(policies, scene.namespace, labels, source, 5557)
+            assert through is reached, (name, source)
 
 
 def give_old_program_a_lease(scene: Scene, install: Install) -> None:
@@ -53,7 +69,7 @@ def test_an_upgrade_restarts_no_model_and_to_uninstall_undoes_all(
         assert sidecar["image"] == "kvsync-operator:0.1.0"
 
         living, mark = lives(scene), scene.bed.audit.mark()
-        told = install.upgrade({"image": {"tag": "0.2.0"}})
+        told = install.upgrade({"image": {"tag": "0.2.0"}, **POLICIES})
         assert f"kvsync-operator 0.1.0 runs in namespace {install.namespace}" in told
         images = {pod["spec"]["containers"][0]["image"] for pod in install.pods()}
         assert images == {"kvsync-operator:0.2.0"}
@@ -63,6 +79,7 @@ def test_an_upgrade_restarts_no_model_and_to_uninstall_undoes_all(
         assert lives(scene) == living
         written = [r for r in install.requests(mark) if r.wrote and r.group == "apps"]
         assert written == [], "nothing is written on any Deployment"
+        closed_to_all_but_gateway_and_release(scene, install, *names)
 
         install.uninstall()
         left_as_it_was(scene, before)
