@@ -117,12 +117,14 @@ def everything(scene: Scene, install: Install, outside: str) -> None:
 
 
 def ready(install: Install, old: set[str]) -> bool:
+    """Whether as many pods as there were before are ready; one that has only begun has no conditions."""
     pods = [pod for pod in install.pods() if pod["metadata"]["name"] not in old]
-    return bool(pods) and all(
-        each["status"] == "True"
+    return len(pods) == len(old) and all(
+        any(
+            each["type"] == "Ready" and each["status"] == "True"
+            for each in pod["status"].get("conditions", ())
+        )
         for pod in pods
-        for each in pod["status"].get("conditions", ())
-        if each["type"] == "Ready"
     )
 
 
