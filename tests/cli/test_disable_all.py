@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from kvsync.adapters.kube.resource import KVEVENTSYNCS, Resource
 from kvsync.cli.disable import disable
 from kvsync.cli.disable_all import undo_all
-from kvsync.model.errors import Conflict, NotFound
+from kvsync.model.errors import Conflict, NotFound, Unavailable
 
 Body = dict[str, Any]
 
@@ -114,6 +114,25 @@ async def test_what_is_made_again_meanwhile_is_no_end(capsys: pytest.CaptureFixt
     cluster.on_pause = lambda: cluster.bodies.append(sync("a", "x", uid="another"))
     assert not await cluster.undone()
     assert "Made again while all was undone: a/x. Take it out of" in capsys.readouterr().err
+
+
+async def test_an_api_server_that_is_away_for_a_while_is_waited_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Away(Cluster):
+        async def list(self, resource: Resource, namespace: str | None = None) -> list[Body]:
+            if self.deleted and self.now < 5:
+                raise Unavailable("connection refused")
+            return await super().list(resource, namespace)
+
+    assert await Away(sync("a", "x"), looks=7).undone()
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "   0.0s  cannot look, and goes on trying: connection refused",
+        "   5.0s  0 of 1 undone; a/x: no operator has taken it up yet; said before: nothing",
+        "All is undone.",
+    ]
+    assert not await Away(sync("a", "x"), looks=1000).undone(timeout=3)
+    assert "1 not undone after 3 s:" in capsys.readouterr().err
 
 
 async def test_an_object_that_somebody_else_deletes_first_is_no_error() -> None:

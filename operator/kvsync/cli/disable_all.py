@@ -13,7 +13,7 @@ from kvsync.adapters.kube.resource import KVEVENTSYNCS, Resource
 from kvsync.cli.door import Door
 from kvsync.cli.progress import Teller
 from kvsync.cli.upshot import Upshot
-from kvsync.model.errors import Conflict, NotFound
+from kvsync.model.errors import Conflict, NotFound, Unavailable
 
 POLL = 1.0
 """Seconds between looks: each is one list."""
@@ -67,13 +67,18 @@ async def undo_all(
         await _delete(kube, key, body)
     teller = Teller(clock)
     uids = {body["metadata"]["uid"] for body in found.values()}
+    left: Mapping[Key, Body] = found
     while True:
-        now = await _all(kube, namespaces)
-        left = {key: body for key, body in now.items() if body["metadata"]["uid"] in uids}
-        if not left:
-            return _say_end(now)
-        done = f"{len(found) - len(left)} of {len(found)} undone"
-        teller.tell(f"{done}; {_standing(*min(left.items(), key=_key))}")
+        try:
+            now = await _all(kube, namespaces)
+        except Unavailable as error:
+            teller.tell(f"cannot look, and goes on trying: {error}")
+        else:
+            left = {key: body for key, body in now.items() if body["metadata"]["uid"] in uids}
+            if not left:
+                return _say_end(now)
+            done = f"{len(found) - len(left)} of {len(found)} undone"
+            teller.tell(f"{done}; {_standing(*min(left.items(), key=_key))}")
         if teller.elapsed >= timeout:
             _say_hanging(left, timeout)
             return False
@@ -129,9 +134,9 @@ def _standing(key: Key, body: Body) -> str:
     """Where an object stands, in the operator's words."""
     conditions = (body.get("status") or {}).get("conditions") or ()
     ready: Mapping[str, Any] = next((c for c in conditions if c.get("type") == "Ready"), {})
-    said = (
-        f"{ready.get('reason')}: {ready.get('message')}" if ready else "no operator said anything"
-    )
+    said = f"{ready.get('reason')}: {ready.get('message')}" if ready else "nothing"
+    if ready.get("reason") != "Undoing":
+        said = f"no operator has taken it up yet; said before: {said}"
     return f"{'/'.join(key)}: {said}"
 
 

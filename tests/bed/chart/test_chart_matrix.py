@@ -148,6 +148,16 @@ def test_every_pod_may_do_as_little_as_the_level_restricted_asks() -> None:
         }, name
 
 
+@pytest.mark.parametrize("major", [3, 4])
+def test_numbers_of_users_can_be_left_to_the_cluster(major: int) -> None:
+    numbers = {"podSecurityContext": {"runAsUser": None, "runAsGroup": None}}
+    for pod in pods(rendered(numbers, major=major)).values():
+        assert pod["spec"]["securityContext"] == {
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+
+
 def test_only_the_operators_own_pods_are_selected_by_what_looks_for_it() -> None:
     bodies = rendered({"networkPolicy": {"enabled": True}})
     made = pods(bodies)
