@@ -147,7 +147,7 @@ CASES: list[tuple[str, dict[str, Any], Mark, str]] = [
     ("leader", {"lease": MISSING}, OPEN, "leader election is off"),
     ("leader", {"lease": MISSING, "operator": MISSING}, WRONG, "No operator leads"),
     ("gateway", {"gateways": (gateway(deployment=MISSING),)}, WRONG, "team/kv name it"),
-    ("gateway", {"gateways": (gateway(deployment=MISSING, named=()),)}, WRONG, "no other"),
+    ("gateway", {"gateways": (gateway(deployment=MISSING, named=()),)}, WRONG, "aibrix-system/gw."),
     ("gateway", {"gateways": (gateway(deployment=FORBIDDEN),)}, OPEN, "may not be read"),
     ("gateway", {"gateways": (gateway(OLD_GATEWAY),)}, OPEN, "does not route by events"),
     ("gateway", {"gateways": (gateway(DOWN_GATEWAY),)}, OPEN, "0 of 1 pods rolled out"),

@@ -17,31 +17,33 @@ _SHOWN = 5
 
 def gateways(facts: Facts) -> Iterator[Finding]:
     """Every gateway that an object names is there and rolled out, and at least one at all."""
-    found = [each for each in facts.gateways if not isinstance(each.deployment, Unread)]
+    settings_only: list[GatewayFacts] = []
     for each in facts.gateways:
-        if isinstance(each.deployment, Unread):
-            yield from _not_read(each, each.deployment, others=bool(found))
-        else:
+        if not isinstance(each.deployment, Unread):
             yield _rolled_out(each, each.deployment)
+        elif each.deployment.missing and not each.named:
+            settings_only.append(each)
+        else:
+            yield from _not_read(each, each.deployment)
+    if settings_only and len(settings_only) == len(facts.gateways):
+        yield wrong(
+            "gateway",
+            "None of the gateways that the operator's settings name is there: "
+            f"{_some([each.title for each in settings_only])}.",
+            "Install AIBrix, or name the gateway with --gateway (chart: gatewayAccess.gateways).",
+        )
 
 
-def _not_read(gateway: GatewayFacts, why: Unread, *, others: bool) -> Iterator[Finding]:
+def _not_read(gateway: GatewayFacts, why: Unread) -> Iterator[Finding]:
     if not why.missing:
         yield left_open(
             "gateway", why.why, "Ask as somebody who may list Deployments there.", gateway.title
         )
-    elif gateway.named:
+    else:
         yield wrong(
             "gateway",
             f"There is no such Deployment, and {_some(gateway.named)} name it.",
             "Install AIBrix, or correct spec.gateway of these objects.",
-            gateway.title,
-        )
-    elif not others:
-        yield wrong(
-            "gateway",
-            "There is no such Deployment, and no other gateway of the operator's settings is there.",
-            "Install AIBrix, or name the gateway with --gateway (chart: gatewayAccess.gateways).",
             gateway.title,
         )
 
