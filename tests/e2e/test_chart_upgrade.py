@@ -87,3 +87,36 @@ def test_an_upgrade_restarts_no_model_and_to_uninstall_undoes_all(
             found = scene.api.list(kind, install.namespace)
             names_left = {body["metadata"]["name"] for body in found} - {"default", "stand-in"}
             assert names_left == set(), kind
+
+
+def test_what_hangs_while_all_is_undone_is_named_and_the_next_attempt_goes_on(
+    scene: Scene, tmp_path: Path
+) -> None:
+    scene.create(model("m", scene.namespace))
+    scene.wait_available("m")
+    before = state(scene, "m")
+    with install_in(scene, tmp_path, 4) as install:
+        install.upgrade({"replicas": 1, "uninstall": {"undo": {"timeout": "3s"}}})
+        scene.create(sync("kv", scene.namespace, "m"))
+        scene.wait_ready("kv")
+        scale(scene, install, 0)
+        with pytest.raises(RuntimeError, match="undo not ready"):
+            install.uninstall()
+        job = f"job/{install.name}-undo"
+        said = scene.api.kubectl("logs", job, "-n", install.namespace).stdout
+        assert "1 not undone after 3 s:" in said
+        assert f"{scene.namespace}/kv: no operator has taken it up yet" in said
+        assert f"kubectl patch kves kv -n {scene.namespace} --type=merge" in said
+        assert scene.api.get("deployments", install.name, install.namespace), "nothing is gone"
+
+        scale(scene, install, 1)
+        scene.wait("undone all the same", lambda: scene.sync("kv") is None)
+        install.uninstall()
+        left_as_it_was(scene, before)
+
+
+def scale(scene: Scene, install: Install, replicas: int) -> None:
+    """So many replicas, from outside of Helm."""
+    patch = {"spec": {"replicas": replicas}}
+    scene.api.patch("deployments", install.name, patch, install.namespace)
+    scene.wait(f"{replicas} replicas", lambda: len(install.pods()) == replicas)
