@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from chart.matrix import EVERYTHING, merged
 from e2e.manifests import Object, model, sync
-from e2e.releases import DEFAULT, Release, refusal, release_in
+from e2e.releases import CHART, DEFAULT, Release, refusal, release_in
 from e2e.scene import GATEWAY_ACCESS, Scene
 from e2e.tenants import label, tenant_of
 from kvsync.core.gateway_access import Labelled
 from testbed.api import Api, ApiError
+from testbed.helm.program import Helm
 
 pytestmark = pytest.mark.bed
 
@@ -91,3 +93,33 @@ def agrees(scene: Scene, release: Release) -> None:
 
 def change(tenant: Api, namespace: str, spec: Object) -> None:
     tenant.patch("kveventsyncs", "kv", {"spec": spec}, namespace)
+
+
+@pytest.mark.parametrize("form", ["everything", "listed namespaces"])
+def test_an_api_server_takes_every_object_of_it(scene: Scene, tmp_path: Path, form: str) -> None:
+    """And finds no field that it does not know."""
+    objects = ("kveventsyncs", scene.namespace)
+    # On a bed that has just begun it takes a moment, and this test would be over before.
+    scene.wait("the kind served", lambda: scene.api.list(*objects) == [])
+    served = [scene.namespace]
+    named = {"gateway": "/".join(DEFAULT), "namespaces": served}
+    listed = {"watchNamespaces": served, "gatewayAccess": {"gateways": [named]}}
+    values = merged(EVERYTHING, {"networkPolicy": {"enabled": True}})
+    path = tmp_path / "values.yaml"
+    path.write_text(yaml.safe_dump(values if form == "everything" else listed))
+    words = ("template", "rel", CHART, "--namespace", scene.namespace, "--values", path)
+    text = Helm(scene.api, tmp_path).run(*words).stdout
+    bodies = [body for body in yaml.safe_load_all(text) if body]
+    # A pod's account must be there already, and the bed has its own CRD.
+    aside = ("Pod", "CustomResourceDefinition")
+    known = [b for b in bodies if "monitoring.coreos" not in b["apiVersion"]]
+    known = [b for b in known if b["kind"] not in aside]
+    done = scene.api.kubectl(
+        *("create", "--dry-run=server", "--validate=strict", "-f", "-"),
+        stdin=yaml.safe_dump_all(known),
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("created (server dry run)") == len(known)
+    assert "unknown field" not in done.stderr
+    assert "PodSecurity" not in done.stderr
