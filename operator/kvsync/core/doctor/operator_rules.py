@@ -20,12 +20,14 @@ def pods(facts: Facts) -> Iterator[Finding]:
     """The operator is installed, and its pods are ready."""
     check, said = "operator", facts.operator
     if isinstance(said, Unread):
-        if leader_lives(facts.lease):
-            yield left_open(check, f"{said.why} Somebody leads all the same.", _INSTALL)
-        elif said.missing:
-            yield wrong(check, said.why, _INSTALL)
+        lives = leader_lives(facts.lease)
+        seen = f"{said.why} Somebody leads all the same." if lives else said.why
+        if not said.missing:
+            yield left_open(check, seen, "Ask as somebody who may read its namespace.")
+        elif lives:
+            yield left_open(check, seen, "Name its namespace with --operator-namespace.")
         else:
-            yield left_open(check, said.why, "Ask as somebody who may read its namespace.")
+            yield wrong(check, seen, _INSTALL)
         return
     for deployment in said.deployments:
         own = [pod for pod in said.pods if pod.deployment == deployment.name]
