@@ -12,6 +12,7 @@ from e2e.scene import GATEWAY, GATEWAY_ACCESS, WATCHER, OperatorProcess, Scene
 from testbed.api import objects_of
 from testbed.bed import Bed
 from testbed.process import Process
+from testbed.secrecy import number_lists
 from testbed.storm.install import running_beside
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,7 +102,9 @@ def start_operator(installed: Bed, tmp_path: Path) -> Iterator[Callable[..., Ope
     for process in started:
         if process.process.poll() is None:
             process.stop()
-    print((tmp_path / "operator.log").read_text()[-20_000:])
+    log = (tmp_path / "operator.log").read_text(errors="replace")
+    print(log[-20_000:])
+    assert not number_lists(log), "an operator's log holds what may be token ids"
 
 
 @pytest.fixture

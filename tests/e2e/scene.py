@@ -19,6 +19,12 @@ GATEWAY = ("aibrix-gateway-plugins", "aibrix-system")
 WATCHER = ("kvcache-watcher", "aibrix-system")
 GATEWAY_ACCESS = {"kvsync.aibrix.ai/gateway-access": "true"}
 DEADLINE = 75.0
+OPERATOR_ENVIRONMENT = {
+    # Operators of several tests run at once: each takes a free port.
+    "KVSYNC_METRICS_ADDRESS": "127.0.0.1:0",
+    # Whatever it could say is looked through for token ids.
+    "KVSYNC_LOG_LEVEL": "debug",
+}
 
 
 class OperatorProcess:
@@ -31,8 +37,7 @@ class OperatorProcess:
             [KVSYNC, "run", "--kubeconfig", str(kubeconfig), *options],
             stdout=self._log,
             stderr=subprocess.STDOUT,
-            # Operators of several tests run at once: each takes a free port.
-            env={"KVSYNC_METRICS_ADDRESS": "127.0.0.1:0", **os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**OPERATOR_ENVIRONMENT, **os.environ, "PYTHONUNBUFFERED": "1"},
         )
 
     def kill(self) -> None:
