@@ -61,7 +61,7 @@ demo-stop: setup ## end what `make demo KEEP=1` left up
 
 test: setup test-unit test-bed ## everything that needs no GPU, from nothing
 
-test-unit: setup ## tests that need no control plane (seconds)
+test-unit: setup ## tests that need no control plane (4 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m testbed.promtool.install > /dev/null
 	PYTHONPATH=tests $(BIN)/python -m testbed.attempts -m "not bed" -n 3 --dist worksteal
 
