@@ -6,21 +6,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from cli.runs import KUBECONFIG, settings_of
 from kvsync.cli.main import cli
 from kvsync.cli.options import ListenAddress
 from kvsync.core.gateway_access import GatewayGrant
 from kvsync.model.address import Address
 from kvsync.model.errors import KvsyncError
-from kvsync.shell.settings import Settings
-
-KUBECONFIG = """
-apiVersion: v1
-kind: Config
-current-context: here
-contexts: [{name: here, context: {cluster: here, user: here}}]
-clusters: [{name: here, cluster: {server: "http://127.0.0.1:1"}}]
-users: [{name: here, user: {token: x}}]
-"""
 
 
 @pytest.mark.parametrize("address", ["8080", "localhost", "h:99999", "http://h:8080"])
@@ -56,21 +47,6 @@ def test_a_gateway_of_the_wrong_form_is_named_with_the_form(
     assert refused.exit_code == 2
     assert "NAMESPACE/NAME=NAMESPACE,…" in refused.output
     assert repr(words[-1] if words else "a/b=") in refused.output
-
-
-def settings_of(
-    monkeypatch: pytest.MonkeyPatch, *words: str, env: dict[str, str] | None = None
-) -> Settings:
-    """What the operator would run with."""
-    seen: list[Settings] = []
-
-    async def note(settings: Settings) -> None:
-        seen.append(settings)
-
-    monkeypatch.setattr("kvsync.cli.run.serve", note)
-    done = CliRunner().invoke(cli, ["run", *words], env=env)
-    assert done.exit_code == 0, done.output
-    return seen[0]
 
 
 def test_gateways_are_granted_by_label_or_to_whom_is_listed(

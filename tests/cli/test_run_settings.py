@@ -10,6 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from cli.runs import settings_of
 from kvsync.cli.main import cli
 from kvsync.cli.run import run
 from kvsync.model.address import Address
@@ -107,18 +108,6 @@ def test_settings_are_the_commands_options_and_none_is_left_out() -> None:
     assert {field.name for field in fields(Settings)} == SETTINGS.keys()
 
 
-def run_with(monkeypatch: pytest.MonkeyPatch, *words: str, env: dict[str, str]) -> Settings:
-    seen: list[Settings] = []
-
-    async def note(settings: Settings) -> None:
-        seen.append(settings)
-
-    monkeypatch.setattr("kvsync.cli.run.serve", note)
-    done = CliRunner().invoke(cli, ["run", *words], env=env)
-    assert done.exit_code == 0, done.output
-    return seen[0]
-
-
 RIGHT: dict[str, tuple[str, Any]] = {
     "namespaces": ("team-a team-b", ("team-a", "team-b")),
     "operator_labels": ("b=c a=", (("a", ""), ("b", "c"))),
@@ -143,12 +132,12 @@ RIGHT: dict[str, tuple[str, Any]] = {
 @pytest.mark.parametrize("name", RIGHT)
 def test_a_right_value_of_a_variable_is_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text, value = RIGHT[name]
-    assert getattr(run_with(monkeypatch, env={variable(name): text}), name) == value
+    assert getattr(settings_of(monkeypatch, env={variable(name): text}), name) == value
 
 
 def test_a_flag_goes_before_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     env = {"KVSYNC_WORKERS": "9", "KVSYNC_LEADER_ELECT": "1", "KVSYNC_TEMPLATES": str(tmp_path)}
-    settings = run_with(monkeypatch, "--workers=7", "--no-leader-elect", env=env)
+    settings = settings_of(monkeypatch, "--workers=7", "--no-leader-elect", env=env)
     assert (settings.workers, settings.leader_elect) == (7, False)
     assert settings.templates == str(tmp_path)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from cli.runs import KUBECONFIG
 from kvsync.adapters.log_lines import FORMATS
 from kvsync.cli.main import cli
 
@@ -24,15 +25,6 @@ try:
     end_at_once("pod-1_ab12 holds the Lease now")
 finally:
     print("went on", flush=True)
-"""
-
-KUBECONFIG = """
-apiVersion: v1
-kind: Config
-current-context: here
-contexts: [{name: here, context: {cluster: here, user: here}}]
-clusters: [{name: here, cluster: {server: "http://127.0.0.1:1"}}]
-users: [{name: here, user: {token: x}}]
 """
 
 

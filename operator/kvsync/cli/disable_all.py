@@ -11,7 +11,7 @@ import click
 
 from kvsync.adapters.kube.resource import KVEVENTSYNCS, Resource
 from kvsync.cli.door import Door
-from kvsync.cli.progress import Teller
+from kvsync.cli.progress import Teller, last_said
 from kvsync.cli.upshot import Upshot
 from kvsync.model.errors import Conflict, NotFound, Unavailable
 
@@ -78,7 +78,8 @@ async def undo_all(
             if not left:
                 return _say_end(now)
             done = f"{len(found) - len(left)} of {len(found)} undone"
-            teller.tell(f"{done}; {_standing(*min(left.items(), key=_key))}")
+            first = min(left)
+            teller.tell(f"{done}; {_standing(first, left[first])}")
         if teller.elapsed >= timeout:
             _say_hanging(left, timeout)
             return False
@@ -126,14 +127,9 @@ def _say_end(again: Mapping[Key, Body]) -> bool:
     return False
 
 
-def _key(item: tuple[Key, Body]) -> Key:
-    return item[0]
-
-
 def _standing(key: Key, body: Body) -> str:
     """Where an object stands, in the operator's words."""
-    conditions = (body.get("status") or {}).get("conditions") or ()
-    ready: Mapping[str, Any] = next((c for c in conditions if c.get("type") == "Ready"), {})
+    ready = last_said(body, "Ready")
     said = f"{ready.get('reason')}: {ready.get('message')}" if ready else "nothing"
     if ready.get("reason") != "Undoing":
         said = f"no operator has taken it up yet; said before: {said}"

@@ -31,6 +31,12 @@ def condition(sync: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     return {}
 
 
+def last_said(sync: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """A condition as it was last written, also of an older spec; empty while there is none."""
+    found = (sync.get("status") or {}).get("conditions") or ()
+    return next((each for each in found if each.get("type") == kind), {})
+
+
 class Teller:
     """Prints a line with the time since the start whenever what it is told differs."""
 
@@ -87,8 +93,7 @@ async def wait_gone(kube: Kube, namespace: str, name: str, uid: str, timeout: fl
             return True
         if sync["metadata"]["uid"] != uid:
             return True
-        found = (sync.get("status") or {}).get("conditions") or ()
-        ready: Mapping[str, Any] = next((c for c in found if c.get("type") == "Ready"), {})
+        ready = last_said(sync, "Ready")
         if ready.get("reason") == "Undoing":
             teller.tell(f"Undoing: {ready['message']}")
         elif teller.elapsed > SILENCE:

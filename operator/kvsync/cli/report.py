@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import click
 
+from kvsync.adapters.kube.access import in_a_pod
 from kvsync.cli.reading import Scope
 from kvsync.cli.table import NOTHING, counted, printable, rate_text, seconds_text, table
 from kvsync.model.verification import (
@@ -24,8 +24,6 @@ MOST_FAILURES = 20
 """Failures of one object that are told with evidence and remedy."""
 
 HEADER = ("MODEL", "POD", "RANK", "VERDICT", "RATE", "LAG")
-_IN_A_POD = "KUBERNETES_SERVICE_HOST"
-"""The kubelet sets it in every container (Kubernetes, ``Service``: environment variables)."""
 
 Line = tuple[str, str | None]
 """A line, and its color or None."""
@@ -33,7 +31,7 @@ Line = tuple[str, str | None]
 
 def print_report(found: Verification, scope: Scope) -> None:
     """Print it."""
-    for text, color in report(found, scope, inside=_IN_A_POD in os.environ):
+    for text, color in report(found, scope, inside=in_a_pod()):
         click.secho(printable(text), fg=color)
 
 

@@ -22,7 +22,7 @@ from kvsync.cli.options import (
     run_async,
 )
 from kvsync.shell.process import serve
-from kvsync.shell.settings import BOUNDS, DEFAULT_GATEWAYS, Settings, SettingsError
+from kvsync.shell.settings import BOUNDS, DEFAULT_GATEWAYS, DEFAULT_LEASE, Settings, SettingsError
 
 _GATEWAYS = " ".join(f"{each.gateway_namespace}/{each.gateway}" for each in DEFAULT_GATEWAYS)
 
@@ -181,7 +181,7 @@ setting = partial(click.option, show_envvar=True, show_default=True)
 @setting(
     "--lease-name",
     type=ObjectName(),
-    default="kvsync-operator",
+    default=DEFAULT_LEASE,
     metavar="NAME",
     envvar="KVSYNC_LEASE_NAME",
     help="That Lease, in the operator's own namespace.",

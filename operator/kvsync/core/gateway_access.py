@@ -35,6 +35,11 @@ class GatewayGrant:
     gateway: str
     namespaces: tuple[str, ...] = ()
 
+    @property
+    def named_in_full(self) -> bool:
+        """Whether it names one Deployment, and not a pattern of several."""
+        return "*" not in self.gateway_namespace + self.gateway
+
     def covers(self, gateway_namespace: str, gateway: str) -> bool:
         """Whether it speaks of this Deployment."""
         named = fnmatchcase(gateway, self.gateway)

@@ -18,6 +18,7 @@ DEFAULT_GATEWAYS = (
 """What AIBrix's own manifests install, and what is named as the second reader of its variables: for the
 namespaces that carry the label."""
 
+DEFAULT_LEASE = "kvsync-operator"
 
 BOUNDS: Mapping[str, tuple[int, int]] = MappingProxyType(
     {
@@ -74,7 +75,7 @@ class Settings:
     """Where metrics and health are served over HTTP; None for nowhere."""
     leader_elect: bool | None = None
     """Whether one of several replicas leads; None: where the operator runs in a pod."""
-    lease_name: str = "kvsync-operator"
+    lease_name: str = DEFAULT_LEASE
     """The Lease of the operator's own namespace by which the leader is found."""
     lease_duration: float = 10.0
     """Seconds without a renewal after which another one leads."""

@@ -33,6 +33,12 @@ SHORTEST_RELOAD = 5.0
 """Seconds between two loads at least, so that a broken plugin is not run for every request."""
 
 
+def in_a_pod() -> bool:
+    """Whether this runs in a container of a cluster: the kubelet sets the variable in every one
+    (Kubernetes, ``Service``: environment variables)."""
+    return SERVICE_HOST_ENV_NAME in os.environ
+
+
 @dataclass(frozen=True, slots=True)
 class Impersonation:
     """Whom to act as, as kubectl's ``--as`` and ``--as-group`` say; an empty ``user`` is nobody else."""
@@ -113,7 +119,7 @@ class Access:
         async def load() -> Loaded:
             return await _from_files(files, context) if files else _from_pod()
 
-        if not files and (context or SERVICE_HOST_ENV_NAME not in os.environ):
+        if not files and (context or not in_a_pod()):
             raise AccessError(
                 "no kubeconfig: KUBECONFIG names no file that exists, ~/.kube/config does not "
                 "exist, and this is no pod with a service account; set KUBECONFIG or give "

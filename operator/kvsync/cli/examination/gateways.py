@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from kvsync.adapters.engine_http.tokenizer import TokenizerHTTP
 from kvsync.adapters.kube.client import Kube
@@ -17,13 +18,14 @@ from kvsync.core.environment import effective_value
 from kvsync.core.gateway_access import GatewayGrant
 from kvsync.core.gateway_fold import shown
 from kvsync.model.observed import KVEventSync
+from kvsync.model.spec import GatewaySpec
 from kvsync.model.tokenizer import TokenizerAnswer, TokenizerQuestion
 from kvsync.model.workload import Container, Deployment
 
 MOST = 20
 """Gateways that are looked at."""
 
-CONTAINER = "gateway-plugin"
+CONTAINER = GatewaySpec().container
 """The gateway's container in AIBrix's own manifests, and the CRD's default."""
 
 _PATIENCE = 5.0
@@ -41,7 +43,7 @@ async def gateway_facts(
     named: dict[Place, list[str]] = {}
     containers: dict[Place, str] = {}
     for grant in grants:
-        if "*" not in grant.gateway_namespace + grant.gateway:
+        if grant.named_in_full:
             named.setdefault((grant.gateway_namespace, grant.gateway), [])
     for sync in syncs:
         spec = (sync.body.get("spec") or {}).get("gateway") or {}
@@ -76,7 +78,7 @@ async def _one(
     if found is None:
         return facts
     redis, tokenizer = await asyncio.gather(_redis(found, namespace), _tokenizer(tokenizers, found))
-    return GatewayFacts(namespace, name, container, read, tuple(objects), redis, tokenizer)
+    return replace(facts, redis=redis, tokenizer=tokenizer)
 
 
 async def _deployment(kube: Kube, place: Place) -> Deployment | Unread:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
+from kvsync.adapters.kube.access import in_a_pod
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.resource import KVEVENTSYNCS
 from kvsync.adapters.kube.server_version import server_version
@@ -34,15 +34,10 @@ from kvsync.core.rights import MODEL_POLICY_RIGHTS, RIGHTS, Place, Spot
 from kvsync.model.errors import ApiError, Forbidden, Unauthorized
 from kvsync.model.observed import KVEventSync
 from kvsync.model.version import Version, parse_version
-from kvsync.shell.settings import DEFAULT_GATEWAYS
+from kvsync.shell.settings import DEFAULT_GATEWAYS, DEFAULT_LEASE
 
 USUAL_NAMESPACE = "kvsync-system"
 """Where README and the install manifest put the operator."""
-
-USUAL_LEASE = "kvsync-operator"
-
-_IN_A_POD = "KUBERNETES_SERVICE_HOST"
-"""The kubelet sets it in every container (Kubernetes, ``Service``: environment variables)."""
 
 _ACCOUNT = "system:serviceaccount:"
 _SHORT, _LOOK = 8.0, 15.0
@@ -65,7 +60,7 @@ class Asked:
 def stand(server: str, user: str = "") -> Stand:
     """Where this runs."""
     release = parse_version(version("kvsync-operator")) or Version(0, 0)
-    return Stand(server, _IN_A_POD in os.environ, release, user)
+    return Stand(server, in_a_pod(), release, user)
 
 
 def without_access(server: str, why: str) -> Facts:
@@ -118,7 +113,7 @@ class _Gathering:
             told = told_settings(operator.deployments[0])
             home = operator.deployments[0].namespace
         home = asked.operator_namespace or home
-        lease = asked.lease_name or told.lease_name or USUAL_LEASE
+        lease = asked.lease_name or told.lease_name or DEFAULT_LEASE
         grants = asked.gateways or told.gateways or DEFAULT_GATEWAYS
         served = told.namespaces or (asked.namespaces if isinstance(operator, Unread) else ())
         served_crd = not (isinstance(crd, Unread) and crd.missing)
@@ -205,9 +200,7 @@ def _spots(
 ) -> Mapping[Place, Sequence[Spot]]:
     """What each place is. Namespaces are only watched where labels decide."""
     gateways = [
-        Spot(grant.gateway_namespace, grant.gateway)
-        for grant in grants
-        if "*" not in grant.gateway_namespace + grant.gateway
+        Spot(grant.gateway_namespace, grant.gateway) for grant in grants if grant.named_in_full
     ]
     labels = GatewayAccess(tuple(grants)).needs_labels
     return {

@@ -7,17 +7,17 @@ import time
 from collections.abc import Awaitable, Callable
 
 from kvsync.adapters.kube.client import Kube
-from kvsync.adapters.kube.resource import DEPLOYMENTS, PODS, Resource
+from kvsync.adapters.kube.resource import DEPLOYMENTS, LEASES, PODS
 from kvsync.core.doctor.facts import LeaseFacts, OperatorFacts
 from kvsync.core.doctor.told_settings import LABEL, runs_it
+from kvsync.core.leadership import Terms
 from kvsync.model.errors import Forbidden, NotFound
 from kvsync.model.workload import Deployment, Pod
 
-LEASES = Resource("coordination.k8s.io", "v1", "leases")
 LOOK_EVERY = 0.5
 """Seconds between two looks at the Lease."""
 
-USUAL_DURATION = 10.0
+USUAL_DURATION = Terms().duration
 """Seconds that a Lease lasts which does not say it."""
 
 _MARGIN = 2.0
