@@ -119,7 +119,6 @@ class RelayWish:
             f"--reannounce={format_duration(events.relay.reannounce)}",
             f"--journal={RELAY_DIRECTORY}/journal",
             f"--metrics-address=[::]:{ports.http}",  # for IPv4 too
-            f"--journal={RELAY_DIRECTORY}/journal",
         )
 
 
