@@ -72,6 +72,9 @@ ACCEPTED: list[Spec] = [
     _with(rollout={"maxConcurrent": 100, "progressDeadline": "24h", "onFailure": "Pause"}),
     _with(rollout={"progressDeadline": "1h30m"}, probe={"interval": "1s"}),
     _with(mode="Patch", paused=True, deletionPolicy="Retain"),
+    _with(mode="Render", deletionPolicy="Retain"),
+    _with(mode="Admission", deletionPolicy="Revert"),
+    _with(mode="Admission"),
     _with(events=None, probe=None),
 ]
 
@@ -371,7 +374,19 @@ REFUSED: list[Refused] = [
         "must be true or false",
         "must be of type boolean",
     ),
-    Refused("mode to come", _with(mode="Admission"), "spec.mode", "choose Patch", '"Patch"'),
+    Refused(
+        "mode of another language",
+        _with(mode="Webhook"),
+        "spec.mode",
+        "choose Patch or Admission or Render",
+        '"Admission"',
+    ),
+    Refused(
+        "what is injected retained without its object",
+        _with(mode="Admission", deletionPolicy="Retain"),
+        "spec.deletionPolicy",
+        "choose Revert, or mode Patch",
+    ),
     Refused(
         "policy of another language",
         _with(deletionPolicy="Delete"),

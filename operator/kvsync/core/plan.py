@@ -10,6 +10,7 @@ from kvsync.core.template_plan import lost_record_notes, plan_template, strip_te
 from kvsync.model.finding import Note, Refusal
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import OWNER_ANNOTATION, Owner, parse_owner
+from kvsync.model.spec import Mode
 from kvsync.model.storm import StormService
 from kvsync.model.workload import Deployment
 
@@ -21,6 +22,8 @@ def plan(workload: Deployment, ask: Ask) -> ModelPlan:
         TemplateRenderError: the dialect's template is broken.
     """
     refusal = _foreign(workload, ask)
+    if refusal is None and ask.spec.mode is not Mode.PATCH:
+        refusal = _mode_to_come(workload, ask.spec.mode)
     if refusal is not None:
         return ModelPlan(Outcome.REFUSED, refusal=refusal)
     if isinstance(workload, StormService):
@@ -36,6 +39,14 @@ def _foreign(workload: Deployment, ask: Ask) -> Refusal | None:
     if mark is not None and alive:
         return None if mark.uid == ask.owner.uid else _owned_by(workload, mark, _HAD_IT_FIRST)
     return _owned_by(workload, ask.elder, _COMES_FIRST) if ask.elder else None
+
+
+def _mode_to_come(workload: Deployment, mode: Mode) -> Refusal:
+    return Refusal(
+        ModelReason.UNSUPPORTED,
+        f"{workload.title} is left as it is: mode {mode} is not ready yet.",
+        "Set spec.mode to Patch.",
+    )
 
 
 _HAD_IT_FIRST = "is configured by"

@@ -78,6 +78,9 @@ _IMAGE_HINT = (
 )
 _CPU_HINT = "must be CPUs in quotes such as 50m or 0.5, or empty to have them derived"
 _MEMORY_HINT = "must be at least 32Mi, such as 256Mi or 1Gi, or empty to have it derived"
+_ADMISSION_RETAINED = (
+    "is Retain, and without this object mode Admission reaches no pod: choose Revert, or mode Patch"
+)
 _CONTROL_PLANE_HINT = (
     "belongs to AIBrix's control plane: choose the gateway, or another reader of its variables"
 )
@@ -135,6 +138,11 @@ class Mode(enum.StrEnum):
     """How the engines' settings reach the cluster."""
 
     PATCH = "Patch"
+    """Workloads are changed."""
+    ADMISSION = "Admission"
+    """Pods are, as they are created, by an admission policy; their workloads only restart them."""
+    RENDER = "Render"
+    """Nothing is: their owners are told what to write."""
 
 
 class DeletionPolicy(enum.StrEnum):
@@ -441,4 +449,6 @@ class KVEventSyncSpec:
             deletion_policy=fields.choice("deletionPolicy", DeletionPolicy.REVERT),
         )
         fields.done()
+        if parsed.mode is Mode.ADMISSION and parsed.deletion_policy is DeletionPolicy.RETAIN:
+            raise SpecError(fields.at("deletionPolicy"), _ADMISSION_RETAINED)
         return parsed
