@@ -15,12 +15,15 @@ from core.objects import (
     spec_of,
 )
 from core.scenes import after_action, configured, decided, model, rolled_out
+from kvsync.core.contest import contest
 from kvsync.core.opponent import Habit, habit_of, name_of
 from kvsync.core.ownership import Holder, holders, last_writer, written_fields
 from kvsync.core.patch import apply
 from kvsync.core.planned import Outcome
+from kvsync.core.repairs import Count
 from kvsync.core.revert import record_of
 from kvsync.model.record import OWNER_ANNOTATION, REJECTED_ANNOTATION
+from kvsync.model.repairs import Repairs
 from kvsync.model.workload import Deployment
 
 VLLM = 'k:{"name":"vllm"}'
@@ -279,3 +282,68 @@ def test_nobody_known_is_someone_with_the_marks_that_there_are() -> None:
     body["metadata"]["ownerReferences"] = [{"kind": "Fleet", "name": "f", "controller": True}]
     assert name_of(None, Deployment(body)) == "Someone (controller Fleet f)"
     assert name_of(None, LIVE) == "Someone"
+
+
+VARIABLE: Json = {
+    "f:env": {'k:{"name":"KVSYNC_KV_EVENTS"}': {".": {}, "f:name": {}, "f:value": {}}}
+}
+
+
+def slotted() -> Json:
+    """A model whose manifest has a slot, and everything else that it needs."""
+    env = [{"name": "KVSYNC_KV_EVENTS", "value": "--kv-events-config={}"}]
+    words = ["vllm", "serve", "tiny"]
+    return deployment(container(command=words, args=["$(KVSYNC_KV_EVENTS)"], env=env))
+
+
+@pytest.mark.parametrize(
+    ("manager", "operation", "tracked", "reason"),
+    [
+        ("argocd-controller", "Update", False, ""),
+        ("argocd-controller", "Apply", False, ""),
+        ("kubectl-client-side-apply", "Update", True, ""),
+        ("kubectl", "Apply", True, "ArgsOwned"),
+        ("helm", "Apply", False, "ArgsOwned"),
+        ("kustomize-controller", "Apply", False, "ArgsOwned"),
+        ("kustomize-controller", "Update", True, "ArgsOwned"),
+        ("kubectl-client-side-apply", "Update", False, ""),
+    ],
+)
+def test_a_slot_is_written_where_its_owner_can_be_told_to_ignore_it(
+    manager: str, operation: str, tracked: bool, reason: str
+) -> None:
+    body = managed(entry(manager, operation, {**ARGS, **VARIABLE}), body=slotted())
+    if tracked:
+        body["metadata"]["annotations"] = dict(TRACKED)
+    assert reason_of(planned(body)) == reason
+
+
+def test_who_ignores_the_slot_is_told_what_to_ignore_and_everybody_else_is_not() -> None:
+    (told,) = risks(managed(entry("argocd-controller", "Update", VARIABLE), body=slotted()))
+    assert "RespectIgnoreDifferences=true" in told
+    assert '.spec.template.spec.containers[]?.env[]? | select(.name=="KVSYNC_KV_EVENTS")' in told
+    (told,) = risks(managed(entry("helm", "Update", VARIABLE), body=slotted()))
+    assert "ignoreDifferences" not in told
+
+
+def test_another_field_of_argo_cds_is_no_slot() -> None:
+    label = "model.aibrix.ai/kv-events-enabled"
+    body = managed(
+        entry("argocd-controller", "Update", VARIABLE),
+        of_labels("argocd-controller", "Update", label),
+        body=slotted(),
+    )
+    body["spec"]["template"]["metadata"]["labels"][label] = "false"
+    refused = planned(body)
+    assert reason_of(refused) == "ArgsOwned"
+    assert label in str(refused.refusal)
+
+
+def test_a_slot_that_argo_cd_puts_back_names_the_way_out() -> None:
+    body = configured(managed(entry("argocd-controller", "Update", VARIABLE), body=slotted()))
+    env = main_container(body)["env"]
+    env[0]["value"] = "--kv-events-config={}"
+    body["metadata"]["managedFields"] = [entry("argocd-controller", "Update", VARIABLE)]
+    found = contest(Deployment(body), planned(body, at=2_000), Count(Repairs(""), 1, 0), {})
+    assert "ignoreDifferences" in found.way_out
+    assert found.field == "variable KVSYNC_KV_EVENTS of container vllm"

@@ -132,7 +132,7 @@ def contest(workload: Deployment, planned: ModelPlan, counted: Count, entry: Ent
         and read_repairs(entry.get("repairs")) == counted.made
     )
     by = (str(entry.get("opponent") or "") if same else "") or name_of(holder, workload)
-    return Contest(counted, by, title, way_out(field, holder))
+    return Contest(counted, by, title, way_out(field, holder, workload))
 
 
 def without_risks(planned: ModelPlan) -> ModelPlan:

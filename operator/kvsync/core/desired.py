@@ -88,6 +88,7 @@ def desire(
     """
     in_template = when is EngineLabels.TEMPLATE and is_heard(events)
     own = (placement.words is None and placement.text is None) or relay is not None
+    own = own or placement.fills_slot  # all that is ours is the value
     return Desired(
         container=detected.container.name,
         words=placement.words,

@@ -12,10 +12,17 @@ from pathlib import PurePosixPath
 
 from kvsync.core.arguments import kv_event_words
 from kvsync.core.engines import Engine
-from kvsync.core.script.model import Quoting, Script, ScriptCommand, Slot
+from kvsync.core.script.model import Quoting, Script, ScriptCommand, Slot, Word
 from kvsync.core.script.programs import SHELLS
 from kvsync.core.script.read import read_script
 from kvsync.core.script.slots import carries_arguments
+from kvsync.core.slot import (
+    SLOT_VARIABLE,
+    SLOT_WORD,
+    is_neutral,
+    variable_obstacle,
+    words_obstacle,
+)
 from kvsync.model.image import parse_image
 from kvsync.model.record import Place
 from kvsync.model.workload import Container
@@ -23,6 +30,7 @@ from kvsync.model.workload import Container
 _RUNS_TEXT = re.compile(r"^-[a-zA-Z]*c[a-zA-Z]*$")
 _NAMES_ENGINE = re.compile(r"VLLM|SGLANG|ENGINE")
 _REFERENCE = re.compile(r"\$\$|\$\(([^()]+)\)")
+_SLOT_USE = re.compile(rf"\$[({{]?{SLOT_VARIABLE}\b")
 _LONGEST = 128 * 1024
 """Characters of one argument or variable (Linux, MAX_ARG_STRLEN)."""
 _NO_SCRIPT = "its shell runs a script that the manifest does not show"
@@ -35,6 +43,8 @@ class Launch(enum.StrEnum):
     """The words are the engine's own command line: arguments can be appended."""
     SCRIPT = "script"
     """A shell runs a script with one plain command of the engine: it can be extended in the text."""
+    SLOT = "slot"
+    """One of the engine's words is an environment variable that its owner leaves to us."""
     VARIABLE = "variable"
     """What a shell runs hands an environment variable on to the engine as its arguments."""
     SHELL = "shell"
@@ -58,7 +68,8 @@ class Start:
     """What is known of a container's start.
 
     ``words`` is the engine's command line as far as the manifest tells it; with DIRECT they are the
-    container's own words one by one. ``obstacle`` says why a script cannot be extended.
+    container's own words one by one, with SLOT those beside what only keeps the slot's place.
+    ``obstacle`` says why a script cannot be extended, or a slot not be used.
     """
 
     launch: Launch
@@ -93,11 +104,23 @@ def assumed_start(container: Container, engine: Engine) -> Start:
 
 
 def _direct(container: Container, engine: Engine) -> Start:
+    if SLOT_WORD in container.words:
+        return _by_slot(container, engine)
     slot = _slot_of_entrypoint(container, engine)
     if slot is not None:
         value = container.env(slot.name) or ""
         return Start(Launch.VARIABLE, tuple(value.split()), slot=slot)
     return Start(Launch.DIRECT, _expanded(container))
+
+
+def _by_slot(container: Container, engine: Engine) -> Start:
+    words = container.words
+    obstacle = words_obstacle(words, engine.options_end(words)) or variable_obstacle(container)
+    neutral = is_neutral(container.env(SLOT_VARIABLE) or "")
+    expanded = _expanded(container)
+    kept = (e for word, e in zip(words, expanded, strict=True) if word != SLOT_WORD)
+    slot = Slot(SLOT_VARIABLE, Quoting.RAW)
+    return Start(Launch.SLOT, tuple(kept) if neutral else expanded, slot=slot, obstacle=obstacle)
 
 
 def _slot_of_entrypoint(container: Container, engine: Engine) -> Slot | None:
@@ -152,6 +175,8 @@ def _by_script(container: Container) -> Start:
     if text is None:
         return Start(Launch.SHELL, obstacle=_NO_SCRIPT)
     script = _read(text.text, tuple(literal_variables(container).items()))
+    if _SLOT_USE.search(text.text):
+        return _by_slot_of_script(container, text, script)
     words = _words_of(script)
     if not script.obstacle:
         return Start(Launch.SCRIPT, words, text=text, command=script.commands[0])
@@ -163,6 +188,31 @@ def _by_script(container: Container) -> Start:
         known = words or tuple(value.split())
         return Start(Launch.VARIABLE, known, text=text, slot=usable[0], obstacle=script.obstacle)
     return Start(Launch.SHELL, words, text=text, obstacle=_obstacle(script))
+
+
+def _by_slot_of_script(container: Container, text: ScriptText, script: Script) -> Start:
+    obstacle = variable_obstacle(container)
+    slot = next((each for each in script.slots if each.name == SLOT_VARIABLE), None)
+    if slot is None or not script.commands or not _takes(container, text, slot):
+        obstacle = obstacle or "the script does not hand it on to each engine as one word"
+    value = container.env(SLOT_VARIABLE) or ""
+    lines = [
+        tuple(w.text for w in command.words if not _keeps_place(w, value))
+        for command in script.commands
+    ]
+    words = next((line for line in lines if kv_event_words(line)), (*lines, ())[0])
+    return Start(
+        Launch.SLOT,
+        words,
+        text=text,
+        slot=slot or Slot(SLOT_VARIABLE, Quoting.RAW),
+        obstacle=obstacle,
+    )
+
+
+def _keeps_place(word: Word, value: str) -> bool:
+    """Whether a word is all that a slot's value makes, and turns nothing on."""
+    return is_neutral(value) and word.variable == SLOT_VARIABLE and word.text == value
 
 
 def _obstacle(script: Script) -> str:

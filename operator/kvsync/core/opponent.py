@@ -46,7 +46,8 @@ Terraform provider (``field_manager`` Terraform; before it the user agent HashiC
 (``pulumi-kubernetes``) by their documentation.
 """
 
-_RESTLESS = ("argocd", "kustomize-controller")
+_ARGO = "argocd"
+_RESTLESS = (_ARGO, "kustomize-controller")
 _AT_NEXT_RUN = ("kubectl-client-side-apply", "helm", "terraform", "hashicorp", "pulumi")
 
 
@@ -63,6 +64,16 @@ def habit_of(holder: Holder, workload: Deployment) -> Habit:
     if not name.startswith(_AT_NEXT_RUN):
         return Habit.UNKNOWN
     return Habit.TAKES_BACK if _is_under_gitops(workload) else Habit.MAY_TAKE_BACK
+
+
+def is_argo(holder: Holder, workload: Deployment) -> bool:
+    """Whether what a manager wrote is in the hands of Argo CD: of itself, or of whoever came before it.
+
+    Who applies server-side holds his fields himself.
+    """
+    name = holder.manager.lower()
+    before_it = name.startswith(_AT_NEXT_RUN) and not holder.applies
+    return name.startswith(_ARGO) or (before_it and _ARGO_ID in workload.annotations)
 
 
 def _is_under_gitops(workload: Deployment) -> bool:

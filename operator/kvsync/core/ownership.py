@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from kvsync.core.slot import SLOT_VARIABLE
 from kvsync.model.record import FIELD_MANAGER, Place
 from kvsync.model.relay import RELAY_CONTAINER, RELAY_VOLUME
 from kvsync.model.storm import Role, StormService
@@ -60,6 +61,11 @@ class Field:
     path: Path = ()
     place: Place | None = None
     item: bool = False
+
+    @property
+    def is_slot(self) -> bool:
+        """Whether it is the variable that its owner leaves to us."""
+        return self.place is Place.ENV and self.path[-1:] == (_key(SLOT_VARIABLE),)
 
 
 @dataclass(frozen=True, slots=True)

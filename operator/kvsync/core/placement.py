@@ -21,6 +21,8 @@ from kvsync.core.releases import release_of
 from kvsync.core.revert import last_item
 from kvsync.core.script.model import Quoting, ScriptCommand, Word
 from kvsync.core.script.write import fill_slot, insert_word, quote_word
+from kvsync.core.slot import SLOT_VARIABLE
+from kvsync.core.slot_placement import slot_change, slot_refusal
 from kvsync.model.finding import Note, Refusal
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import ListChange, Place, TextChange
@@ -49,10 +51,18 @@ class Placement:
     notes: tuple[Note, ...] = ()
     topic: str | None = None
 
+    @property
+    def fills_slot(self) -> bool:
+        """Whether all that is written of the command line is the value of the owner's slot."""
+        return self.text is not None and self.text.change.variable == SLOT_VARIABLE
+
 
 def place(detected: Detected, arguments: tuple[str, ...]) -> Placement | Refusal:
     """Where the rendered arguments go, or why they cannot."""
     found = find_event_config(detected.start.words, ENGINES[detected.finding.type].more_event_keys)
+    refusal = slot_refusal(detected, found) if detected.start.launch is Launch.SLOT else None
+    if refusal is not None:
+        return refusal
     if found is None:
         return _added(detected, arguments)
     merged = _merged(detected, found, arguments)
@@ -80,6 +90,8 @@ def _merged(detected: Detected, found: Found, arguments: tuple[str, ...]) -> Mer
 def _added(detected: Detected, arguments: tuple[str, ...]) -> Placement | Refusal:
     start = detected.start
     match start.launch:
+        case Launch.SLOT:
+            return _slot_filled(detected, arguments)
         case Launch.SCRIPT:
             assert start.text is not None  # a plain command stands in a script
             assert start.command is not None
@@ -135,6 +147,15 @@ def _variable_extended(detected: Detected, arguments: tuple[str, ...]) -> Placem
     return Placement(text=TextEdit(change, value))
 
 
+def _slot_filled(detected: Detected, arguments: tuple[str, ...]) -> Placement | Refusal:
+    """The slot's value replaced, whatever it held; the words around it stay as they are."""
+    (word,) = arguments
+    change = slot_change(detected, word)
+    if isinstance(change, Refusal):
+        return change
+    return Placement(text=TextEdit(change, change.added))
+
+
 def _shell_wrapped(detected: Detected, arguments: tuple[str, ...]) -> Refusal:
     name = detected.finding.container
     exact = " ".join(map(quote_word, arguments))
@@ -153,6 +174,8 @@ def _rewritten(detected: Detected, found: Found, words: tuple[str, ...]) -> Plac
             return _words_replaced(detected, found, words)
         case Launch.SCRIPT:
             return _script_rewritten(detected, found, words)
+        case Launch.SLOT:
+            return _slot_filled(detected, words)
         case Launch.VARIABLE:
             return _variable_rewritten(detected, found, words)
         case _:

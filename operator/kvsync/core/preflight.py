@@ -9,10 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from kvsync.core.opponent import Habit, habit_of, name_of
-from kvsync.core.ownership import Claim, Field, Holder, claims_on, written_fields
+from kvsync.core.ignore_differences import RESPECT, slot_path
+from kvsync.core.opponent import Habit, habit_of, is_argo, name_of
+from kvsync.core.ownership import (
+    Claim,
+    Field,
+    Holder,
+    claims_on,
+    variable_field,
+    written_fields,
+)
 from kvsync.core.planned import Ask
 from kvsync.core.revert import readable, record_of
+from kvsync.core.slot import SLOT_VARIABLE
 from kvsync.model.finding import Note, Refusal
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import (
@@ -25,6 +34,8 @@ from kvsync.model.record import (
     dump_record,
     parse_owner,
 )
+from kvsync.model.storm import KIND as STORM_SERVICE
+from kvsync.model.storm import Role, StormService
 from kvsync.model.workload import Deployment
 
 RENDER = "Commit what kvsync render prints for its manifest, so that both write the same."
@@ -69,7 +80,11 @@ def _with_taken(live: Deployment, target: Deployment, claims: Sequence[Claim]) -
 
 def args_owned(workload: Deployment, claims: Sequence[Claim]) -> Refusal | None:
     """The refusal of a change that its field's owner would take back; None where nobody would."""
-    sure = [c for c in claims if habit_of(c.holder, workload) is Habit.TAKES_BACK]
+    sure = [
+        claim
+        for claim in claims
+        if habit_of(claim.holder, workload) is Habit.TAKES_BACK and not _is_left(claim, workload)
+    ]
     if not sure:
         return None
     first = max(
@@ -78,7 +93,7 @@ def args_owned(workload: Deployment, claims: Sequence[Claim]) -> Refusal | None:
     does = "would take our change back"
     if first.holder.applies:
         does += ", or fail with a conflict"
-    ways = (way_out(first.field, first.holder), RENDER)
+    ways = (way_out(first.field, first.holder, workload), RENDER)
     return Refusal(
         ModelReason.ARGS_OWNED,
         f"{name_of(first.holder, workload)} owns the {first.title} of {workload.title} and {does}.",
@@ -86,10 +101,26 @@ def args_owned(workload: Deployment, claims: Sequence[Claim]) -> Refusal | None:
     )
 
 
-def way_out(field: Field, holder: Holder | None) -> str:
+def _is_left(claim: Claim, workload: Deployment) -> bool:
+    """Whether a field is the slot, and its owner can be told to ignore it: whether he was, nobody sees."""
+    return claim.field.is_slot and is_argo(claim.holder, workload) and not claim.holder.whole
+
+
+def _ignore_slot(workload: Deployment) -> str:
+    kind = STORM_SERVICE if isinstance(workload, Role | StormService) else "Deployment"
+    return (
+        f"Give its Application the sync option {RESPECT} and under ignoreDifferences the "
+        f"jqPathExpression {slot_path(kind)} (kvsync render --slot prints both)."
+    )
+
+
+def way_out(field: Field, holder: Holder | None, workload: Deployment) -> str:
     """How the owner of a field leaves it to us; empty where it cannot, for it owns all around it."""
     if holder is not None and holder.whole:
         return ""
+    if field.is_slot:
+        argo = holder is not None and is_argo(holder, workload)
+        return _ignore_slot(workload) if argo else ""
     match field.place:
         case Place.ARGS:
             return (
@@ -119,15 +150,23 @@ def _facts(holder: Holder) -> tuple[str, str, str]:
 def args_at_risk(workload: Deployment) -> tuple[Note, ...]:
     """What to know of a configured workload whose fields were someone's who may write them again."""
     record = record_of(workload) if readable(workload) else None
-    return tuple(_at_risk(workload, record.taken_from if record is not None else ()))
+    return () if record is None else tuple(_at_risk(workload, record))
 
 
-def _at_risk(workload: Deployment, taken: Sequence[Taken]) -> Iterator[Note]:
-    for each in taken:
+def _at_risk(workload: Deployment, record: Record) -> Iterator[Note]:
+    slot = variable_field(record.container, SLOT_VARIABLE).title
+    for each in record.taken_from:
         holder = Holder(each.manager, each.operation)
-        if habit_of(holder, workload) is not Habit.UNKNOWN:
+        wrote = f"{name_of(holder, workload)} wrote the {each.field} of {workload.title} before us"
+        if each.field == slot and is_argo(holder, workload):
             yield Note(
                 ModelReason.ARGS_AT_RISK,
-                f"{name_of(holder, workload)} wrote the {each.field} of {workload.title} before us, "
-                f"and takes ours away when it next writes them: one more restart each time. {RENDER}",
+                f"{wrote}, and takes ours away unless it ignores that value. "
+                f"{_ignore_slot(workload)}",
+            )
+        elif habit_of(holder, workload) is not Habit.UNKNOWN:
+            yield Note(
+                ModelReason.ARGS_AT_RISK,
+                f"{wrote}, and takes ours away when it next writes them: one more restart each time. "
+                f"{RENDER}",
             )

@@ -16,6 +16,7 @@ from kvsync.core.desired import EVENTS_LABEL, PORT_NAME, REPLAY_PORT_NAME
 from kvsync.core.releases import GATEWAY_PORT, GATEWAY_REPLAY_PORT
 from kvsync.core.revert import readable, record_of
 from kvsync.core.sidecar.pieces import is_recognised, without_relay
+from kvsync.core.slot import NEUTRAL, SLOT_VARIABLE
 from kvsync.model.record import (
     OUR_ANNOTATIONS,
     OWNER_ANNOTATION,
@@ -23,6 +24,7 @@ from kvsync.model.record import (
     Place,
     Record,
 )
+from kvsync.model.spec import EngineType
 from kvsync.model.workload import Deployment
 
 _CONFIG = re.compile(r" ?(?P<quote>'?)--kv-events-config=(?P<config>\{[^{}']*\})(?P=quote)(?!\S)")
@@ -139,7 +141,18 @@ def _without_piece(item: Mapping[str, Any]) -> Mapping[str, Any]:
     """The variable without our argument; an empty one stays, it may have been there before us."""
     value = str(item.get("value") or "")
     cut = _without_text(value)
-    return item if cut == value else {**item, "value": cut}
+    if cut == value:
+        return item
+    # A slot that held nothing would be an empty word, which no engine takes.
+    empty = NEUTRAL[_kind_of(value)] if item.get("name") == SLOT_VARIABLE else ""
+    return {**item, "value": cut or empty}
+
+
+def _kind_of(text: str) -> EngineType:
+    """The engine that a piece of ours was written for, by the keys of its configuration."""
+    found = (match["config"] for match in _CONFIG.finditer(text) if _is_rendered(match["config"]))
+    keys = tuple(json.loads(next(found, "{}")))
+    return EngineType.SGLANG if keys == _KEYS["sglang"] else EngineType.VLLM
 
 
 def _without_text(text: str) -> str:

@@ -15,6 +15,7 @@ class ModelReason(enum.StrEnum):
     DIALECT_UNKNOWN = "DialectUnknown"
     ENGINE_TOO_OLD = "EngineTooOld"
     SHELL_WRAPPED = "ShellWrapped"
+    SLOT_UNUSABLE = "SlotUnusable"
     PORT_IN_USE = "PortInUse"
     PARALLEL_WORKERS = "ParallelWorkers"
     DATA_PARALLEL_PORTS = "DataParallelPorts"

@@ -14,6 +14,7 @@ from kvsync.core.script.model import Quoting, Slot
 from kvsync.core.script.nesting import Reading, read_layers
 from kvsync.core.script.obstacles import unknown_program
 from kvsync.core.script.write import PROBE, fill_slot
+from kvsync.core.slot import SLOT_VARIABLE
 
 _SLOT_NAME = re.compile(
     r"(?!(?:.*_)?(?:APT|CURL|LD|NUMACTL|PIP|RAY|SSH|TORCHRUN|UV)_)"
@@ -34,7 +35,8 @@ def carries_arguments(name: str) -> bool:
 def find_slots(text: str, known: Mapping[str, str], budget: Budget) -> Iterator[Slot]:
     """Fill each variable that could be one, in either quoting, and look where the word comes out."""
     used = dict.fromkeys(match.group(1) for match in _SLOT_USE.finditer(text))
-    names = [name for name in used if carries_arguments(name)]
+    names = [name for name in used if name == SLOT_VARIABLE or carries_arguments(name)]
+    names.sort(key=lambda name: name != SLOT_VARIABLE)
     for name in names[:_MAX_SLOTS]:
         read_with = cache(
             lambda value, name=name: read_layers(text, {**known, name: value}, budget)
@@ -46,8 +48,10 @@ def find_slots(text: str, known: Mapping[str, str], budget: Budget) -> Iterator[
 
 def _feeds(slot: Slot, value: str, read_with: Callable[[str], Reading]) -> bool:
     """Whether an argument behind the variable's value becomes one of the engine's, and one alone."""
-    behind = (value, fill_slot(slot, value, PROBE) or "")
     alone = (_STAND_IN, fill_slot(slot, "", PROBE) or "")
+    if slot.name == SLOT_VARIABLE:  # its value is replaced
+        return _is_fed(*map(read_with, alone))
+    behind = (value, fill_slot(slot, value, PROBE) or "")
     return all(_is_fed(read_with(old), read_with(new)) for old, new in (behind, alone))
 
 

@@ -1,0 +1,165 @@
+"""A slot: the change is one value, the way back is exact, and what an opponent does is answered as ever."""
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.objects import (
+    CONFIG,
+    RECORD,
+    SERVE,
+    Json,
+    container,
+    deployment,
+    main_container,
+    planned,
+    reason_of,
+    spec_of,
+)
+from core.scenes import configured
+from core.strategies import EDITS, ENV, PORTS, WORDS, deployments, edit, engine_of
+from kvsync.core.launch import expand, literal_variables
+from kvsync.core.patch import apply
+from kvsync.core.plan import plan_undo
+from kvsync.core.planned import Outcome
+from kvsync.core.slot import NEUTRAL, SLOT_VARIABLE, SLOT_WORD, is_neutral
+from kvsync.model.spec import EngineType
+from kvsync.model.workload import Container, Deployment
+
+VLLM_OFF = NEUTRAL[EngineType.VLLM]
+WHEN_VERIFIED = spec_of(engine={"labels": "WhenVerified"})
+LABELS = {"model.aibrix.ai/name": "model", "model.aibrix.ai/engine": "vllm"}
+_SCRIPTS = (
+    'vllm serve m "${{{0}}}"',
+    "exec vllm serve m ${0} --seed 1",
+    'if true; then vllm serve a "${0}"; else vllm serve b "${0}"; fi',
+    "for i in 1; do vllm serve m $({0}); done",
+)
+
+
+@st.composite
+def slotted(draw: st.DrawFn) -> Json:
+    """An engine with a slot among its words, in either list, or in a script; labels in Git."""
+    body: Json = {"name": "vllm", "image": draw(st.sampled_from(["v0.9.0", "v0.16.0", "v0.33.0"]))}
+    body["image"] = f"vllm/vllm-openai:{body['image']}"
+    item: Json = {"name": SLOT_VARIABLE, "value": draw(st.sampled_from(sorted(NEUTRAL.values())))}
+    env = [{"name": "OTHER", "value": "$(KVSYNC_KV_EVENTS)"}] if draw(st.booleans()) else []
+    body["env"] = [*draw(ENV), item, *env]
+    if draw(st.booleans()):
+        text = draw(st.sampled_from(_SCRIPTS)).format(SLOT_VARIABLE)
+        body["command"] = ["sh", "-c", text]
+    else:
+        words = [*draw(WORDS), SLOT_WORD, *draw(WORDS)]
+        split = draw(st.integers(0, len(words)))
+        body["command"], body["args"] = [*SERVE, *words[:split]], words[split:]
+    if draw(st.booleans()):
+        body["ports"] = copy.deepcopy(draw(PORTS))
+    return body
+
+
+@st.composite
+def slotted_deployments(draw: st.DrawFn) -> Json:
+    body = draw(deployments(slotted()))
+    body["spec"]["template"]["metadata"]["labels"] |= LABELS
+    return body
+
+
+@given(body=slotted_deployments())
+def test_the_patch_is_one_value_and_both_ways_back_are_exact(body: Json) -> None:
+    made = planned(body, WHEN_VERIFIED)
+    assert made.outcome is Outcome.CHANGE, made.refusal
+    changes = [operation for operation in made.patch if operation["op"] != "test"]
+    inside = [op for op in changes if not op["path"].startswith("/metadata/annotations")]
+    (only,) = inside
+    index = next(i for i, e in enumerate(engine_of(body)["env"]) if e["name"] == SLOT_VARIABLE)
+    assert only["op"] == "replace"
+    assert only["path"].endswith(f"/env/{index}/value")
+    after = apply(body, made.patch)
+    assert apply(after, made.undo) == body
+    assert apply(after, plan_undo(Deployment(after))) == body
+    assert planned(after, WHEN_VERIFIED, at=2_000).outcome is Outcome.UNCHANGED
+
+
+@given(body=slotted_deployments(), names=EDITS)
+def test_edits_beside_it_survive_the_way_back(body: Json, names: list[str]) -> None:
+    edited, expected = configured(body, spec=WHEN_VERIFIED), copy.deepcopy(body)
+    edit(names, edited, expected)
+    found = apply(edited, plan_undo(Deployment(edited)))
+    assert engine_of(found)["env"] == engine_of(expected)["env"]
+
+
+@given(body=slotted_deployments())
+def test_the_engine_gets_the_words_that_it_would_get_without_a_slot(body: Json) -> None:
+    engine = Container(0, engine_of(configured(body, spec=WHEN_VERIFIED)))
+    variables = literal_variables(engine)
+    if engine.words[0] == "sh":
+        assert variables[SLOT_VARIABLE].strip("'") == CONFIG
+    else:
+        assert [expand(word, variables) for word in engine.words].count(CONFIG) == 1
+
+
+def slot(value: str = VLLM_OFF, **fields: Any) -> Json:
+    env = [{"name": SLOT_VARIABLE, "value": value}]
+    body = deployment(container(command=SERVE, args=["--seed=1", SLOT_WORD], env=env, **fields))
+    body["spec"]["template"]["metadata"]["labels"] |= LABELS
+    return body
+
+
+def value_of(body: Json) -> str:
+    return str(main_container(body)["env"][0]["value"])
+
+
+@pytest.mark.parametrize("value", ["", *NEUTRAL.values()])
+def test_a_neutral_value_comes_back_as_it_was(value: str) -> None:
+    after = configured(slot(value), spec=WHEN_VERIFIED)
+    assert is_neutral(value)
+    assert value_of(after) == CONFIG
+    assert apply(after, plan_undo(Deployment(after))) == slot(value)
+
+
+def test_an_owners_configuration_in_it_is_merged_and_comes_back() -> None:
+    own = '--kv-events-config={"enable_kv_cache_events":true,"publisher":"zmq","topic":"t"}'
+    after = configured(slot(own), spec=WHEN_VERIFIED)
+    assert value_of(after) == CONFIG.replace('"topic":""', '"topic":"t"')
+    assert apply(after, plan_undo(Deployment(after))) == slot(own)
+
+
+def test_a_neutral_value_put_back_by_someone_is_undone_and_planned_again() -> None:
+    after = configured(slot(), spec=WHEN_VERIFIED)
+    main_container(after)["env"][0]["value"] = VLLM_OFF
+    again = planned(after, WHEN_VERIFIED, at=2_000)
+    assert again.outcome is Outcome.CHANGE
+    assert value_of(apply(after, again.patch)) == CONFIG
+
+
+def test_a_slot_taken_out_by_its_owner_is_a_new_base() -> None:
+    after = configured(slot(), spec=WHEN_VERIFIED)
+    main_container(after)["args"] = ["--seed=1"]
+    del main_container(after)["env"]
+    again = apply(after, planned(after, WHEN_VERIFIED, at=2_000).patch)
+    assert main_container(again)["args"] == ["--seed=1", CONFIG]
+    assert [p["containerPort"] for p in main_container(again)["ports"]] == [5557, 5558]
+
+
+def test_without_the_record_the_place_is_kept_by_a_neutral_value() -> None:
+    for engine, image in ((EngineType.VLLM, "vllm"), (EngineType.SGLANG, "sglang")):
+        body = slot(NEUTRAL[engine])
+        if engine is EngineType.SGLANG:
+            main_container(body)["image"] = "lmsysorg/sglang:v0.5.23"
+            main_container(body)["command"] = ["python3", "-m", "sglang.launch_server"]
+            body["spec"]["template"]["metadata"]["labels"]["model.aibrix.ai/engine"] = image
+        spec = spec_of(engine={"labels": "WhenVerified", "type": engine.value})
+        after = configured(body, spec=spec)
+        del after["metadata"]["annotations"][RECORD]
+        found = apply(after, plan_undo(Deployment(after)))
+        assert value_of(found) == NEUTRAL[engine]
+        assert planned(after, spec, at=2_000).outcome is Outcome.CHANGE
+
+
+def test_a_neutral_slot_hides_no_other_configuration() -> None:
+    body = slot()
+    main_container(body)["args"] = [CONFIG, SLOT_WORD]
+    assert reason_of(planned(body)) == "SlotUnusable"
