@@ -135,6 +135,8 @@ SWITCHES: dict[str, Values] = {
     "no undo": {"uninstall": {"undo": {"enabled": False}}},
     "no policy": {"gatewayAccess": {"policy": {"enabled": False}}},
     "policy": {"gatewayAccess": {"policy": {"enabled": True}}},
+    "no admission": {"admission": {"enabled": False}},
+    "admission policy": {"admission": {"enabled": True}},
     "no budget": {"podDisruptionBudget": {"enabled": False}},
     "policies for models": {"modelNetworkPolicy": {"enabled": True}},
     "network policy": {"networkPolicy": {"enabled": True}},

@@ -37,7 +37,7 @@ def sync() -> Any:
 def test_shared_files_are_those_of_their_sources() -> None:
     """`make chart` brings them up to date."""
     shared: dict[Path, str] = sync().shared()
-    assert {path.name for path in shared} == {"kveventsync.yaml", "rules.yaml"}
+    assert {path.name for path in shared} == {"admission.yaml", "kveventsync.yaml", "rules.yaml"}
     assert {path.name: path.read_text() for path in shared} == {
         path.name: text for path, text in shared.items()
     }
@@ -47,6 +47,13 @@ def test_the_rules_are_those_of_the_install_manifest() -> None:
     install = (ROOT / "docs" / "samples" / "install" / "operator.yaml").read_text()
     role = next(b for b in yaml.safe_load_all(install) if b["kind"] == "ClusterRole")
     assert yaml.safe_load((CHART / "files" / "rules.yaml").read_text()) == role["rules"]
+
+
+def test_the_admission_policy_is_that_of_the_install_manifest() -> None:
+    policy, _ = yaml.safe_load_all(
+        (ROOT / "docs" / "samples" / "install" / "admission.yaml").read_text()
+    )
+    assert yaml.safe_load((CHART / "files" / "admission.yaml").read_text()) == policy["spec"]
 
 
 def test_the_chart_is_of_the_programs_release() -> None:

@@ -20,6 +20,7 @@ WRONG: list[tuple[str, Any]] = [
     ("gatewayAccess.gateways", [{"gateway": "a/b", "namespaces": ["a'"]}]),
     ("gatewayAccess.gateways", [{"gateway": "a/b", "namespace": ["team"]}]),
     ("gatewayAccess.policy.enabled", "false"),
+    ("admission.enabled", "Always"),
     ("rbac.aggregate", "auto"),
     ("rbac.cluster", True),
     ("crds.keep", "yes"),

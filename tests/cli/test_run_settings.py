@@ -24,6 +24,7 @@ WRONG = {
     "operator_namespace": ("a/b", "name of a namespace"),
     "operator_labels": ("app", "KEY=VALUE"),
     "model_network_policy": ("maybe", "true"),
+    "admission_policy": ("maybe", "true"),
     "image": ("an image", "registry.example.com/kvsync-operator:0.1.0"),
     "relay_images": ("registry/repo:tag", "repository without tag"),
     "templates": ("/nowhere/at/all", "does not exist"),
@@ -48,7 +49,7 @@ ANYTHING = {
 }
 """Settings of which no value is wrong by itself, and why."""
 
-NO_FLAG_FOR_IT = ("leader_elect", "model_network_policy")
+NO_FLAG_FOR_IT = ("admission_policy", "leader_elect", "model_network_policy")
 """Switches, which take no value but by their variables."""
 
 
@@ -112,6 +113,7 @@ RIGHT: dict[str, tuple[str, Any]] = {
     "namespaces": ("team-a team-b", ("team-a", "team-b")),
     "operator_labels": ("b=c a=", (("a", ""), ("b", "c"))),
     "model_network_policy": ("true", True),
+    "admission_policy": ("true", True),
     "image": ("reg:5000/kvsync@sha256:0a", "reg:5000/kvsync@sha256:0a"),
     "relay_images": ("reg.example.com/ own/relay", ("reg.example.com/", "own/relay")),
     "workers": ("64", 64),

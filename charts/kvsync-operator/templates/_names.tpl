@@ -90,6 +90,25 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if or (eq (toString .value) "true") (and (eq (toString .value) "Auto") (not .root.Values.watchNamespaces)) -}}true{{- end -}}
 {{- end }}
 
+{{- /* The version of the API in which the admission policy is written; empty where none is served. */ -}}
+{{- define "kvsync.admissionServed" -}}
+{{- range list "v1" "v1beta1" -}}
+{{- if $.Capabilities.APIVersions.Has (printf "admissionregistration.k8s.io/%s/MutatingAdmissionPolicy" .) -}}{{ . }} {{ end -}}
+{{- end -}}
+{{- end }}
+
+{{- /* The same where the policy is part of the release, empty where it is not. True is for whoever renders
+without a cluster: v1, unless an older one is named. */ -}}
+{{- define "kvsync.admission" -}}
+{{- $served := include "kvsync.admissionServed" . | splitList " " | first -}}
+{{- $wanted := toString .Values.admission.enabled -}}
+{{- if eq $wanted "true" -}}
+{{ default "v1" $served }}
+{{- else if and (eq $wanted "Auto") (not .Values.watchNamespaces) -}}
+{{ $served }}
+{{- end -}}
+{{- end }}
+
 {{- /* "true" where the label of namespaces lets objects in: only then are namespaces read. */ -}}
 {{- define "kvsync.readsNamespaces" -}}
 {{- range .Values.gatewayAccess.gateways -}}{{- if not .namespaces -}}true{{- end -}}{{- end -}}

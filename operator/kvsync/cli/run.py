@@ -86,6 +86,13 @@ setting = partial(click.option, show_envvar=True, show_default=True)
     "the event ports. Needs --operator-labels, and a right on networkpolicies.",
 )
 @setting(
+    "--admission-policy/--no-admission-policy",
+    default=False,
+    envvar="KVSYNC_ADMISSION_POLICY",
+    help="Whether the admission policy is installed by which pods get their settings as they are created "
+    "(spec.mode Admission): the operator may not look for it itself.",
+)
+@setting(
     "--image",
     type=ImageName(),
     default="",

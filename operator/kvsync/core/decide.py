@@ -133,6 +133,7 @@ def _ask(model: ObservedModel, observed: Observed, templates: Templates) -> Ask:
         proven_at=proven_at(model.name, observed.sync),
         told_at=told_at(model.name, observed.sync),
         relays=observed.relays,
+        admission=observed.admission,
         gateway_reads=_gateway_reads(observed),
         seen_layouts=_seen_layouts(model, observed),
     )

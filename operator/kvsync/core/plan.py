@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kvsync.core.admission import unavailable
 from kvsync.core.patch import Operation, difference, guarded
 from kvsync.core.planned import Ask, ModelPlan, Outcome
 from kvsync.core.recognise import newest_record
@@ -22,6 +23,8 @@ def plan(workload: Deployment, ask: Ask) -> ModelPlan:
         TemplateRenderError: the dialect's template is broken.
     """
     refusal = _foreign(workload, ask)
+    if refusal is None and ask.spec.mode is Mode.ADMISSION:
+        refusal = unavailable(workload, ask.admission)
     if refusal is None and ask.spec.mode is not Mode.PATCH:
         refusal = _mode_to_come(workload, ask.spec.mode)
     if refusal is not None:

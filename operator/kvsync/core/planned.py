@@ -12,6 +12,7 @@ from kvsync.core.patch import Operation
 from kvsync.core.ports import publishing_ranks
 from kvsync.core.render import Templates
 from kvsync.core.sidecar.pieces import is_fed_through
+from kvsync.model.admission import NOT_KNOWN, AdmissionMeans
 from kvsync.model.events import EventLayout
 from kvsync.model.finding import EngineFinding, Note, Refusal
 from kvsync.model.record import Owner, RelayChange
@@ -136,6 +137,8 @@ class Ask:
     Such a workload was configured, whatever has become of its annotations."""
     relays: RelayMeans = NO_IMAGE
     """What relays are made of."""
+    admission: AdmissionMeans = NOT_KNOWN
+    """What mode Admission stands on."""
     gateway_reads: frozenset[EventLayout] | None = None
     """The layouts that the gateway in use decodes; None where that is not known, or it uses none."""
     seen_layouts: Mapping[str, EventLayout] = field(default_factory=dict)

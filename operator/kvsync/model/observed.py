@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from kvsync.model.admission import NOT_KNOWN, AdmissionMeans
 from kvsync.model.gateway_log import GatewayReading
 from kvsync.model.network import ObservedNetwork
 from kvsync.model.record import Owner
@@ -211,6 +212,8 @@ class Observed:
     """How many models of all objects together may be on their way; 0 for no limit."""
     relays: RelayMeans = NO_IMAGE
     """What relays are made of."""
+    admission: AdmissionMeans = NOT_KNOWN
+    """What mode Admission stands on."""
     last_words: Mapping[str, LastWords] | None = None
     """Of crashed engines, by pod uid; None where nobody reads logs."""
     network: ObservedNetwork | None = None

@@ -32,6 +32,7 @@ class ModelReason(enum.StrEnum):
     ARGS_OWNED = "ArgsOwned"
     MODEL_UNHEALTHY = "ModelUnhealthy"
     UNSUPPORTED = "Unsupported"
+    ADMISSION_UNAVAILABLE = "AdmissionUnavailable"
     RELAY_IMAGE_NOT_PERMITTED = "RelayImageNotPermitted"
     RELAY_IMAGE_UNKNOWN = "RelayImageUnknown"
     RELAY_NAME_TAKEN = "RelayNameTaken"

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from kvsync.adapters.kube.access import Access
+from kvsync.adapters.kube.admission import policy_version
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.events import EventRecorder
 from kvsync.adapters.kube.server_version import server_version
@@ -137,6 +138,7 @@ class Operator:
                 await self._monitoring.start(self._settings.metrics_address)
             await self._watches.until_whole(stop)
             self._world.relays = replace(self._world.relays, form=await self._relay_form())
+            await self._ask_for_policies()
             self._watching = True
             on_watching()
             log.info("watching %s", ", ".join(self._settings.namespaces) or "all namespaces")
@@ -196,6 +198,16 @@ class Operator:
             log.warning("cannot ask which Kubernetes this is: %s; taken for a new one", error)
             return form_in(None)
 
+    async def _ask_for_policies(self) -> None:
+        """Whether mode Admission can work here. Asked again now and then, for a cluster is upgraded."""
+        try:
+            served = bool(await policy_version(self._kube))
+            found = await server_version(self._kube)
+        except ApiError as error:
+            log.warning("cannot ask what the API server serves: %s; taken as before", error)
+            return
+        self._world.admission = replace(self._world.admission, served=served, kubernetes=found)
+
     def _unready(self) -> str:
         """What is not known yet; empty once all of it was."""
         if self._watching:
@@ -215,6 +227,7 @@ class Operator:
         while True:
             await asyncio.sleep(RESYNC)
             await self._watches.list_objects(stop)
+            await self._ask_for_policies()
             self._leftovers.look()
             self._news.look_at_all()
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from kvsync.core.gateway_access import GatewayAccess, GatewayGrant
 from kvsync.core.leadership import LONGEST, SHORTEST
 from kvsync.model.address import Address
+from kvsync.model.admission import AdmissionMeans
 from kvsync.model.errors import KvsyncError
 
 DEFAULT_GATEWAYS = (
@@ -54,6 +55,8 @@ class Settings:
     """Labels by which the operator's own pods are known, sorted; empty: not told."""
     model_network_policy: bool = False
     """Whether a NetworkPolicy is kept for the pods of each model."""
+    admission_policy: bool = False
+    """Whether the policy is installed by which pods get their settings in mode Admission."""
     image: str = ""
     """The operator's own image, of which relays are made; empty: not known."""
     relay_images: tuple[str, ...] = ()
@@ -110,6 +113,15 @@ class Settings:
     def access(self) -> GatewayAccess:
         """Who may have which gateway changed."""
         return GatewayAccess(self.gateways, self.operator_namespace)
+
+    @property
+    def admission(self) -> AdmissionMeans:
+        """What mode Admission stands on, before the API server is asked what it serves.
+
+        The chart has the policy leave out the operator's own namespace, unless it is told to serve it.
+        """
+        out = () if self.namespaces else ("kube-system", self.operator_namespace)
+        return AdmissionMeans(self.admission_policy, left_out=frozenset(out) - {""})
 
     @property
     def watched(self) -> tuple[str, ...] | None:

@@ -84,6 +84,7 @@ class World:
         self._served = settings.namespaces
         self._max_rolling = settings.max_rolling
         self.relays = RelayMeans(settings.image, others=settings.relay_images)
+        self.admission = settings.admission
         self.syncs: dict[Key, Json] = {}
         self._listed: dict[Key, str] = {}
         self._gateways = Gateways(settings.access, label_of, deployments, self.deployment)
@@ -271,6 +272,7 @@ class World:
             unheard=heard.unheard,
             max_rolling=self._max_rolling,
             relays=self.relays,
+            admission=self.admission,
             last_words=heard.last_words,
             now=now,
             living=self._living(sync.namespace),

@@ -26,6 +26,8 @@ CLUSTER_WIDE = {
     "ClusterRoleBinding",
     "ValidatingAdmissionPolicy",
     "ValidatingAdmissionPolicyBinding",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionPolicyBinding",
 }
 ALL = dict(combinations())
 
@@ -42,8 +44,11 @@ def schemas_read_once() -> Iterator[None]:
 @functools.cache
 def valid(body: str) -> None:
     """Raises ValidationError where an object is none of Kubernetes' oldest or newest release."""
-    for version in (OLDEST, NEWEST):
-        validate(json.loads(body), version, strict=True)
+    whole = json.loads(body)
+    # The chart leaves the one kind out where it is not served.
+    newer = whole["kind"].startswith("MutatingAdmissionPolicy")
+    for version in (NEWEST,) if newer else (OLDEST, NEWEST):
+        validate(whole, version, strict=True)
 
 
 def key(body: Object) -> tuple[str, str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from chart.matrix import EVERYTHING
+from chart.matrix import EVERYTHING, LISTED, merged
 from kvsync.core.gateway_access import GatewayGrant, parse_grant
 from testbed.helm.install import find_helm
 
@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
 CHART = ROOT / "charts" / "kvsync-operator"
 CRD = ROOT / "crds" / "kveventsync.yaml"
 INSTALL = ROOT / "docs" / "samples" / "install" / "operator.yaml"
+ADMISSION = INSTALL.with_name("admission.yaml")
 
 Object = dict[str, Any]
 
@@ -39,8 +40,15 @@ def helm(*words: str, major: int = 4, values: Object | None = None) -> str:
     return done.stdout
 
 
-def rendered(values: Object | None = None, *, major: int = 4) -> list[Object]:
-    words = ("template", "rel", str(CHART), "--namespace", "ops")
+INJECTS = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
+
+
+def rendered(
+    values: Object | None = None, *, major: int = 4, kinds: tuple[str, ...] = (INJECTS,)
+) -> list[Object]:
+    # A release of Helm knows the kinds that were there when it was built: this is the newest one's.
+    served = tuple(f"--api-versions={kind}" for kind in kinds)
+    words = ("template", "rel", str(CHART), "--namespace", "ops", *served)
     text = helm(*words, major=major, values=values)
     return [body for body in yaml.safe_load_all(text) if body]
 
@@ -162,6 +170,61 @@ def test_the_policy_warns_or_denies_and_can_be_left_out(action: str) -> None:
     without = rendered({"gatewayAccess": {"action": action, "policy": {"enabled": False}}})
     kinds = {body["kind"] for body in bodies} - {body["kind"] for body in without}
     assert kinds == {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+
+
+BETA = "admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicy"
+
+
+def admission(bodies: list[Object]) -> list[Object]:
+    """The policy of mode Admission and its binding."""
+    return [b for b in bodies if b["kind"].startswith("MutatingAdmissionPolicy")]
+
+
+@pytest.mark.parametrize("major", [3, 4])
+@pytest.mark.parametrize(
+    ("kinds", "enabled", "version"),
+    [
+        ((INJECTS,), "Auto", "v1"),
+        ((BETA, INJECTS), "Auto", "v1"),
+        ((BETA,), "Auto", "v1beta1"),
+        ((BETA,), True, "v1beta1"),
+        ((), True, "v1"),
+        ((), "Auto", ""),
+        ((INJECTS,), False, ""),
+    ],
+)
+def test_the_admission_policy_is_written_as_it_is_served_and_the_operator_told(
+    kinds: tuple[str, ...], enabled: object, version: str, major: int
+) -> None:
+    bodies = rendered({"admission": {"enabled": enabled}}, major=major, kinds=kinds)
+    wanted = {f"admissionregistration.k8s.io/{version}"} if version else set()
+    assert {body["apiVersion"] for body in admission(bodies)} == wanted
+    args = one(bodies, "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert ("--admission-policy" in args) == bool(version)
+
+
+def test_the_admission_policy_is_that_of_the_install_manifest_but_for_its_name_and_namespaces() -> (
+    None
+):
+    policy, binding = admission(rendered())
+    wanted, bound = yaml.safe_load_all(ADMISSION.read_text())
+    assert policy["metadata"]["name"] == binding["metadata"]["name"] == "rel-kvsync-operator-inject"
+    where = policy["spec"]["matchConstraints"].pop("namespaceSelector")
+    theirs = wanted["spec"]["matchConstraints"].pop("namespaceSelector")
+    key = "kubernetes.io/metadata.name"
+    out = {"key": key, "operator": "NotIn", "values": ["kube-system", "ops"]}
+    assert where == {"matchExpressions": [out]}
+    assert theirs == {"matchExpressions": [out | {"values": ["kube-system", "kvsync-system"]}]}
+    assert policy["spec"] == wanted["spec"]
+    bound["spec"]["policyName"] = "rel-kvsync-operator-inject"
+    assert binding["spec"] == bound["spec"]
+
+
+def test_with_listed_namespaces_it_is_made_on_request_alone_and_for_these_only() -> None:
+    assert admission(rendered(LISTED)) == []
+    policy, _ = admission(rendered(merged(LISTED, {"admission": {"enabled": True}})))
+    (where,) = policy["spec"]["matchConstraints"]["namespaceSelector"]["matchExpressions"]
+    assert (where["operator"], where["values"]) == ("In", ["team-a", "team-b"])
 
 
 def test_a_value_of_the_wrong_form_is_refused_before_anything_is_rendered() -> None:
