@@ -1,0 +1,9 @@
+if obj.metadata.annotations ~= nil then
+  obj.metadata.annotations["kvsync.aibrix.ai/paused"] = nil
+  obj.metadata.annotations["kvsync.aibrix.ai/plan-only"] = nil
+  -- An empty table comes out of Lua as a list, and Argo CD then puts the old annotations back.
+  if next(obj.metadata.annotations) == nil then
+    obj.metadata.annotations = nil
+  end
+end
+return obj
