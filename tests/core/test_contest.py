@@ -30,6 +30,7 @@ from core.scenes import (
     sync_of,
     verdict_on,
 )
+from kvsync.core.moment import timestamp
 from kvsync.core.patch import apply
 from kvsync.core.plan import plan, plan_undo
 from kvsync.core.repairs import PAUSES, WINDOW
@@ -181,6 +182,21 @@ def test_who_writes_every_second_does_not_make_us_write_every_second() -> None:
     war.body["metadata"]["managedFields"][0]["time"] = "2026-11-26T10:00:01Z"
     war.look()
     assert war.status == before
+
+
+@pytest.mark.parametrize(
+    ("wrote", "named"), [(NOW - 60, "Someone (no name left"), (NOW + 60, "kubectl create (")]
+)
+def test_who_wrote_before_our_change_did_not_undo_it(wrote: float, named: str) -> None:
+    """``kubectl rollout undo`` that only takes our args away owns nothing, and whoever made it still does."""
+    war = War(rolled_out(configured(deployment())))
+    war.body = rolled_out(deployment())
+    maker = {**TAKER, "manager": "kubectl-create", "time": timestamp(wrote)}
+    maker["fieldsV1"] = {"f:spec": {"f:template": {"f:spec": {"f:containers": {}}}}}
+    war.body["metadata"]["managedFields"] = [maker]
+    (action,) = war.look().actions
+    assert action.reason == "Repaired"
+    assert action.note.startswith(named)
 
 
 def test_a_new_value_of_the_retry_annotation_tries_again() -> None:

@@ -253,6 +253,7 @@ def test_who_holds_a_field() -> None:
         ("helm", "Update", "Helm"),
         ("helm-controller", "Apply", "Flux"),
         ("kubectl", "Apply", "kubectl apply --server-side"),
+        ("kubectl", "Update", "kubectl rollout undo"),
         ("kubectl-client-side-apply", "Update", "kubectl apply"),
         ("kubectl-rollout", "Update", "kubectl rollout"),
         ("HashiCorp", "Update", "Terraform"),
@@ -280,8 +281,9 @@ def test_a_name_cannot_break_out_of_its_sentence() -> None:
 def test_nobody_known_is_someone_with_the_marks_that_there_are() -> None:
     body = managed()
     body["metadata"]["ownerReferences"] = [{"kind": "Fleet", "name": "f", "controller": True}]
-    assert name_of(None, Deployment(body)) == "Someone (controller Fleet f)"
-    assert name_of(None, LIVE) == "Someone"
+    unnamed = "no name left, as by kubectl rollout undo or replace"
+    assert name_of(None, Deployment(body)) == f"Someone (controller Fleet f, {unnamed})"
+    assert name_of(None, LIVE) == f"Someone ({unnamed})"
 
 
 VARIABLE: Json = {

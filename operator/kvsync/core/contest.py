@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from kvsync.core.digest import digest
-from kvsync.core.moment import timestamp
+from kvsync.core.moment import seconds, timestamp
 from kvsync.core.opponent import name_of
 from kvsync.core.ownership import Claim, Field, Holder, last_writer
 from kvsync.core.patch import apply, difference, guarded
 from kvsync.core.plan import without_ours
 from kvsync.core.planned import Ask, ModelPlan
 from kvsync.core.preflight import RENDER, way_out
+from kvsync.core.recognise import newest_record
 from kvsync.core.repairs import LIMIT, Count, count, one_more
 from kvsync.core.revert import carries_text, contains_run, readable, record_of
 from kvsync.core.sidecar.pieces import has_relay
@@ -108,23 +109,28 @@ def _has_words(container: Container, record: Record) -> bool:
 
 
 def taker(
-    workload: Deployment, missing: Sequence[Field], claims: Sequence[Claim]
+    workload: Deployment, missing: Sequence[Field], claims: Sequence[Claim], since: int = 0
 ) -> tuple[Field, str, Holder | None]:
     """Which of the missing fields someone has now, what that is called, and who: the newest owner.
 
     ``claims`` are those of others on the missing fields (``ownership.claims_on``). Where there is
-    none, it is whoever changed the template last.
+    none, it is whoever changed the template after ``since``, the time of our change: who only takes
+    away owns nothing by it.
     """
     latest = max(claims, key=lambda claim: claim.holder.time, default=None)
     if latest is not None:
         return latest.field, latest.title, latest.holder
     field = next(iter(missing), Field("record"))
-    return field, field.title, last_writer(workload)
+    last = last_writer(workload)
+    later = last is not None and (seconds(last.time) or since + 1) > since
+    return field, field.title, last if later else None
 
 
 def contest(workload: Deployment, planned: ModelPlan, counted: Count, entry: Entry) -> Contest:
     """Who undid what, for a workload that is undone and a plan that would put it back."""
-    field, title, holder = taker(workload, planned.written, planned.claims)
+    record = newest_record(workload)
+    since = max(record.at if record else 0, int(entry.get("record") or 0))
+    field, title, holder = taker(workload, planned.written, planned.claims, since)
     # The name carries a time. While one repair is awaited it stays as first told, lest an opponent
     # who writes every second makes us write every second too.
     same = (

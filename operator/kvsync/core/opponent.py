@@ -18,6 +18,8 @@ _MAX_NAME = 63
 _MAX_MARKS = 2
 _ODD = re.compile(r"[^\w./:@ -]", re.ASCII)
 _KUBECTL = re.compile(r"^kubectl-([a-z]+)$")
+_NO_NAME = "no name left, as by kubectl rollout undo or replace"
+"""Who only takes away owns nothing by it, and is not told of."""
 
 
 class Habit(enum.Enum):
@@ -83,7 +85,7 @@ def _is_under_gitops(workload: Deployment) -> bool:
 def name_of(holder: Holder | None, workload: Deployment) -> str:
     """Who it is, in words: its plain name, its manager's name and time, what the workload says of it."""
     if holder is None:
-        return "Someone" + _in_brackets(_marks(workload))
+        return "Someone" + _in_brackets([*_marks(workload), _NO_NAME])
     facts = [f"manager {_clean(holder.manager)}", f"operation {_clean(holder.operation)}"]
     if holder.time:
         facts.append(f"at {_clean(holder.time)}")
@@ -93,8 +95,9 @@ def name_of(holder: Holder | None, workload: Deployment) -> str:
 
 def _plain_name(holder: Holder) -> str:
     manager = holder.manager
-    if manager == "kubectl" and holder.applies:
-        return "kubectl apply --server-side"
+    if manager == "kubectl":
+        # Of its verbs that write a pod template, only these two bring no name of their own.
+        return "kubectl apply --server-side" if holder.applies else "kubectl rollout undo"
     if manager == "helm":
         return "Helm"
     found = next((n for start, n in _PLAIN_NAMES.items() if manager.lower().startswith(start)), "")
