@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from core.admission_rules import admitted, pod_of_template
 from core.objects import EVENTS_LABEL, IMAGE, OWNER, RELAYS, TEMPLATES, Json, container, deployment
 from core.scenes import (
     EVERY_TOKENIZER,
@@ -23,6 +24,7 @@ from core.scenes import (
     seen_gateway,
 )
 from kvsync.core.decide import decide
+from kvsync.core.digest import digest
 from kvsync.core.moment import timestamp
 from kvsync.core.patch import PatchConflictError
 from kvsync.core.sidecar.pieces import is_relayed
@@ -79,6 +81,10 @@ class Cluster:
         """Uids of the pods whose source was found good."""
         self.restarts: Counter[str] = Counter()
         """How often the operator changed the template of each object."""
+        self.blind = False
+        """Whether no admission policy acts on new pods."""
+        self.budget = True
+        """Whether pods may be evicted, by their PodDisruptionBudget."""
         self._serial = 0
         self.sync: Json | None = {
             "metadata": {
@@ -157,6 +163,8 @@ class Cluster:
         """Apply an action as the API server does: as a whole or not at all."""
         if action.kind is Kind.SYNC:
             return self._patch_sync(action)
+        if action.evicts:
+            return self._evict(action)
         before = self.objects[action.name]
         try:
             body = applied(before, action)
@@ -167,6 +175,12 @@ class Cluster:
         if action.name != GATEWAY:
             self._count(action.name, before)
         return True
+
+    def _evict(self, action: Action) -> bool:
+        if self.budget:
+            for name, pods in self.pods.items():
+                self.pods[name] = [p for p in pods if p["metadata"]["uid"] != action.evicts]
+        return self.budget
 
     def _count(self, name: str, before: Json) -> None:
         body = self.objects[name]
@@ -251,9 +265,21 @@ class Cluster:
             "status": {"phase": "Pending"},
             "template": template,
         }
+        pod["metadata"] |= self._admit(name, pod)
         if self._fate(name, pod) == STRIPPED:  # by an admission webhook
-            del pod["metadata"]["labels"][EVENTS_LABEL]
+            pod["metadata"]["labels"].pop(EVENTS_LABEL, None)
         return pod
+
+    def _admit(self, name: str, pod: Json) -> Json:
+        """What the policy makes of a pod that asks for its settings (mode Admission)."""
+        if "annotations" not in pod["template"]["metadata"]:
+            return {}
+        asked = pod_of_template(self.objects[name], digest(pod["template"]))
+        asked["metadata"]["creationTimestamp"] = timestamp(self.now)
+        status = (self.sync or {}).get("status") or {}
+        made = asked if self.blind else admitted(asked, status.get("injections", ()))
+        pod["spec"] = made["spec"]
+        return {key: value for key, value in made["metadata"].items() if key != "generateName"}
 
     def _start(self, name: str, pod: Json) -> None:
         fate = self._fate(name, pod)

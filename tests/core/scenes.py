@@ -32,6 +32,7 @@ from kvsync.model.observed import (
     ObservedGateway,
     ObservedModel,
 )
+from kvsync.model.record import INJECTION_ANNOTATION
 from kvsync.model.relay import RelayMeans
 from kvsync.model.source import SourceKey, SourceReason, Verdict
 from kvsync.model.spec import KVEventSyncSpec
@@ -313,5 +314,7 @@ def flag_is_on(body: Json) -> bool:
 
 
 def is_configured(body: Json) -> bool:
-    """Whether the pods that a Deployment makes are announced to the gateway."""
-    return Deployment(body).template_labels.get(EVENTS_LABEL) == "true"
+    """Whether the pods that a Deployment makes are announced to the gateway, or are to be at admission."""
+    annotations = body["spec"]["template"].get("metadata", {}).get("annotations") or {}
+    labelled = Deployment(body).template_labels.get(EVENTS_LABEL) == "true"
+    return labelled or INJECTION_ANNOTATION in annotations

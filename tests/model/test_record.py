@@ -142,7 +142,7 @@ def test_a_record_of_another_format_is_refused() -> None:
     ],
 )
 def test_whether_anything_was_changed(fields: dict[str, Any], changes: bool) -> None:
-    assert Record("c", 1, **fields).changes_anything is changes
+    assert Record("c", 1, **fields).changes_template is changes
 
 
 def test_owners() -> None:

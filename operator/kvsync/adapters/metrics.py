@@ -133,7 +133,7 @@ class Metrics:
             self._rollouts.labels(action.reason).inc()
         if action.reason is Deed.ROLLED_BACK:
             self._rollbacks.inc()
-        if action.counted:
+        if action.counted and not action.evicts:
             self._repairs.inc()
 
     def note_status(self, kind: str) -> None:

@@ -10,6 +10,7 @@ from kvsync.core.gateway import owners_of, plan_release, plan_retain
 from kvsync.core.handback import plan_handback
 from kvsync.core.patch import difference, expect, guarded
 from kvsync.core.plan import lost_records, plan_undo, without_ours
+from kvsync.core.replacement import Replacement
 from kvsync.core.revert import readable, without_mark
 from kvsync.model.decision import Action, Deed, Kind, kind_of
 from kvsync.model.observed import KVEventSync
@@ -71,6 +72,26 @@ def _on(
 
 def _changes_spec(operation: Mapping[str, object]) -> bool:
     return operation["op"] != "test" and str(operation["path"]).startswith("/spec/")
+
+
+def evict_action(found: Replacement) -> Action:
+    """The eviction of a pod that was created without the settings."""
+    pod = found.pod
+    note = (
+        f"Evicted pod {pod.name}, which was created without its settings, so that its ReplicaSet makes "
+        "another one."
+    )
+    return Action(
+        Kind.POD,
+        pod.namespace,
+        pod.name,
+        (),
+        Deed.POD_REPLACED,
+        note,
+        warning=True,
+        counted=True,
+        evicts=pod.uid,
+    )
 
 
 def rollback_action(view: ModelView) -> Action:

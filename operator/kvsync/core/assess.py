@@ -9,6 +9,7 @@ from itertools import chain
 from kvsync.core.bare_pods import bare_verdicts
 from kvsync.core.contest import (
     Contest,
+    Entry,
     contest,
     in_words,
     is_undone,
@@ -23,6 +24,7 @@ from kvsync.core.progress import is_halted
 from kvsync.core.recognise import newest_record
 from kvsync.core.relay_container import with_last_words
 from kvsync.core.repairs import settled
+from kvsync.core.replacement import Replacement, remembered, replaced_so_far, replacement_of
 from kvsync.core.targets import block_factor, carriers, not_yet, targets_of, trusted
 from kvsync.core.told import entry_of, was_verified
 from kvsync.core.trial import given_up, trial_end
@@ -89,6 +91,10 @@ class ModelView:
     """Whether the change that stands on it was not seen working yet."""
     trial_end: float | None = None
     """Until when it may be on trial, in seconds since the epoch; None where it was not changed."""
+    replaced: Repairs | None = None
+    """How often a pod that was created without the settings was evicted, while that is remembered."""
+    replacement: Replacement | None = None
+    """What becomes of the next one of them."""
     crashed: CrashedContainer | None = None
     """The container whose log is to be read before the model is given up."""
 
@@ -125,12 +131,27 @@ def assess(model: ObservedModel, observed: Observed, ask: Ask) -> ModelView:
         view = _contended(model, model.deployment, planned, found, now)
     else:
         view = _assessed(model, model.deployment, planned, observed)
+    view = _with_replacement(view, model, entry, now)
     record = newest_record(model.deployment)
     return replace(
         view,
         repairs=counted.made if undone else settled(counted.made, now),
         told_at=max(record.at if record else 0, ask.told_at if undone else 0),
     )
+
+
+def _with_replacement(view: ModelView, model: ObservedModel, entry: Entry, now: float) -> ModelView:
+    """The view with what becomes of pods that were created without the settings (mode Admission)."""
+    part = next((part for part in (view.plan.parts if view.plan else ()) if part.token), None)
+    if part is None:
+        return view
+    counted = replaced_so_far(entry.get("replaced"), part.token, now)
+    found = replacement_of(part, model.pods, view.verdicts, counted, now)
+    if found is None or view.state is ModelState.FAILED:
+        return replace(view, replaced=remembered(counted, now))
+    told = view.reason == SourceReason.NOT_INJECTED
+    message = f"{view.message} {found}" if told else view.message
+    return replace(view, replaced=counted.made, replacement=found, message=message)
 
 
 def _assessed(

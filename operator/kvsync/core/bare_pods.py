@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from kvsync.core.moment import seconds
 from kvsync.core.planned import Part
 from kvsync.core.sidecar.pieces import is_fed_through
+from kvsync.model.injection import INJECTED_LABEL, INJECTION_ANNOTATION
 from kvsync.model.record import Record
 from kvsync.model.relay import RELAY_CONTAINER
 from kvsync.model.source import SourceKey, SourceReason, Verdict
@@ -20,6 +21,11 @@ from kvsync.model.workload import Deployment, Pod
 SETTLING = 10.0
 """Seconds after a change in which a workload's status may still speak of the pods before it: that of a
 StormService does for about one (AIBrix ``stormservice/sync.go``)."""
+
+_POLICY_REMEDY = (
+    "See that the policy and its binding are there (kvsync doctor tells) and that no webhook changes the "
+    "engine's command line before it. For up to 30 s after its start an API server does not act on it."
+)
 
 
 def bare_verdicts(
@@ -45,14 +51,27 @@ def bare_verdicts(
     )
     missing = max(0, part.pods - sum(pod.running for pod in carriers))
     for pod in bare[:missing]:
-        older = _is_older(pod, carriers, record, going_on=going_on)
+        older = _is_older(part, pod, carriers, record, going_on=going_on)
         for rank in range(part.sources):
             key = SourceKey(pod.namespace, pod.name, pod.uid, rank)
             yield _verdict(key, part, pod, older=older, settled=not going_on)
 
 
-def _is_older(pod: Pod, carriers: Sequence[Pod], record: Record | None, *, going_on: bool) -> bool:
-    """Whether a pod is from before the change: by its template's hash, else by its age."""
+def is_not_injected(part: Part, pod: Pod) -> bool:
+    """Whether a pod that asks for its settings at admission (mode Admission) was created without them.
+
+    Only the policy sets the label; where that stands and a piece is missing, somebody took it off.
+    """
+    asks = part.token and pod.annotations.get(INJECTION_ANNOTATION) == part.token
+    return bool(asks) and INJECTED_LABEL not in pod.labels
+
+
+def _is_older(
+    part: Part, pod: Pod, carriers: Sequence[Pod], record: Record | None, *, going_on: bool
+) -> bool:
+    """Whether a pod is from before the change: by what it asks for, its template's hash, or its age."""
+    if part.token:
+        return pod.annotations.get(INJECTION_ANNOTATION) != part.token
     revisions = {carrier.revision for carrier in carriers} - {""}
     if pod.revision and revisions:
         return pod.revision not in revisions
@@ -71,6 +90,15 @@ def _verdict(key: SourceKey, part: Part, pod: Pod, *, older: bool, settled: bool
             settled=settled,
             message="runs as it was made before the change, without KV events.",
             remedy="Delete the pod when it may restart: its workload does not replace it by itself.",
+        )
+    if is_not_injected(part, pod):
+        return Verdict(
+            key,
+            SourceReason.NOT_INJECTED,
+            verified=False,
+            settled=settled,
+            message="was created without its settings: the admission policy kvsync-inject did not act.",
+            remedy=_POLICY_REMEDY,
         )
     return Verdict(
         key,

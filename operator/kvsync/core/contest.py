@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from kvsync.core.delivery import stands
 from kvsync.core.digest import digest
 from kvsync.core.moment import seconds, timestamp
 from kvsync.core.opponent import name_of
@@ -32,6 +33,7 @@ from kvsync.model.record import (
     parse_owner,
 )
 from kvsync.model.repairs import Repairs, dump_repairs, load_repairs, read_repairs
+from kvsync.model.spec import Mode
 from kvsync.model.workload import Container, Deployment
 
 Entry = Mapping[str, Any]
@@ -59,7 +61,8 @@ class Contest:
 def terms_of(ask: Ask) -> str:
     """A digest of what we want of a model. What its owner writes is no part of it."""
     spec = ask.spec
-    return digest([ask.owner.uid, ask.retry, asdict(spec.engine), asdict(spec.events)])
+    mode = [] if spec.mode is Mode.PATCH else [spec.mode.value]
+    return digest([ask.owner.uid, ask.retry, asdict(spec.engine), asdict(spec.events), *mode])
 
 
 def repairs_so_far(workload: Deployment | None, entry: Entry, ask: Ask, now: float) -> Count:
@@ -89,6 +92,8 @@ def is_undone(workload: Deployment, ask: Ask) -> bool:
 
 def _stands(workload: Deployment, record: Record) -> bool:
     """Whether every piece that a record tells of is on its workload, wherever its owner put it."""
+    if record.injection is not None:
+        return stands(workload, record)
     labels = {key: change.after for key, change in record.labels.items()}
     declared = {port.get("containerPort") for c in workload.containers for port in c.ports}
     relay = record.relay

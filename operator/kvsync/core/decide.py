@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from kvsync.core.actions import (
     change_action,
+    evict_action,
     finalizer_action,
     handback_action,
     owned_by,
@@ -26,6 +27,7 @@ from kvsync.core.gateway_wish import own_member
 from kvsync.core.isolation import isolate
 from kvsync.core.planned import Ask
 from kvsync.core.pod_labels import label_actions
+from kvsync.core.publication import AT_ONCE, Moves, publication_of, wait_for, within_bounds
 from kvsync.core.releases import gateway_release
 from kvsync.core.render import Templates
 from kvsync.core.sidecar.pieces import is_relayed
@@ -65,19 +67,20 @@ def decide(observed: Observed, templates: Templates) -> Decision:
     """
     if observed.sync.deleting:
         return decide_undo(observed)
-    views = view_models(observed, templates)
+    views = within_bounds(observed, view_models(observed, templates))
     own = own_member(observed, views)
     gateway = view_gateway(observed, views, templates, own)
     undos = undos_of(_to_be_taken_back(observed))
     wave = next_wave(turns_of(observed, views, undos), budget_of(observed))
     isolation = isolate(observed, views, wave.start)
+    moves = _moves(observed, views, wave)
     told = [with_notes(view, isolation.notes.get(view.name, ())) for view in views]
-    status = summarize(Picture(observed, told, gateway, wave))
+    status = summarize(Picture(observed, told, gateway, wave, moves))
     back = [undos[name] for name in wave.take_back if name in announced(observed.sync)]
     actions = (
         # Before the pods that it is about.
         *isolation.actions,
-        *_model_actions(observed, views, wave, back),
+        *_model_actions(observed, views, moves, back),
         *gateway.actions,
         *restore_actions(observed.sync, observed.strays, observed.gateway.gone),
     )
@@ -85,6 +88,8 @@ def decide(observed: Observed, templates: Templates) -> Decision:
     revoked = restore_actions(observed.sync, observed.revoked, observed.gateway.gone)
     held = bool(observed.held_by)
     due = revoked if held else (*actions, *revoked)
+    if moves.publication.lost:
+        due = ()  # what is made now would get nothing: the status first
     return Decision(
         actions=_held(observed.sync, due, heir=not held and _may_inherit(views)),
         targets=_targets(observed, views),
@@ -95,7 +100,7 @@ def decide(observed: Observed, templates: Templates) -> Decision:
         crashed=tuple(view.crashed for view in views if view.crashed is not None),
         status=status,
         announcements=announce(observed.sync.status, status),
-        look_again=_look_again(observed, views, gateway),
+        look_again=_look_again(observed, views, gateway, moves),
         standing=Standing(
             own.mark,
             wish=own.wish,
@@ -189,6 +194,22 @@ def _may_inherit(views: Sequence[ModelView]) -> bool:
     return any(view.reason == ModelReason.OWNED_BY_ANOTHER for view in views)
 
 
+def _moves(observed: Observed, views: Sequence[ModelView], wave: Wave) -> Moves:
+    """What is done to models and pods in this pass, and what of it waits for the status."""
+    turns = [view for view in views if view.name in wave.start]
+    planned = {v.name: v.plan.injection for v in turns if v.plan and v.plan.injection}
+    publication = publication_of(observed, planned)
+    waits = {view.name: wait_for(view, publication, observed.now) for view in turns}
+    idle = bool(observed.held_by) or publication.lost
+    due = [v for v in views if v.replacement is not None and v.replacement.is_due(observed.now)]
+    return Moves(
+        publication,
+        changed=frozenset(n for n, wait in waits.items() if wait is None and not idle),
+        evicted=frozenset() if idle else frozenset(view.name for view in due),
+        wait=min((wait for wait in waits.values() if wait is not None), default=None),
+    )
+
+
 def _held(sync: KVEventSync, actions: tuple[Action, ...], *, heir: bool) -> tuple[Action, ...]:
     """The actions, behind the finalizer: nothing is changed, or handed over, that a deletion would
     not undo."""
@@ -207,7 +228,7 @@ def _to_be_taken_back(observed: Observed) -> list[ObservedModel]:
 
 
 def _model_actions(
-    observed: Observed, views: Sequence[ModelView], wave: Wave, back: Sequence[Action]
+    observed: Observed, views: Sequence[ModelView], moves: Moves, back: Sequence[Action]
 ) -> tuple[Action, ...]:
     rollbacks = [rollback_action(view) for view in views if view.roll_back]
     given = [
@@ -222,8 +243,15 @@ def _model_actions(
         for deployment in (*(m.deployment for m in observed.models), *gateways)
         if (action := handback_action(deployment)) is not None
     ]
-    changes = [change_action(view) for view in views if view.name in wave.start]
-    return (*rollbacks, *given, *back, *released, *label_actions(observed, views), *changes)
+    changes = [change_action(view) for view in views if view.name in moves.changed]
+    # Last, for the API server may refuse one for now.
+    evictions = [
+        evict_action(view.replacement)
+        for view in views
+        if view.name in moves.evicted and view.replacement is not None
+    ]
+    labels = label_actions(observed, views)
+    return (*rollbacks, *given, *back, *released, *labels, *changes, *evictions)
 
 
 def _targets(observed: Observed, views: Sequence[ModelView]) -> dict[SourceKey, Target]:
@@ -269,7 +297,7 @@ def guessed_port(model: ObservedModel, engine: EngineType) -> int:
 
 
 def _look_again(
-    observed: Observed, views: Sequence[ModelView], gateway: GatewayView
+    observed: Observed, views: Sequence[ModelView], gateway: GatewayView, moves: Moves
 ) -> float | None:
     """Seconds until the next moment that changes something by time alone: the pods of a model on its
     way count as they are, its deadline is over, an object is not waited for any more, the gateway."""
@@ -283,8 +311,15 @@ def _look_again(
     ends += [end for view in views if (end := common_end(view)) is not None]
     ahead = [end - observed.now for end in ends if end >= observed.now]
     ahead += [view.held_until - observed.now for view in views if view.held_until is not None]
+    ends = [v.replacement.at for v in views if v.replacement and v.replacement.at is not None]
+    ahead += [end - observed.now for end in ends if end >= observed.now]
     if observed.unheard:
         ahead.append(_SLACK)
     if gateway.look_again is not None:
         ahead.append(gateway.look_again)
-    return min(ahead) + _SLACK if ahead else None
+    after = [moves.wait] if moves.wait is not None else []
+    if moves.publication.lost:
+        after.append(AT_ONCE)
+    if ahead:
+        after.append(min(ahead) + _SLACK)
+    return min(after, default=None)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kvsync.core.delivery import with_token
 from kvsync.core.detect import Detected
 from kvsync.core.engines import ENGINES
 from kvsync.core.placement import Placement, TextEdit
@@ -52,6 +53,11 @@ class Desired:
     labels: Mapping[str, str] = field(default_factory=dict)
     relay: RelayChange | None = None
     """The sidecar beside the engine, where there is one."""
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether its owner's own template suffices."""
+        return self == Desired(self.container)
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -156,29 +162,35 @@ def model_name(deployment: Deployment, engine: EngineFinding) -> str:
 
 
 def configure(
-    base: Deployment, desired: Desired, placement: Placement, owner: Owner, at: int
+    base: Deployment, desired: Desired, placement: Placement, owner: Owner, record: Record
 ) -> Deployment:
     """The workload as it shall be, with the record of what was changed on it.
 
     ``base`` must be free of our changes (see :func:`kvsync.core.revert.strip`); it is not modified.
+    A ``record`` of what its pods get at admission leaves their template as it is, but for one annotation.
     """
     container = base.container(desired.container)
     assert container is not None  # detect named it
-    record = _record(base, container, desired, at)
     annotations = {
         **base.annotations,
         OWNER_ANNOTATION: str(owner),
         RECORD_ANNOTATION: dump_record(record),
     }
-    changed = base.with_template(_with_labels(base.template, desired.labels)).with_container(
+    noted = base.with_annotations(annotations)
+    if record.injection is not None:
+        return noted.with_template(with_token(base.template, record.injection.token))
+    changed = noted.with_template(_with_labels(base.template, desired.labels)).with_container(
         container.index, _configured(container, record, placement)
     )
     if desired.relay is not None:
         changed = changed.with_template(with_relay(changed.template, desired.relay))
-    return changed.with_annotations(annotations)
+    return changed
 
 
-def _record(base: Deployment, container: Container, desired: Desired, at: int) -> Record:
+def record_for(base: Deployment, desired: Desired, at: int) -> Record:
+    """What is changed on a workload (without our changes) that gets these pieces, and when."""
+    container = base.container(desired.container)
+    assert container is not None  # detect named it
     present = base.template_labels
     in_variable = desired.text is not None and desired.text.place is Place.ENV
     return Record(

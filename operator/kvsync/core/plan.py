@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kvsync.core.admission import unavailable
+from kvsync.core.delivery import unsupported
 from kvsync.core.patch import Operation, difference, guarded
 from kvsync.core.planned import Ask, ModelPlan, Outcome
 from kvsync.core.recognise import newest_record
@@ -25,11 +26,13 @@ def plan(workload: Deployment, ask: Ask) -> ModelPlan:
     refusal = _foreign(workload, ask)
     if refusal is None and ask.spec.mode is Mode.ADMISSION:
         refusal = unavailable(workload, ask.admission)
-    if refusal is None and ask.spec.mode is not Mode.PATCH:
+    if refusal is None and ask.spec.mode is Mode.RENDER:
         refusal = _mode_to_come(workload, ask.spec.mode)
     if refusal is not None:
         return ModelPlan(Outcome.REFUSED, refusal=refusal)
     if isinstance(workload, StormService):
+        if ask.spec.mode is Mode.ADMISSION:
+            return ModelPlan(Outcome.REFUSED, refusal=unsupported(workload))
         return plan_storm(workload, ask)
     return plan_template(workload, ask)
 

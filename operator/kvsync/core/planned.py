@@ -15,6 +15,7 @@ from kvsync.core.sidecar.pieces import is_fed_through
 from kvsync.model.admission import NOT_KNOWN, AdmissionMeans
 from kvsync.model.events import EventLayout
 from kvsync.model.finding import EngineFinding, Note, Refusal
+from kvsync.model.injection import INJECTED_LABEL, Injection
 from kvsync.model.record import Owner, RelayChange
 from kvsync.model.relay import NO_IMAGE, RELAY_CONTAINER, RelayMeans, RelayPorts
 from kvsync.model.spec import EventsSpec, KVEventSyncSpec
@@ -72,6 +73,11 @@ class Part:
         """The containers without which it does not publish."""
         return (self.engine.container, *((RELAY_CONTAINER,) if self.relay is not None else ()))
 
+    @property
+    def token(self) -> str:
+        """The token that its pods carry (mode Admission); empty where they carry none."""
+        return self.desired.labels.get(INJECTED_LABEL, "")
+
     def covers(self, pod: Pod) -> bool:
         """Whether a pod is one of this engine's."""
         return self.role in ("", pod.role)
@@ -103,6 +109,8 @@ class ModelPlan:
     """The fields of the pod template that the patch changes; of a StormService those of its roles."""
     claims: tuple[Claim, ...] = ()
     """Those of them that other managers own."""
+    injection: Injection | None = None
+    """What its pods are to get as they are created (mode Admission), not published yet."""
     fingerprint: str = ""
     """Stands for everything the change depends on: the same again would end the same way."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from kvsync.core.desired import EVENTS_LABEL, PORT_NAME, REPLAY_PORT_NAME
 from kvsync.core.releases import GATEWAY_PORT, GATEWAY_REPLAY_PORT
-from kvsync.core.revert import readable, record_of
+from kvsync.core.revert import readable, record_of, without_token
 from kvsync.core.sidecar.pieces import is_recognised, without_relay
 from kvsync.core.slot import NEUTRAL, SLOT_VARIABLE
 from kvsync.model.record import (
@@ -64,7 +64,7 @@ def newest_record(workload: Deployment) -> Record | None:
 def strip_recognised(deployment: Deployment) -> Deployment:
     """The workload without the pieces that are recognisably ours."""
     kept = {k: v for k, v in deployment.annotations.items() if k not in OUR_ANNOTATIONS}
-    stripped = deployment.with_annotations(kept or None)
+    stripped = without_token(deployment.with_annotations(kept or None), None)
     found = False
     for container in deployment.containers:
         body = _without_pieces(container.body)

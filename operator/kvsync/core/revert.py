@@ -12,6 +12,7 @@ from typing import Any
 
 from kvsync.core.sidecar.pieces import without_relay
 from kvsync.model.record import (
+    INJECTION_ANNOTATION,
     OUR_ANNOTATIONS,
     OWNER_ANNOTATION,
     RECORD_ANNOTATION,
@@ -47,14 +48,39 @@ def strip(deployment: Deployment) -> Deployment:
         RecordError: it carries a record that cannot be read.
     """
     record = record_of(deployment)
-    body = _without_our_annotations(deployment.body, record)
-    if record is None or not record.changes_anything:
-        return replace(deployment, body=body)
-    template: Mapping[str, Any] = _without_labels(body["spec"]["template"], record)
+    stripped = replace(deployment, body=_without_our_annotations(deployment.body, record))
+    stripped = without_token(stripped, record)
+    if record is None or not record.changes_template:
+        return stripped
+    template: Mapping[str, Any] = _without_labels(stripped.template, record)
     template = _without_container_changes(template, record)
     if record.relay is not None:
         template = without_relay(template, record.relay)
-    return replace(deployment, body={**body, "spec": {**body["spec"], "template": template}})
+    return stripped.with_template(template)
+
+
+def token_of(deployment: Deployment) -> str:
+    """The token in the pod template's annotation (mode Admission); empty without one."""
+    metadata = deployment.template.get("metadata") or {}
+    return str((metadata.get("annotations") or {}).get(INJECTION_ANNOTATION, ""))
+
+
+def without_token(deployment: Deployment, record: Record | None) -> Deployment:
+    """The workload without the pod template's annotation, which nobody writes but us.
+
+    ``record`` None: nothing is known of what was there before; an empty field is taken out then.
+    """
+    metadata = dict(deployment.template.get("metadata") or {})
+    annotations = metadata.get("annotations") or {}
+    if INJECTION_ANNOTATION not in annotations:
+        return deployment
+    kept = {key: value for key, value in annotations.items() if key != INJECTION_ANNOTATION}
+    known = record if record is not None and record.injection is not None else None
+    absent = known is None or known.template_annotations_absent
+    _put(metadata, "annotations", kept, absent=absent)
+    template = dict(deployment.template)
+    _put(template, "metadata", metadata, absent=known is None or known.metadata_absent)
+    return deployment.with_template(template)
 
 
 def without_mark(deployment: Deployment) -> Deployment:

@@ -95,6 +95,12 @@ RIGHTS = (
         lost="Pods of objects with spec.engine.labels: WhenVerified never get the gateway's label.",
     ),
     Right(
+        *("", "pods/eviction", ("create",), _SERVED),
+        why="replace pods that were created without their settings (spec.mode: Admission)",
+        lost="Pods that were created without their settings stay as they are until somebody deletes them.",
+        optional=True,
+    ),
+    Right(
         *("events.k8s.io", "events", ("create", "patch"), _BOTH),
         why="record Events on objects, models and gateways",
         lost="kubectl describe shows no Events of the operator.",

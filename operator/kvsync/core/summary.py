@@ -14,6 +14,7 @@ from kvsync.core.gateway import gateway_version, owners_of
 from kvsync.core.gateway_sources import taken_entry
 from kvsync.core.gateway_view import GatewayView
 from kvsync.core.moment import timestamp
+from kvsync.core.publication import Moves, Publication
 from kvsync.core.reached import note_on
 from kvsync.core.told import entry_of, record_mark
 from kvsync.core.wave import Wave
@@ -85,6 +86,7 @@ class Picture:
     views: Sequence[ModelView]
     gateway: GatewayView
     wave: Wave
+    moves: Moves
 
 
 def summarize(picture: Picture) -> dict[str, Any]:
@@ -102,6 +104,7 @@ def summarize(picture: Picture) -> dict[str, Any]:
         "sources": _source_counts(views),
         "gateway": gateway,
         "wave": wave_entry(picture.wave),
+        **injections_entry(picture.moves.publication),
         **_whole_plan(picture),
         "summary": {
             "models": f"{sum(v.state is ModelState.READY for v in views)}/{len(views)}",
@@ -291,9 +294,11 @@ def _by_urgency(views: Sequence[ModelView]) -> list[ModelView]:
 
 
 def _listed(views: Sequence[ModelView]) -> list[ModelView]:
-    """Those in detail. A count of repairs must not be forgotten, so such models are among them."""
+    """Those in detail. A count of repairs, or of evictions, must not be forgotten, so such models are
+    among them."""
     ordered = _by_urgency(views)
-    kept = {v.name for v in sorted(ordered, key=lambda v: v.repairs is None)[:MAX_MODELS]}
+    counted = sorted(ordered, key=lambda v: v.repairs is None and v.replaced is None)
+    kept = {view.name for view in counted[:MAX_MODELS]}
     return [view for view in ordered if view.name in kept]
 
 
@@ -329,13 +334,17 @@ def _model_entry(view: ModelView, picture: Picture, compatible: Compatibility) -
 
 def _contest_entry(view: ModelView, picture: Picture) -> dict[str, Any]:
     """What must be remembered of a change that someone may undo, or has undone."""
-    begins = view.name in picture.wave.start and not picture.observed.held_by
+    begins = view.name in picture.moves.changed
     repairs = view.next_repairs if begins and view.next_repairs else view.repairs
     entry: dict[str, Any] = {"record": view.told_at} if view.told_at else {}
     if repairs is not None:
         entry["repairs"] = repairs.entry()
     if view.opponent:
         entry["opponent"] = view.opponent
+    evicts = view.replacement if view.name in picture.moves.evicted else None
+    replaced = evicts.counted if evicts is not None else view.replaced
+    if replaced is not None and replaced.times:
+        entry["replaced"] = replaced.entry()
     return entry
 
 
@@ -429,6 +438,12 @@ def _whole_plan(picture: Picture) -> dict[str, Any]:
 def _taken_column(gateway: Mapping[str, Any]) -> dict[str, str]:
     sources = gateway.get("sources")
     return {"taken": f"{sources['taken']}/{sources['total']}"} if sources else {}
+
+
+def injections_entry(publication: Publication) -> dict[str, Any]:
+    """What pods get at admission; left out where there is nothing."""
+    entries = publication.entries()
+    return {"injections": entries} if entries else {}
 
 
 def wave_entry(wave: Wave) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from typing import Any
 
 from kvsync.core.arguments import KV_EVENT_FLAGS, flag_of
 from kvsync.core.caution import notes
-from kvsync.core.desired import Desired, configure, desire
+from kvsync.core.delivery import TOKEN_FIELD, delivered, injection_of, refused, stands
+from kvsync.core.desired import Desired, configure, desire, record_for
 from kvsync.core.detect import Detected, find_engine
 from kvsync.core.digest import digest
 from kvsync.core.guard import Case, check
@@ -25,22 +26,25 @@ from kvsync.core.preflight import args_at_risk, judge
 from kvsync.core.recognise import is_record_lost, strip_recognised
 from kvsync.core.releases import GATEWAY_PORT, GATEWAY_REPLAY_PORT
 from kvsync.core.render import engine_arguments
-from kvsync.core.revert import carries_words, record_of, strip
+from kvsync.core.revert import carries_words, record_of, strip, token_of
 from kvsync.core.sidecar.choice import ANY_ENGINE, choose_relay
 from kvsync.core.sidecar.form import RelayWish, to_relay
 from kvsync.core.sidecar.pieces import has_relay, is_recognised
 from kvsync.model.finding import Note, Refusal
+from kvsync.model.injection import INJECTED_LABEL, Injection
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import (
+    INJECTION_ANNOTATION,
     OWNER_ANNOTATION,
     RECORD_ANNOTATION,
+    Record,
     RelayChange,
     TextChange,
     dump_record,
     parse_owner,
 )
 from kvsync.model.relay import RelayForm, RelayPorts
-from kvsync.model.spec import Dialect, EventsSpec, RelayMode
+from kvsync.model.spec import Dialect, EventsSpec, Mode, RelayMode
 from kvsync.model.storm import role_of
 from kvsync.model.workload import Container, Deployment
 
@@ -63,28 +67,91 @@ def plan_template(deployment: Deployment, ask: Ask) -> ModelPlan:
     found = _find_pieces(deployment, detected, pod, ask)
     if isinstance(found, Refusal):
         return ModelPlan(Outcome.REFUSED, refusal=found)
+    plan = _plan_admission if ask.spec.mode is Mode.ADMISSION else _plan_patch
+    return plan(deployment, detected, pod, found, ask)
+
+
+def _plan_patch(
+    deployment: Deployment, detected: Detected, pod: EnginePod, found: _Pieces, ask: Ask
+) -> ModelPlan:
+    """The plan in mode Patch: the pieces stand in the workload."""
     kept = _kept(deployment, found)
     pieces = found if kept is None else kept
-    planned = ModelPlan(
-        Outcome.UNCHANGED,
-        parts=(_part(deployment, detected, pieces),),
-        notes=(*pieces.notes, *lost_record_notes(deployment)),
-        fingerprint=fingerprint(base, pieces.desired, ask),
-    )
+    planned = _planned(deployment, detected, pod, pieces, ask)
     if kept is not None:
         planned = replace(planned, notes=(*planned.notes, *args_at_risk(deployment)))
         return _owned(planned, deployment, ask)
     refusal = _image_refused(deployment, pieces.desired.relay, ask)
     if refusal is not None:
         return ModelPlan(Outcome.REFUSED, refusal=refusal)
-    at = max(ask.at, ask.proven_at)
-    target = configure(base, pieces.desired, pieces.placement, ask.owner, at)
-    judged = judge(deployment, target, ask)
+    judged = judge(deployment, _target(pod.base, pieces, ask), ask)
     refusal = judged if isinstance(judged, Refusal) else _unwritable(deployment, judged.target)
     if isinstance(judged, Refusal) or refusal is not None:
         return ModelPlan(Outcome.REFUSED, refusal=refusal)
     planned = replace(planned, written=judged.written, claims=judged.claims)
-    return _changed(planned, deployment, base, judged.target)
+    return _changed(planned, deployment, pod.base, judged.target)
+
+
+def _planned(
+    deployment: Deployment, detected: Detected, pod: EnginePod, pieces: _Pieces, ask: Ask
+) -> ModelPlan:
+    """What is known of a model whatever is done to it."""
+    return ModelPlan(
+        Outcome.UNCHANGED,
+        parts=(_part(deployment, detected, pieces),),
+        notes=(*pieces.notes, *lost_record_notes(deployment)),
+        fingerprint=fingerprint(pod.base, pieces.desired, ask),
+    )
+
+
+def _target(base: Deployment, pieces: _Pieces, ask: Ask) -> Deployment:
+    """The workload as it shall be, without anything of ours where its owner's own template suffices."""
+    if pieces.desired.is_nothing:
+        return base
+    record = record_for(base, pieces.desired, max(ask.at, ask.proven_at))
+    return configure(base, pieces.desired, pieces.placement, ask.owner, record)
+
+
+def _plan_admission(
+    deployment: Deployment, detected: Detected, pod: EnginePod, found: _Pieces, ask: Ask
+) -> ModelPlan:
+    """The plan in mode Admission: of the workload only the token in its pod template is ours."""
+    pieces, live = _with_relay_kept(deployment, found), _readable_record(deployment)
+    planned = _planned(deployment, detected, pod, pieces, ask)
+    if pieces.desired.is_nothing:
+        return _adopted(planned, deployment, pod.base)
+    record = record_for(pod.base, pieces.desired, max(ask.at, ask.proven_at))
+    record = delivered(pod.base, detected.container, record, pieces.placement)
+    entry = injection_of(deployment.name, record)
+    assert entry is not None  # made of a record that is delivered
+    planned = replace(planned, parts=(_proven(planned.parts[0], entry),), injection=entry)
+    if live is not None and stands(deployment, live) and live.injection == record.injection:
+        return _owned(planned, deployment, ask)
+    target = configure(pod.base, pieces.desired, pieces.placement, ask.owner, record)
+    refusal = (
+        refused(pod.base, pieces.desired.labels, entry)
+        or _image_refused(deployment, pieces.desired.relay, ask)
+        or _unwritable(deployment, target)
+    )
+    if refusal is not None:
+        return ModelPlan(Outcome.REFUSED, refusal=refusal)
+    planned = replace(planned, written=(TOKEN_FIELD,))
+    return _changed(planned, deployment, pod.base, target)
+
+
+def _adopted(planned: ModelPlan, deployment: Deployment, base: Deployment) -> ModelPlan:
+    """A model whose owner's own template suffices: what is left of ours is taken off."""
+    if _readable_record(deployment) is None and not token_of(deployment):
+        return planned
+    refusal = _unwritable(deployment, base)
+    if refusal is not None:
+        return ModelPlan(Outcome.REFUSED, refusal=refusal)
+    return _changed(planned, deployment, base, base)
+
+
+def _proven(part: Part, entry: Injection) -> Part:
+    """The part whose pods carry the label that proves what they got."""
+    return replace(part, desired=replace(part.desired, labels=entry.labels))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +182,8 @@ def _find_pieces(
         return choice
     relayed = choice.ports is not None
     events = replace(wanted, port=GATEWAY_PORT, replay_port=GATEWAY_REPLAY_PORT)
-    case = Case(pod, wanted, events if relayed else settled, relayed)
+    admission = ask.spec.mode is Mode.ADMISSION
+    case = Case(pod, wanted, events if relayed else settled, relayed, admission)
     arguments = engine_arguments(ask.templates, engine.type, engine.dialect, settled)
     if choice.ports is not None:
         arguments = to_relay(arguments, choice.ports)
@@ -143,18 +211,25 @@ def _needed_for(deployment: Deployment) -> str:
 
 
 def _kept(deployment: Deployment, found: _Pieces) -> _Pieces | None:
-    """The pieces where the workload has all of them already, else None.
-
-    A relay that stands counts as it was written while nothing else is asked of it: neither a new
-    version of the operator nor an upgrade of the cluster is a reason to restart a model.
-    """
+    """The pieces where the workload has all of them already, else None."""
     if is_record_lost(deployment):
         return None
-    record = record_of(deployment)
-    there, wanted = record.relay if record is not None else None, found.desired.relay
-    if there is not None and wanted is not None and there.wish == wanted.wish:
-        found = replace(found, desired=replace(found.desired, relay=there))
+    found = _with_relay_kept(deployment, found)
     return found if carries(deployment, found.desired) else None
+
+
+def _with_relay_kept(deployment: Deployment, found: _Pieces) -> _Pieces:
+    """The pieces with the relay as it stands, while nothing else is asked of it: neither a new version
+    of the operator nor an upgrade of the cluster is a reason to restart a model."""
+    record = _readable_record(deployment)
+    there, wanted = record.relay if record is not None else None, found.desired.relay
+    if there is None or wanted is None or there.wish != wanted.wish:
+        return found
+    return replace(found, desired=replace(found.desired, relay=there))
+
+
+def _readable_record(deployment: Deployment) -> Record | None:
+    return None if is_record_lost(deployment) else record_of(deployment)
 
 
 def _image_refused(deployment: Deployment, relay: RelayChange | None, ask: Ask) -> Refusal | None:
@@ -245,9 +320,11 @@ def lost_record_notes(deployment: Deployment) -> tuple[Note, ...]:
 
 def written_dialect(deployment: Deployment) -> Dialect | None:
     """The dialect of our words on a workload, while they stand there."""
-    record = None if is_record_lost(deployment) else record_of(deployment)
+    record = _readable_record(deployment)
     container = deployment.container(record.container) if record else None
-    if record is None or container is None or not carries_words(container.body, record):
+    if record is None or container is None:
+        return None
+    if not (stands(deployment, record) or carries_words(container.body, record)):
         return None
     added = record.words.added if record.words else (record.text.added if record.text else "",)
     words = [word for text in added for word in text.split()]
@@ -276,6 +353,9 @@ def _told(part: Part) -> tuple[Change, ...]:
     """The changes as sentences."""
     engine, desired = part.engine, part.desired
     told = []
+    if part.token:
+        what = f"pod template annotation {INJECTION_ANNOTATION}={part.token}"
+        told.append(Change(what, "it restarts the pods; they get the rest as they are created"))
     if desired.words is not None or desired.text is not None:
         why = f"so that it publishes KV events, {engine.dialect}"
         told.append(Change(_command_line(desired), why))
@@ -291,6 +371,8 @@ def _told(part: Part) -> tuple[Change, ...]:
         what = f"container {desired.container}: declare ports {ports}"
         told.append(Change(what, "so that people and policies see them"))
     for key, value in desired.labels.items():
+        if key == INJECTED_LABEL:
+            continue
         told.append(Change(f"pod label {key}={value}", "the gateway finds the pods by it"))
     return tuple(told)
 
@@ -345,13 +427,13 @@ def carries(deployment: Deployment, desired: Desired) -> bool:
     behind them is no reason to restart a model.
     """
     record = record_of(deployment)
-    if desired == Desired(desired.container):
+    if desired.is_nothing:
         # Right as its owner wrote it: adopted. A record of ours would be out of date.
         return record is None
     container = deployment.container(desired.container)
     if record is None or container is None or record.container != desired.container:
         return False
-    return (
+    return record.injection is None and (
         (record.words and record.words.piece) == (desired.words and desired.words.piece)
         and _same_text(record.text, desired.text)
         and desired.is_carried_by(container)
@@ -394,4 +476,6 @@ def fingerprint(base: Deployment, desired: Desired, ask: Ask) -> str:
         ]
     if relay.mode is RelayMode.ALWAYS and desired.relay is not None:
         content.append(desired.relay.wish)
+    if ask.spec.mode is not Mode.PATCH:
+        content.append(ask.spec.mode.value)
     return digest([*content, ask.retry])

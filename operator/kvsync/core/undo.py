@@ -17,7 +17,8 @@ from kvsync.core.actions import (
 from kvsync.core.claim import gateway_handover_action, gateway_heir, handover_action
 from kvsync.core.moment import seconds
 from kvsync.core.pod_labels import unlabel_actions
-from kvsync.core.summary import conditions, wave_entry
+from kvsync.core.publication import publication_of
+from kvsync.core.summary import conditions, injections_entry, wave_entry
 from kvsync.core.turns import announced, budget_of, last_change, turns_on_the_way_out, undos_of
 from kvsync.core.wave import Wave, next_wave
 from kvsync.model.decision import Action, Decision
@@ -162,4 +163,7 @@ def _step(
     }
     status = {**observed.sync.status, "observedGeneration": observed.sync.generation}
     status["conditions"] = conditions(observed.sync, observed.now, findings)
+    # What a pod may still ask for stays until no workload asks for it.
+    status.pop("injections", None)
+    status |= injections_entry(publication_of(observed))
     return Decision(actions=tuple(actions), status=status, look_again=look_again)

@@ -41,6 +41,7 @@ class Deed(enum.StrEnum):
     HANDED_OVER = "HandedOver"
     GATEWAY_CONFIGURED = "GatewayConfigured"
     GATEWAY_RESTORED = "GatewayRestored"
+    POD_REPLACED = "PodReplaced"
     POD_LABELLED = "PodLabelled"
     POD_UNLABELLED = "PodUnlabelled"
     ISOLATED = "Isolated"
@@ -60,7 +61,8 @@ def kind_of(workload: Deployment) -> Kind:
 class Action:
     """One JSON patch (RFC 6902) on one object, with the reason and sentence for log and Event.
 
-    Where ``body`` is given the object is created instead, where ``removes`` is given it is deleted.
+    Where ``body`` is given the object is created instead, where ``removes`` is given it is deleted, where
+    ``evicts`` is given it is a pod that is evicted.
     """
 
     kind: Kind
@@ -79,6 +81,8 @@ class Action:
     body: Mapping[str, Any] | None = None
     removes: str = ""
     """The uid of the very object to be deleted."""
+    evicts: str = ""
+    """The uid of the very pod to be evicted. The API server may refuse it for now."""
 
     @property
     def model(self) -> str:

@@ -10,10 +10,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from kvsync.model.record import Place
+from kvsync.model.record import INJECTION_ANNOTATION, Place, Rewrite, Variable
 
-INJECTION_ANNOTATION = "kvsync.aibrix.ai/injection"
-"""The pod template's annotation that holds the token: it restarts the workload, and its pods carry it."""
+__all__ = [
+    "INJECTED_LABEL",
+    "INJECTION_ANNOTATION",
+    "MAX_INJECTIONS",
+    "InjectedRelay",
+    "Injection",
+    "Rewrite",
+    "Variable",
+    "read_injections",
+]
 
 INJECTED_LABEL = "kvsync.aibrix.ai/injected"
 """The label that only the policy gives to a pod: with the token it proves that the pod has its entry."""
@@ -28,37 +36,6 @@ MAX_LABELS = 4
 
 _LATEST = 1 << 40
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Rewrite:
-    """A list of words (``place``: args or command) that is replaced where it is still ``before``."""
-
-    place: Place
-    before: tuple[str, ...]
-    after: tuple[str, ...]
-
-    def entry(self) -> dict[str, Any]:
-        """Its form in the status."""
-        return {
-            "field": self.place.value,
-            "before": list(self.before),
-            "after": list(self.after),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """One environment variable that is set where it is still ``before``; None: where there is none."""
-
-    name: str
-    value: str
-    before: str | None = None
-
-    def entry(self) -> dict[str, Any]:
-        """Its form in the status."""
-        before = {} if self.before is None else {"before": self.before}
-        return {"name": self.name, "value": self.value, **before}
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ class ModelReason(enum.StrEnum):
     MODEL_UNHEALTHY = "ModelUnhealthy"
     UNSUPPORTED = "Unsupported"
     ADMISSION_UNAVAILABLE = "AdmissionUnavailable"
+    INJECTIONS_FULL = "InjectionsFull"
     RELAY_IMAGE_NOT_PERMITTED = "RelayImageNotPermitted"
     RELAY_IMAGE_UNKNOWN = "RelayImageUnknown"
     RELAY_NAME_TAKEN = "RelayNameTaken"

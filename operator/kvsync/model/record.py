@@ -22,11 +22,18 @@ REJECTED_ANNOTATION = "kvsync.aibrix.ai/rejected"
 REPAIRS_ANNOTATION = "kvsync.aibrix.ai/repairs"
 OUR_ANNOTATIONS = (OWNER_ANNOTATION, RECORD_ANNOTATION, REJECTED_ANNOTATION, REPAIRS_ANNOTATION)
 
+INJECTION_ANNOTATION = "kvsync.aibrix.ai/injection"
+"""The pod template's annotation that holds a token (mode Admission): it restarts the workload, and its
+pods carry it."""
+
 FIELD_MANAGER = "kvsync-operator"
 """Who we are in managedFields. A name that users and GitOps tools see: it is an API."""
 
 FORMAT = 1
-_FLAGS = ("ports_absent", "labels_absent", "metadata_absent", "env_absent", "annotations_absent")
+_FLAGS = (
+    *("ports_absent", "labels_absent", "metadata_absent", "env_absent", "annotations_absent"),
+    "template_annotations_absent",
+)
 _RELAY_KEYS = ("form", "body", "volume", "wish")
 _CHECKSUM_LENGTH = 16
 
@@ -87,6 +94,50 @@ class ValueChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Rewrite:
+    """A list of words (``place``: args or command) that is replaced where it is still ``before``."""
+
+    place: Place
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+    def entry(self) -> dict[str, Any]:
+        """Its form in records and statuses, as JSON values."""
+        return {
+            "field": self.place.value,
+            "before": list(self.before),
+            "after": list(self.after),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable that is set where it is still ``before``; None: where there is none."""
+
+    name: str
+    value: str
+    before: str | None = None
+
+    def entry(self) -> dict[str, Any]:
+        """Its form in records and statuses, as JSON values."""
+        before = {} if self.before is None else {"before": self.before}
+        return {"name": self.name, "value": self.value, **before}
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """That pods get the change as they are created (mode Admission): the template has no more than the
+    ``token``.
+
+    ``edit`` is the whole text before and after, where the change is one of a text: its piece alone
+    does not tell where it goes.
+    """
+
+    token: str
+    edit: Rewrite | Variable | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RelayChange:
     """The relay that we put beside the engine: its container and its volume, as we wrote them.
 
@@ -136,6 +187,9 @@ class Record:
     annotations_absent: bool = False
     relay: RelayChange | None = None
     taken_from: tuple[Taken, ...] = ()
+    injection: Delivery | None = None
+    """Set where none of it stands in the pod template itself, but an annotation that names it."""
+    template_annotations_absent: bool = False
 
     @property
     def is_rendered(self) -> bool:
@@ -143,8 +197,11 @@ class Record:
         return self.at == 0
 
     @property
-    def changes_anything(self) -> bool:
-        """Whether anything in the pod template is ours: False for a model adopted as it is."""
+    def changes_template(self) -> bool:
+        """Whether any piece of it stands in the pod template: not of a model that was right already,
+        nor where its pods get them as they are created."""
+        if self.injection is not None:
+            return False
         written = (self.words, self.text, self.ports, self.labels, self.env, self.relay)
         return any(written)
 
@@ -195,6 +252,8 @@ def _payload(record: Record) -> dict[str, Any]:
     if record.relay is not None:
         relay = asdict(record.relay)
         payload["relay"] = {k: v for k, v in relay.items() if v or k in _RELAY_KEYS}
+    if record.injection is not None:
+        payload["injection"] = _delivery_entry(record.injection)
     if record.taken_from:
         payload["taken"] = [asdict(taken) for taken in record.taken_from]
     payload |= {name: True for name in _FLAGS if getattr(record, name)}
@@ -212,6 +271,7 @@ def _record(payload: dict[str, Any]) -> Record:
         env=_changes(payload.get("env", {})),
         relay=_relay_change(payload.get("relay")),
         taken_from=tuple(Taken(**taken) for taken in payload.get("taken", ())),
+        injection=_delivery(payload.get("injection")),
         **{name: bool(payload.get(name)) for name in _FLAGS},
     )
 
@@ -232,6 +292,25 @@ def _list_change(payload: Mapping[str, Any]) -> ListChange | None:
 
 def _text_change(payload: Mapping[str, Any] | None) -> TextChange | None:
     return None if payload is None else TextChange(**{**payload, "place": Place(payload["place"])})
+
+
+def _delivery_entry(delivery: Delivery) -> dict[str, Any]:
+    entry: dict[str, Any] = {"token": delivery.token}
+    if delivery.edit is not None:
+        entry["rewrite" if isinstance(delivery.edit, Rewrite) else "env"] = delivery.edit.entry()
+    return entry
+
+
+def _delivery(payload: Mapping[str, Any] | None) -> Delivery | None:
+    if payload is None:
+        return None
+    edit: Rewrite | Variable | None = None
+    if "rewrite" in payload:
+        words = payload["rewrite"]
+        edit = Rewrite(Place(words["field"]), tuple(words["before"]), tuple(words["after"]))
+    elif "env" in payload:
+        edit = Variable(**payload["env"])
+    return Delivery(payload["token"], edit)
 
 
 def _relay_change(payload: Mapping[str, Any] | None) -> RelayChange | None:

@@ -228,7 +228,7 @@ class Pod:
 
     @property
     def annotations(self) -> Mapping[str, str]:
-        """The pod's annotations, as far as they are kept: those that the gateway reads."""
+        """The pod's annotations, as far as they are kept: those that the gateway reads, and ours."""
         return self.body["metadata"].get("annotations") or {}
 
     @property

@@ -29,6 +29,18 @@ def log_action(sync: KVEventSync, action: Action) -> None:
     )
 
 
+def log_refused(sync: KVEventSync, action: Action, error: Exception) -> None:
+    """Say that the API server refuses an eviction for now: it is no failure."""
+    log.info(
+        "%s %s/%s is not evicted yet: %s",
+        action.kind,
+        action.namespace,
+        action.name,
+        error,
+        extra=about(sync.namespace, sync.name),
+    )
+
+
 def log_status(sync: KVEventSync, status: Mapping[str, Any]) -> None:
     """Say which conditions became another; ``sync`` still has the status that was there before."""
     for condition in changed(_conditions(sync.status), _conditions(status)):

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from kvsync.model.record import INJECTION_ANNOTATION
 from kvsync.model.relay import RELAY_CONTAINER
 
 Json = Mapping[str, Any]
@@ -19,8 +20,9 @@ _POD_METADATA = (
     "ownerReferences",
     "deletionTimestamp",
 )
-# What the gateway reads of a pod beside its labels (AIBrix ``pkg/constants``, ``tokenizer_pool.go``).
-_ANNOTATIONS = ("model.aibrix.ai/name", "model.aibrix.ai/engine")
+# What the gateway reads of a pod beside its labels (AIBrix ``pkg/constants``, ``tokenizer_pool.go``), and
+# what the pod asks for at admission.
+_ANNOTATIONS = ("model.aibrix.ai/name", "model.aibrix.ai/engine", INJECTION_ANNOTATION)
 _ENGINE_VARIABLE = "INFERENCE_ENGINE"
 _CONTAINER = ("name", "image", "command", "args")
 _EVENT_WORD = "kv-events"

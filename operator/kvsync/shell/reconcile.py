@@ -11,11 +11,11 @@ from kvsync.core.decide import decide
 from kvsync.core.render import TemplateRenderError, Templates
 from kvsync.core.summary import invalid, refused
 from kvsync.model.decision import WORKLOADS, Action, Announcement, Decision
-from kvsync.model.errors import ApiError, Conflict, Invalid, NotFound
+from kvsync.model.errors import ApiError, Conflict, Invalid, NotFound, TooManyRequests
 from kvsync.model.observed import KVEventSync, Observed
 from kvsync.model.spec import KVEventSyncSpec, ModelSelection, SpecError
 from kvsync.model.standing import Standing
-from kvsync.shell.decision_log import log_action, log_status
+from kvsync.shell.decision_log import log_action, log_refused, log_status
 from kvsync.shell.inquiries import Inquiries
 from kvsync.shell.probes import Probes
 from kvsync.shell.standings import Standings
@@ -132,6 +132,9 @@ class Reconciler:
             try:
                 await self._writer.patch(action)
             except ApiError as error:
+                if action.evicts and is_refused_for_now(error):
+                    log_refused(sync, action, error)
+                    continue
                 if decision.status is not None and not is_race(error):
                     status = refused(sync, decision.status, str(error), self._clock())
                     await self._report(sync, status, ())
@@ -158,6 +161,11 @@ def announcement_of(action: Action) -> Announcement:
     """The Event of what an action did: also on its object, where that is a workload."""
     model = action.model if action.kind in WORKLOADS else ""
     return Announcement(action.warning, action.reason, action.note, model, action.namespace)
+
+
+def is_refused_for_now(error: ApiError) -> bool:
+    """Whether an eviction was refused by a PodDisruptionBudget, or its pod has gone by itself."""
+    return isinstance(error, TooManyRequests | NotFound | Conflict)
 
 
 def is_race(error: ApiError) -> bool:

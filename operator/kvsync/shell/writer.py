@@ -45,6 +45,8 @@ class ClusterWriter:
             await self._kube.delete(resource, *place, uid=action.removes)
             assert self._world.policies is not None  # only such are removed
             self._world.policies.note_removed(place, action.removes)
+        elif action.evicts:
+            await self._kube.evict(*place, uid=action.evicts)
         else:
             if action.body is not None:
                 body = await self._kube.create(resource, action.namespace, action.body)
