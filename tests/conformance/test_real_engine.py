@@ -11,6 +11,10 @@ import zmq
 
 from e2e.manifests import EVENTS_LABEL, Object, model, sync
 from e2e.scene import OperatorProcess, Scene
+from kvsync.core.planned import Outcome
+from kvsync.core.slot import SLOT_VARIABLE
+from kvsync.core.slot_manifest import with_slot
+from kvsync.model.spec import EngineSpec
 from testbed.api import rolled_out
 from testbed.real_engine.image import HEALTHY_WITHIN, IMAGE, bring, serve_command
 from testbed.real_engine.install import VERSION, Engine, find_engine
@@ -141,6 +145,51 @@ def test_events_of_a_real_engine_from_plain_to_publishing_and_exactly_back(
     tell("the KVEventSync is gone, the pod template and the gateway's are as they were")
     wait_available(scene)
     tell("the plain engine is healthy again")
+
+
+def test_a_slot_of_a_real_engine_neutral_filled_and_neutral_again(
+    scene: Scene,
+    operator: OperatorProcess,
+    engine: Engine,
+    subscribed: Callable[[str], "zmq.Socket[bytes]"],
+    tell: Tell,
+) -> None:
+    made = with_slot(real_model(scene, engine), EngineSpec(version=VERSION))
+    assert made.outcome is Outcome.CHANGE, made.message
+    scene.create(dict(made.body))
+    wait_available(scene)
+    tell(f"vLLM {VERSION} is healthy with {value_of_slot(scene)}")
+    socket = subscribed(address(scene))
+    time.sleep(1)  # A subscription takes effect with no answer.
+    complete(address(scene), "neutral ")
+    assert received(socket) == [], "off"
+    original = scene.template(NAME)
+
+    labels = {"labels": "WhenVerified"}
+    scene.create(sync("kv", scene.namespace, NAME, engine=labels, probe={"canary": True}))
+    ready = scene.wait_ready("kv", ROLLED_OUT_WITHIN)
+    tell(f"Ready=True: {ready['message']}")
+    filled = scene.template(NAME)
+    assert value_of_slot(scene).startswith('--kv-events-config={"enable_kv_cache_events":true')
+    filled["spec"]["containers"][0]["env"] = original["spec"]["containers"][0]["env"]
+    assert filled == original, "one value"
+    socket = subscribed(address(scene))
+    time.sleep(1)
+    for number in range(PROMPTS):
+        complete(address(scene), f"{number} ")
+    sequence = received(socket)
+    tell(f"{PROMPTS} completions moved the sequence: {sequence}")
+    assert len(sequence) >= PROMPTS
+
+    scene.delete_sync("kv", ROLLED_OUT_WITHIN)
+    assert scene.template(NAME) == original
+    wait_available(scene)
+    tell(f"healthy again with {value_of_slot(scene)}")
+
+
+def value_of_slot(scene: Scene) -> str:
+    (item,) = (e for e in scene.container(NAME)["env"] if e["name"] == SLOT_VARIABLE)
+    return str(item["value"])
 
 
 def wait_available(scene: Scene) -> None:

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from core.objects import (
     CONFIG,
@@ -20,7 +19,8 @@ from core.objects import (
     spec_of,
 )
 from core.scenes import configured
-from core.strategies import EDITS, ENV, PORTS, WORDS, deployments, edit, engine_of
+from core.slots import LABELS, slotted_deployments
+from core.strategies import EDITS, edit, engine_of
 from kvsync.core.launch import expand, literal_variables
 from kvsync.core.patch import apply
 from kvsync.core.plan import plan_undo
@@ -31,40 +31,6 @@ from kvsync.model.workload import Container, Deployment
 
 VLLM_OFF = NEUTRAL[EngineType.VLLM]
 WHEN_VERIFIED = spec_of(engine={"labels": "WhenVerified"})
-LABELS = {"model.aibrix.ai/name": "model", "model.aibrix.ai/engine": "vllm"}
-_SCRIPTS = (
-    'vllm serve m "${{{0}}}"',
-    "exec vllm serve m ${0} --seed 1",
-    'if true; then vllm serve a "${0}"; else vllm serve b "${0}"; fi',
-    "for i in 1; do vllm serve m $({0}); done",
-)
-
-
-@st.composite
-def slotted(draw: st.DrawFn) -> Json:
-    """An engine with a slot among its words, in either list, or in a script; labels in Git."""
-    body: Json = {"name": "vllm", "image": draw(st.sampled_from(["v0.9.0", "v0.16.0", "v0.33.0"]))}
-    body["image"] = f"vllm/vllm-openai:{body['image']}"
-    item: Json = {"name": SLOT_VARIABLE, "value": draw(st.sampled_from(sorted(NEUTRAL.values())))}
-    env = [{"name": "OTHER", "value": "$(KVSYNC_KV_EVENTS)"}] if draw(st.booleans()) else []
-    body["env"] = [*draw(ENV), item, *env]
-    if draw(st.booleans()):
-        text = draw(st.sampled_from(_SCRIPTS)).format(SLOT_VARIABLE)
-        body["command"] = ["sh", "-c", text]
-    else:
-        words = [*draw(WORDS), SLOT_WORD, *draw(WORDS)]
-        split = draw(st.integers(0, len(words)))
-        body["command"], body["args"] = [*SERVE, *words[:split]], words[split:]
-    if draw(st.booleans()):
-        body["ports"] = copy.deepcopy(draw(PORTS))
-    return body
-
-
-@st.composite
-def slotted_deployments(draw: st.DrawFn) -> Json:
-    body = draw(deployments(slotted()))
-    body["spec"]["template"]["metadata"]["labels"] |= LABELS
-    return body
 
 
 @given(body=slotted_deployments())

@@ -15,10 +15,12 @@ from kvsync.adapters.manifests import Document, ManifestError, dump_manifest, re
 from kvsync.adapters.templates import read_templates
 from kvsync.cli.options import relay_options
 from kvsync.cli.policy_options import FORM, Reader
+from kvsync.cli.render_slot import ADVICE, argocd_for_slot, slot_kinds
 from kvsync.core.manifest import Rendered, is_workload, render_manifest, restore_manifest, selects
 from kvsync.core.manifest_policy import Network, is_policy
 from kvsync.core.planned import Outcome
 from kvsync.core.render import Templates
+from kvsync.core.slot_manifest import with_slot, without_slot
 from kvsync.model.fields import SpecError
 from kvsync.model.network import NetworkPolicy, Peer
 from kvsync.model.record import Owner
@@ -57,12 +59,18 @@ FIELDS = {
 @click.option(
     "-o",
     "--output",
-    type=click.Choice(["diff", "yaml", "json"]),
+    type=click.Choice(["diff", "yaml", "json", "argocd"]),
     default="diff",
     show_default=True,
-    help="diff: what changes. yaml: all objects, ready for Git. json: the plan as data.",
+    help="diff: what changes. yaml: all objects, ready for Git. json: the plan as data. "
+    "argocd: with --slot, what the Application ignores.",
 )
 @click.option("--undo", is_flag=True, help="Take back what an earlier render wrote.")
+@click.option(
+    "--slot",
+    is_flag=True,
+    help="Add a slot instead: one value that the manifest leaves to the operator. With --undo, take it out.",
+)
 @click.option("--strict", is_flag=True, help="Exit code 1 when a workload is refused.")
 @click.option("--cr", metavar="FILE", help="A KVEventSync; it selects the workloads.")
 @click.option("--engine-type", type=click.Choice([e.value for e in EngineType]))
@@ -96,6 +104,7 @@ def render(
     sources: tuple[str, ...],
     output: str,
     undo: bool,
+    slot: bool,
     strict: bool,
     cr: str | None,
     templates: str | None,
@@ -116,6 +125,10 @@ def render(
     if cr and given:
         names = ", ".join("--" + name.replace("_", "-") for name in given)
         raise click.UsageError(f"{names}: the object given by --cr says that already")
+    if slot and readers:
+        raise click.UsageError("--slot takes no --network-policy: render them apart")
+    if output == "argocd" and not slot:
+        raise click.UsageError("-o argocd needs --slot: that is what an Application ignores")
     if undo and readers:
         raise click.UsageError("--undo takes no --network-policy: delete the policy's own manifest")
     order = _Order.read(cr) if cr else _Order.from_options(given)
@@ -123,13 +136,18 @@ def render(
     documents = list(read_manifests(sources))
     known = tuple(NetworkPolicy(each.body) for each in documents if is_policy(each.body))
     network = Network(readers, known) if readers else None
-    work = _Work(order, read_templates(templates), relays, network, undo=undo)
+    work = _Work(order, read_templates(templates), relays, network, undo=undo, slot=slot)
     done = [(document, *work.render(document)) for document in documents]
     rendered = [one for _, _, found in done for one in found]
     _complain(rendered)
+    found = [one.rendered for one in rendered]
+    if slot and not undo and output != "argocd" and slot_kinds(found):
+        click.echo(ADVICE + argocd_for_slot(found), err=True, nl=False)
     match output:
         case "json":
             click.echo(json.dumps([one.rendered.entry() for one in rendered], indent=2))
+        case "argocd":
+            click.echo(argocd_for_slot(found), nl=False)
         case "yaml":
             click.echo("".join(_all_as_yaml(done)), nl=False)
         case _:
@@ -202,11 +220,13 @@ class _Work:
         network: Network | None,
         *,
         undo: bool,
+        slot: bool,
     ) -> None:
         self._order = order
         self._network = network
         self._relays = relays
         self._templates = templates
+        self._slot = slot
         self._undo = undo
 
     def render(self, document: Document) -> tuple[Any, list[_One]]:
@@ -227,6 +247,8 @@ class _Work:
         return rendered.body
 
     def _rendered(self, body: Mapping[str, Any]) -> Rendered:
+        if self._slot:
+            return without_slot(body) if self._undo else with_slot(body, self._order.spec.engine)
         if self._undo:
             return restore_manifest(body)
         order = self._order

@@ -179,7 +179,7 @@ def configure(
     noted = base.with_annotations(annotations)
     if record.injection is not None:
         return noted.with_template(with_token(base.template, record.injection.token))
-    changed = noted.with_template(_with_labels(base.template, desired.labels)).with_container(
+    changed = noted.with_template(with_labels(base.template, desired.labels)).with_container(
         container.index, _configured(container, record, placement)
     )
     if desired.relay is not None:
@@ -237,7 +237,8 @@ def _write_text(body: dict[str, Any], edit: TextEdit) -> None:
     body["env"] = env
 
 
-def _with_labels(template: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
+def with_labels(template: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
+    """The pod template with these labels besides; a value of its own gives way."""
     if not labels:
         return dict(template)
     metadata = template.get("metadata") or {}

@@ -105,8 +105,8 @@ def render_manifest(
         TemplateRenderError: a template is broken.
     """
     if body["kind"] in UNSUPPORTED:
-        return _unsupported(body)
-    deployment = _workload(body)
+        return unsupported(body)
+    deployment = read_workload(body)
     mark = parse_owner(deployment.annotations.get(OWNER_ANNOTATION, ""))
     owner = owner or _NOBODY
     if mark is not None and (mark.namespace, mark.name) == (owner.namespace, owner.name):
@@ -116,7 +116,7 @@ def render_manifest(
     asked = Ask(spec, owner, templates, {}, "", 0, relays=relays, gateway_reads=reads)
     planned = plan(deployment, asked)
     if planned.refusal is not None:
-        return _refused(body, planned.refusal)
+        return refused(body, planned.refusal)
     after = apply(body, planned.patch)
     if mark is None:
         after = without_mark(replace(deployment, body=after)).body
@@ -124,7 +124,7 @@ def render_manifest(
     if after == body:
         found = Rendered(body, Outcome.UNCHANGED, message="It is right already.")
     else:
-        found = _changed(body, after, planned.notes)
+        found = changed(body, after, planned.notes)
     return replace(found, policies=policies)
 
 
@@ -135,19 +135,21 @@ def restore_manifest(body: JSON) -> Rendered:
         ValueError: the manifest is no valid workload; the message names the field.
     """
     if body["kind"] in UNSUPPORTED:
-        return _unsupported(body)
-    deployment = _workload(body)
+        return unsupported(body)
+    deployment = read_workload(body)
     operations = plan_undo(deployment)
     if not operations:
         return Rendered(body, Outcome.UNCHANGED, message="It carries no KV event configuration.")
-    return _changed(body, apply(body, operations), lost_records(deployment))
+    return changed(body, apply(body, operations), lost_records(deployment))
 
 
-def _refused(body: JSON, refusal: Refusal) -> Rendered:
+def refused(body: JSON, refusal: Refusal) -> Rendered:
+    """A workload that is left as it is, and why."""
     return Rendered(body, Outcome.REFUSED, str(refusal.reason), str(refusal))
 
 
-def _changed(body: JSON, after: JSON, notes: tuple[Note, ...]) -> Rendered:
+def changed(body: JSON, after: JSON, notes: tuple[Note, ...]) -> Rendered:
+    """A workload that becomes another, with what to know of it."""
     return Rendered(
         after,
         Outcome.CHANGE,
@@ -157,12 +159,17 @@ def _changed(body: JSON, after: JSON, notes: tuple[Note, ...]) -> Rendered:
     )
 
 
-def _unsupported(body: JSON) -> Rendered:
-    return _refused(body, unsupported_kind(body["kind"], body["metadata"]["name"]))
+def unsupported(body: JSON) -> Rendered:
+    """A workload of a kind that is not changed."""
+    return refused(body, unsupported_kind(body["kind"], body["metadata"]["name"]))
 
 
-def _workload(body: JSON) -> Deployment:
-    """The workload in a manifest whose shape was checked."""
+def read_workload(body: JSON) -> Deployment:
+    """The workload in a manifest, once its shape was checked.
+
+    Raises:
+        ValueError: it is no valid workload; the message names the field.
+    """
     if body["kind"] == storm.KIND:
         for index, role in enumerate(_list(body, *_ROLES)):
             _check_containers(body, *_ROLES, index, *_CONTAINERS)

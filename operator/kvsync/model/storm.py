@@ -6,7 +6,7 @@ Source: AIBrix ``api/orchestration/v1alpha1/stormservice_types.go``, ``roleset_t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,6 +140,13 @@ class StormService(Deployment):
                 annotations[key] = role.annotations[RECORD_ANNOTATION]
         changed = self._with_bodies(bodies)
         return changed.with_annotations(None if absent and not annotations else annotations)
+
+    def with_templates(self, templates: Sequence[JSON]) -> StormService:
+        """The same object with these pod templates, one a role in order, and nothing else of it changed."""
+        pairs = zip(self._bodies, templates, strict=True)
+        # A role without a template has none to be given back.
+        bodies: list[JSON] = [{**b, "template": t} if t else b for b, t in pairs]
+        return self._with_bodies(bodies)
 
     def _with_bodies(self, bodies: list[JSON]) -> StormService:
         spec = self.body["spec"]
