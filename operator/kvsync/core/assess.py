@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from kvsync.core.applied import is_ours_still, not_applied
 from kvsync.core.bare_pods import bare_verdicts
 from kvsync.core.contest import (
     Contest,
@@ -37,7 +38,7 @@ from kvsync.model.reasons import ModelReason
 from kvsync.model.record import REJECTED_ANNOTATION, Record, load_rejection
 from kvsync.model.repairs import Repairs
 from kvsync.model.source import LOSSY, SourceReason, Target, Verdict
-from kvsync.model.spec import OnFailure
+from kvsync.model.spec import Mode, OnFailure
 from kvsync.model.workload import Deployment, Pod
 
 
@@ -117,6 +118,8 @@ def assess(model: ObservedModel, observed: Observed, ask: Ask) -> ModelView:
     Raises:
         TemplateRenderError: the dialect's template is broken.
     """
+    if observed.spec.mode is Mode.RENDER and model.deployment is not None:
+        return _left_to_its_owner(model, model.deployment, observed, ask)
     entry, now = entry_of(model.name, observed.sync), observed.now
     counted = repairs_so_far(model.deployment, entry, ask, now)
     if model.deployment is None:
@@ -152,6 +155,25 @@ def _with_replacement(view: ModelView, model: ObservedModel, entry: Entry, now: 
     told = view.reason == SourceReason.NOT_INJECTED
     message = f"{view.message} {found}" if told else view.message
     return replace(view, replaced=counted.made, replacement=found, message=message)
+
+
+def _left_to_its_owner(
+    model: ObservedModel, deployment: Deployment, observed: Observed, ask: Ask
+) -> ModelView:
+    """Mode Render: right as it stands, or its owner's turn. What an earlier mode wrote goes first."""
+    if is_ours_still(deployment, ask.owner):
+        return ModelView(
+            model.name,
+            ModelState.PENDING,
+            ModelReason.WAITING_FOR_TURN,
+            "What was written to it before is taken back when its turn comes: mode Render leaves nothing "
+            "of the operator on a model.",
+            deployment=deployment,
+        )
+    planned = plan(deployment, ask)
+    if planned.outcome is Outcome.CHANGE:
+        return _refused(model, planned, not_applied(deployment, planned.changes, ask.owner))
+    return _assessed(model, deployment, planned, observed)
 
 
 def _assessed(
@@ -274,7 +296,7 @@ def _configured(
     verdicts = tuple(observed.verdicts.get(target.key) or not_yet(target.key) for target in targets)
     verdicts = tuple(with_last_words(verdict, pods) for verdict in verdicts)
     record = newest_record(deployment)
-    if record is not None and record.is_rendered:
+    if record is not None and (record.is_rendered or observed.spec.mode is Mode.RENDER):
         record = None  # as its owner wrote it: never on trial, never rolled back
     if was_verified(model.name, record, observed.sync):
         verdicts = tuple(map(trusted, verdicts))

@@ -50,7 +50,7 @@ from kvsync.model.observed import FINALIZER, KVEventSync, Observed, ObservedMode
 from kvsync.model.reasons import ConditionReason, ModelReason
 from kvsync.model.relay import RELAY_CONTAINER
 from kvsync.model.source import SourceKey, Target
-from kvsync.model.spec import EngineType
+from kvsync.model.spec import EngineType, Mode
 from kvsync.model.standing import Standing
 from kvsync.model.storm import role_of
 from kvsync.model.workload import Deployment, Pod
@@ -219,11 +219,14 @@ def _held(sync: KVEventSync, actions: tuple[Action, ...], *, heir: bool) -> tupl
 
 
 def _to_be_taken_back(observed: Observed) -> list[ObservedModel]:
-    """Models that are ours, not selected any more, and wanted by nobody else."""
+    """Models that are ours, not selected any more, and wanted by nobody else; of an object that writes
+    nothing any more those that are selected too."""
+    writes = observed.spec.mode is not Mode.RENDER
     return [
         model
         for model in observed.models
-        if not model.selected and model.heir is None and owned_by(model.deployment, observed.sync)
+        if owned_by(model.deployment, observed.sync)
+        and (not writes if model.selected else model.heir is None)
     ]
 
 

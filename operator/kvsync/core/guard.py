@@ -38,8 +38,8 @@ class Case:
     wanted: EventsSpec
     events: EventsSpec
     relayed: bool = False
-    admission: bool = False
-    """Whether its pods get it as they are created: their workload keeps its template."""
+    unwritten: bool = False
+    """Whether the workload keeps its template: its pods get it as they are created, or by its owner."""
 
     @property
     def base(self) -> Deployment:
@@ -206,7 +206,7 @@ def selector_conflict(case: Case) -> Refusal | None:
 def controlled(case: Case) -> Refusal | None:
     """What another controller makes, it makes again: a patch would be written back, and forth."""
     owner = case.base.controller
-    if owner is None or case.admission:
+    if owner is None or case.unwritten:
         return None
     made_by = f"{owner.get('kind')} {owner.get('name')}"
     return Refusal(

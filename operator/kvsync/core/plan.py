@@ -26,8 +26,6 @@ def plan(workload: Deployment, ask: Ask) -> ModelPlan:
     refusal = _foreign(workload, ask)
     if refusal is None and ask.spec.mode is Mode.ADMISSION:
         refusal = unavailable(workload, ask.admission)
-    if refusal is None and ask.spec.mode is Mode.RENDER:
-        refusal = _mode_to_come(workload, ask.spec.mode)
     if refusal is not None:
         return ModelPlan(Outcome.REFUSED, refusal=refusal)
     if isinstance(workload, StormService):
@@ -45,14 +43,6 @@ def _foreign(workload: Deployment, ask: Ask) -> Refusal | None:
     if mark is not None and alive:
         return None if mark.uid == ask.owner.uid else _owned_by(workload, mark, _HAD_IT_FIRST)
     return _owned_by(workload, ask.elder, _COMES_FIRST) if ask.elder else None
-
-
-def _mode_to_come(workload: Deployment, mode: Mode) -> Refusal:
-    return Refusal(
-        ModelReason.UNSUPPORTED,
-        f"{workload.title} is left as it is: mode {mode} is not ready yet.",
-        "Set spec.mode to Patch.",
-    )
 
 
 _HAD_IT_FIRST = "is configured by"

@@ -18,7 +18,7 @@ from kvsync.core.planned import Part
 from kvsync.model.decision import Action, Deed, Kind
 from kvsync.model.observed import KVEventSync, Observed, ObservedModel
 from kvsync.model.source import Verdict
-from kvsync.model.spec import EngineLabels
+from kvsync.model.spec import EngineLabels, Mode
 from kvsync.model.workload import Pod
 
 MARK = "kvsync.aibrix.ai/labelled-by"
@@ -51,7 +51,7 @@ def is_marked(pod: Pod, sync: KVEventSync) -> bool:
 
 
 def _of_model(observed: Observed, model: ObservedModel, view: ModelView | None) -> Iterator[Action]:
-    if view is None:  # not meant any more
+    if view is None or observed.spec.mode is Mode.RENDER:  # not meant, or not written to any more
         yield from unlabel_actions(observed.sync, model.pods)
         return
     verdicts: dict[str, list[Verdict]] = {}

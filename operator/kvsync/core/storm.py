@@ -18,6 +18,7 @@ from kvsync.core.recognise import newest_record
 from kvsync.core.template_plan import plan_template, rollout_paused, strip_template
 from kvsync.model.finding import Note, Refusal
 from kvsync.model.reasons import ModelReason
+from kvsync.model.spec import Mode
 from kvsync.model.storm import Role, StormService
 
 # What follows the slash of an annotation's name has at most 63 characters, "record." among them.
@@ -47,7 +48,7 @@ def plan_storm(storm: StormService, ask: Ask) -> ModelPlan:
         return ModelPlan(Outcome.REFUSED, refusal=refused)
     if not engines:
         return ModelPlan(Outcome.REFUSED, refusal=_no_engine(storm, planned))
-    return _combined(storm, engines)
+    return _combined(storm, engines, ask.spec.mode)
 
 
 def _ask_for(role: Role, ask: Ask) -> Ask:
@@ -103,7 +104,7 @@ def _no_engine(storm: StormService, planned: Sequence[Planned]) -> Refusal:
     )
 
 
-def _combined(storm: StormService, engines: Sequence[Planned]) -> ModelPlan:
+def _combined(storm: StormService, engines: Sequence[Planned], mode: Mode) -> ModelPlan:
     changing = [(role, made) for role, made in engines if made.outcome is Outcome.CHANGE]
     together = ModelPlan(
         Outcome.UNCHANGED,
@@ -113,7 +114,7 @@ def _combined(storm: StormService, engines: Sequence[Planned]) -> ModelPlan:
     )
     if not changing:
         return together
-    if storm.body["spec"].get("paused"):
+    if storm.body["spec"].get("paused") and mode is not Mode.RENDER:
         return ModelPlan(Outcome.REFUSED, refusal=rollout_paused(storm))
     # The other roles too: one that ran an engine before keeps its record until the undo.
     roles = {role.index: role for role in storm.roles}
@@ -122,7 +123,7 @@ def _combined(storm: StormService, engines: Sequence[Planned]) -> ModelPlan:
         together,
         outcome=Outcome.CHANGE,
         patch=guarded(storm, difference(storm.body, target.body)),
-        undo=tuple(difference(target.body, strip_storm(storm).body)),
+        undo=tuple(difference(target.body, _before(storm, mode).body)),
         changes=tuple(
             replace(change, what=f"role {role.role}: {change.what}")
             for role, made in changing
@@ -132,6 +133,10 @@ def _combined(storm: StormService, engines: Sequence[Planned]) -> ModelPlan:
         written=tuple(field for _, made in changing for field in made.written),
         claims=tuple(claim for _, made in changing for claim in made.claims),
     )
+
+
+def _before(storm: StormService, mode: Mode) -> StormService:
+    return storm if mode is Mode.RENDER else strip_storm(storm)
 
 
 def _target(role: Role, made: ModelPlan) -> Role:

@@ -14,6 +14,8 @@ from kvsync.core.gateway import gateway_version, owners_of
 from kvsync.core.gateway_sources import taken_entry
 from kvsync.core.gateway_view import GatewayView
 from kvsync.core.moment import timestamp
+from kvsync.core.owner_patch import as_text, owner_patch
+from kvsync.core.patch import apply
 from kvsync.core.publication import Moves, Publication
 from kvsync.core.reached import note_on
 from kvsync.core.told import entry_of, record_mark
@@ -29,6 +31,9 @@ MAX_MOVING = 100
 """Models named as on their way: as many as ``spec.rollout.maxConcurrent`` allows."""
 
 MAX_MESSAGE = 1024
+MAX_PATCH = 16384
+"""Characters of what the owner of one model is to write."""
+
 MAX_LINES = 16
 """Notes, and planned changes, of one model."""
 
@@ -329,7 +334,27 @@ def _model_entry(view: ModelView, picture: Picture, compatible: Compatibility) -
     mark = _verified_record(view, picture.observed)
     if mark is not None:
         entry["verifiedRecord"] = mark
-    return {**entry, **_contest_entry(view, picture), **_plan_entry(view, picture.observed)}
+    told = (
+        _contest_entry(view, picture),
+        _plan_entry(view, picture.observed),
+        _owners_entry(view, picture.observed.sync),
+    )
+    return {**entry, **{key: value for part in told for key, value in part.items()}}
+
+
+def _owners_entry(view: ModelView, sync: KVEventSync) -> dict[str, Any]:
+    """What its owner is to change in its manifest, or where to have it printed."""
+    if view.reason != ModelReason.NOT_APPLIED or view.deployment is None or view.plan is None:
+        return {}
+    body = view.deployment.body
+    text = as_text(owner_patch(body, apply(body, view.plan.patch)))
+    if len(text) <= MAX_PATCH:
+        return {"patch": text}
+    note = (
+        f"The patch has {len(text)} characters, too many for the status: kvsync render "
+        f"{sync.namespace} {sync.name} prints it."
+    )
+    return {"notes": [note, *map(str, view.plan.notes)][:MAX_LINES]}
 
 
 def _contest_entry(view: ModelView, picture: Picture) -> dict[str, Any]:

@@ -11,10 +11,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from kvsync.core.applied import as_applied, bases_of, labelled_by_nobody
 from kvsync.core.arguments import KV_EVENT_FLAGS, flag_of
 from kvsync.core.caution import notes
 from kvsync.core.delivery import TOKEN_FIELD, delivered, injection_of, refused, stands
-from kvsync.core.desired import Desired, configure, desire, record_for
+from kvsync.core.desired import (
+    EVENTS_LABEL,
+    Desired,
+    configure,
+    desire,
+    is_heard,
+    record_for,
+)
 from kvsync.core.detect import Detected, find_engine
 from kvsync.core.digest import digest
 from kvsync.core.guard import Case, check
@@ -44,7 +52,7 @@ from kvsync.model.record import (
     parse_owner,
 )
 from kvsync.model.relay import RelayForm, RelayPorts
-from kvsync.model.spec import Dialect, EventsSpec, Mode, RelayMode
+from kvsync.model.spec import Dialect, EngineLabels, EventsSpec, Mode, RelayMode
 from kvsync.model.storm import role_of
 from kvsync.model.workload import Container, Deployment
 
@@ -58,17 +66,32 @@ def plan_template(deployment: Deployment, ask: Ask) -> ModelPlan:
     Raises:
         TemplateRenderError: the dialect's template is broken.
     """
-    base = strip_template(deployment)
+    if ask.spec.mode is Mode.RENDER:
+        return _for_its_owner(deployment, ask)
+    look = _look_at(deployment, strip_template(deployment), ask)
+    if isinstance(look, Refusal):
+        return ModelPlan(Outcome.REFUSED, refusal=look)
+    plan = _plan_admission if ask.spec.mode is Mode.ADMISSION else _plan_patch
+    return plan(deployment, look.detected, look.pod, look.pieces, ask)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What was found out about a pod template, from how it is without our changes."""
+
+    detected: Detected
+    pod: EnginePod
+    pieces: _Pieces
+
+
+def _look_at(deployment: Deployment, base: Deployment, ask: Ask) -> _Look | Refusal:
     written, role = written_dialect(deployment), role_of(deployment)
     detected = find_engine(base, ask.spec.engine, ask.running_versions.get(role), written)
     if isinstance(detected, Refusal):
-        return ModelPlan(Outcome.REFUSED, refusal=detected)
+        return detected
     pod = EnginePod(base, detected.container, detected.finding)
-    found = _find_pieces(deployment, detected, pod, ask)
-    if isinstance(found, Refusal):
-        return ModelPlan(Outcome.REFUSED, refusal=found)
-    plan = _plan_admission if ask.spec.mode is Mode.ADMISSION else _plan_patch
-    return plan(deployment, detected, pod, found, ask)
+    pieces = _find_pieces(deployment, detected, pod, ask)
+    return pieces if isinstance(pieces, Refusal) else _Look(detected, pod, pieces)
 
 
 def _plan_patch(
@@ -154,6 +177,41 @@ def _proven(part: Part, entry: Injection) -> Part:
     return replace(part, desired=replace(part.desired, labels=entry.labels))
 
 
+def _for_its_owner(deployment: Deployment, ask: Ask) -> ModelPlan:
+    """The plan where nothing is written (mode Render): the patch is for the workload's owner to apply."""
+    looks = [_look_at(deployment, base, ask) for base in bases_of(deployment)]
+    look = next((each for each in looks if isinstance(each, _Look)), looks[0])
+    if isinstance(look, Refusal):
+        return ModelPlan(Outcome.REFUSED, refusal=look)
+    pieces = _with_relay_kept(deployment, look.pieces)
+    unheard = ask.spec.engine.labels is EngineLabels.WHEN_VERIFIED and is_heard(pieces.events)
+    unlabelled = unheard and EVENTS_LABEL not in deployment.template_labels
+    planned = ModelPlan(
+        Outcome.UNCHANGED,
+        notes=(*pieces.notes, *([labelled_by_nobody(deployment)] if unlabelled else ())),
+    )
+    applied = as_applied(deployment, pieces.desired)
+    if applied is not None:
+        pieces = replace(pieces, desired=applied)
+        return replace(planned, parts=(_part(deployment, look.detected, pieces),))
+    relay = pieces.desired.relay
+    if relay is not None and not relay.body["image"]:
+        return ModelPlan(Outcome.REFUSED, refusal=_without_image(deployment))
+    record = record_for(look.pod.base, pieces.desired, 0)
+    target = configure(look.pod.base, pieces.desired, pieces.placement, ask.owner, record)
+    target = deployment.with_template(target.template)
+    part = _part(deployment, look.detected, pieces)
+    return replace(
+        planned,
+        outcome=Outcome.CHANGE,
+        parts=(part,),
+        patch=tuple(difference(deployment.body, target.body)),
+        undo=tuple(difference(target.body, deployment.body)),
+        changes=_told(part),
+        restarts=deployment.replicas,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Pieces:
     """What a pod template shall carry, and how it gets there.
@@ -182,8 +240,8 @@ def _find_pieces(
         return choice
     relayed = choice.ports is not None
     events = replace(wanted, port=GATEWAY_PORT, replay_port=GATEWAY_REPLAY_PORT)
-    admission = ask.spec.mode is Mode.ADMISSION
-    case = Case(pod, wanted, events if relayed else settled, relayed, admission)
+    unwritten = ask.spec.mode is not Mode.PATCH
+    case = Case(pod, wanted, events if relayed else settled, relayed, unwritten)
     arguments = engine_arguments(ask.templates, engine.type, engine.dialect, settled)
     if choice.ports is not None:
         arguments = to_relay(arguments, choice.ports)

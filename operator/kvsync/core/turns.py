@@ -15,6 +15,7 @@ from kvsync.model.decision import Action
 from kvsync.model.observed import KVEventSync, Observed, ObservedModel
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import OWNER_ANNOTATION
+from kvsync.model.spec import Mode
 from kvsync.model.standing import Standing
 from kvsync.model.workload import Deployment
 
@@ -69,7 +70,12 @@ def last_change(observed: Observed) -> int:
 def turns_of(
     observed: Observed, views: Sequence[ModelView], undos: dict[str, Action]
 ) -> list[Turn]:
-    """The models of an object that stays: those selected, and those to be taken back (``undos``)."""
+    """The models of an object that stays: those selected, and those to be taken back (``undos``).
+
+    An object of mode Render changes none: its models hold no place but while they are taken back.
+    """
+    if observed.spec.mode is Mode.RENDER:
+        return [_leaving(model, observed, undos) for model in observed.models]
     selected = [_turn(view, observed) for view in views]
     others = [model for model in observed.models if not model.selected]
     return [*selected, *(_leaving(model, observed, undos) for model in others)]

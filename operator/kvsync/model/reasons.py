@@ -38,6 +38,8 @@ class ModelReason(enum.StrEnum):
     RELAY_IMAGE_UNKNOWN = "RelayImageUnknown"
     RELAY_NAME_TAKEN = "RelayNameTaken"
     RELAY_UNSUPPORTED = "RelayUnsupported"
+    # Its owner has still to write what nothing here writes.
+    NOT_APPLIED = "NotApplied"
     # Someone undoes what we wrote: put back a few times, then left as it is.
     CONTENDED = "Contended"
     # Something to know of a change that is made all the same.
