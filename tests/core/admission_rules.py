@@ -42,6 +42,8 @@ def admitted(pod: Json, entries: Iterable[Json]) -> Json:
     entry = next((each for each in entries if _is_meant(pod, each)), None)
     if entry is None:
         return pod
+    if not _may_have_relay(pod["spec"], entry):
+        return pod
     made = copy.deepcopy(pod)
     container = next(c for c in made["spec"]["containers"] if c["name"] == entry["container"])
     if not (_rewrite(container, entry) and _set_variable(container, entry)):
@@ -66,6 +68,15 @@ def _is_meant(pod: Json, entry: Json) -> bool:
     token = (metadata.get("annotations") or {}).get(INJECTION_ANNOTATION)
     named = any(c["name"] == entry["container"] for c in pod["spec"]["containers"])
     return bool(revision) and owned and token == entry["token"] and named
+
+
+def _may_have_relay(spec: Json, entry: Json) -> bool:
+    """Whether one more container is no reason to refuse the pod."""
+    relay = entry.get("relay")
+    bodies = [body for place in ("initContainers", "containers") for body in spec.get(place) or ()]
+    if relay is None or any(body["name"] == relay["container"]["name"] for body in bodies):
+        return True
+    return not spec.get("hostNetwork") and "resources" not in spec
 
 
 def _rewrite(container: Json, entry: Json) -> bool:
@@ -111,7 +122,10 @@ def _append(container: Json, entry: Json) -> None:
 
 def _declare(pod: Json, container: Json, entry: Json) -> None:
     names = {port.get("name") for c in pod["spec"]["containers"] for port in c.get("ports") or ()}
-    numbers = {port["containerPort"] for port in container.get("ports") or ()}
+    spec, numbers = pod["spec"], {port["containerPort"] for port in container.get("ports") or ()}
+    if spec.get("hostNetwork"):
+        bodies = [*spec["containers"], *(spec.get("initContainers") or ())]
+        numbers |= {port["containerPort"] for body in bodies for port in body.get("ports") or ()}
     for port in entry.get("ports", ()):
         if port["name"] not in names and port["containerPort"] not in numbers:
             container["ports"] = [*(container.get("ports") or ()), {**port, "protocol": "TCP"}]

@@ -289,7 +289,7 @@ def test_a_pod_that_was_not_injected_is_replaced() -> None:
     story.until_evicted()
     told = story.model()
     assert told["reason"] == "NotInjected"
-    assert "kvsync-inject" in told["message"]
+    assert "kvsync-operator-inject" in told["message"]
     assert told["replaced"]["times"] == [int(story.evicted[0])]
     story.cluster.blind = False
     story.settle()

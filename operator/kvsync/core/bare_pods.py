@@ -97,7 +97,7 @@ def _verdict(key: SourceKey, part: Part, pod: Pod, *, older: bool, settled: bool
             SourceReason.NOT_INJECTED,
             verified=False,
             settled=settled,
-            message="was created without its settings: the admission policy kvsync-inject did not act.",
+            message="was created without its settings: the policy kvsync-operator-inject did not act.",
             remedy=_POLICY_REMEDY,
         )
     return Verdict(

@@ -1,6 +1,7 @@
 """What pods get as they are created (mode Admission): the entries of ``status.injections``.
 
-They are the parameters of the admission policy ``kvsync-inject``, in the form of crds/kveventsync.yaml.
+They are the parameters of the admission policy ``kvsync-operator-inject``, in the form of
+crds/kveventsync.yaml.
 A pod gets an entry where its ReplicaSet is of that workload and it carries the entry's token.
 """
 

@@ -74,10 +74,12 @@ class Stage:
 
     def untouched(self, body: Object) -> bool:
         """Whether a pod would be created without anything of ours."""
-        return written(self.tried(body)) == written(self.tried(stripped(body)))
+        return bool(written(self.tried(body)) == written(self.tried(stripped(body))))
 
     @contextlib.contextmanager
-    def policy(self, name: str, is_in_effect: Callable[[], object], **changes: Any) -> Iterator[None]:
+    def policy(
+        self, name: str, is_in_effect: Callable[[], object], **changes: Any
+    ) -> Iterator[None]:
         """One more policy, for this namespace alone, which is ours but for these fields of its spec."""
         policy, binding = yaml.safe_load_all(POLICY.read_text())
         policy["metadata"]["name"] = binding["metadata"]["name"] = name
@@ -170,8 +172,10 @@ def pod(
     spec: Mapping[str, Any] | None = None,
     **fields: Any,
 ) -> Object:
-    """A pod as the ReplicaSet of a Deployment creates it; ``fields`` are its engine container's."""
-    engine = {"name": container, "image": "vllm/vllm-openai:v0.16.0", "command": ["vllm"], **fields}
+    """A pod as the ReplicaSet of a Deployment creates it; ``fields`` are its engine container's, as far
+    as they are not None."""
+    engine = {"name": container, "image": "vllm/vllm-openai:v0.16.0", "command": ["vllm"]}
+    engine |= {key: value for key, value in fields.items() if value is not None}
     owner = {
         "apiVersion": "apps/v1",
         "kind": "ReplicaSet",

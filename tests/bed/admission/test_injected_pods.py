@@ -35,12 +35,9 @@ EVENTS = [("kv-events", 5557), ("kv-replay", 5558)]
     ],
     ids=["none", "empty", "present", "there already"],
 )
-def test_a_word_is_appended_once(
-    stage: Stage, args: list[str] | None, expected: list[str]
-) -> None:
+def test_a_word_is_appended_once(stage: Stage, args: list[str] | None, expected: list[str]) -> None:
     stage.publish(entry())
-    fields = {} if args is None else {"args": args}
-    made = stage.tried(pod(**fields))
+    made = stage.tried(pod(args=args))
     assert container(made)["args"] == expected
     assert container(made)["command"] == ["vllm"]
     assert labels(made)[INJECTED] == TOKEN
@@ -82,8 +79,7 @@ def test_ports_are_declared_where_neither_name_nor_number_is(
     stage: Stage, declared: list[Object] | None, expected: list[tuple[str, int]]
 ) -> None:
     stage.publish(entry())
-    fields = {} if declared is None else {"ports": declared}
-    assert ports(stage.tried(pod(**fields))) == expected
+    assert ports(stage.tried(pod(ports=declared))) == expected
 
 
 def test_of_several_containers_the_named_one_is_meant(stage: Stage) -> None:
@@ -159,7 +155,7 @@ def test_a_list_is_replaced_where_it_is_what_it_was(
 @pytest.mark.parametrize("args", [None, ["--a"], ["--b", "--a"], ["--a", "--b", "--c"]])
 def test_of_any_other_list_all_is_left_alone(stage: Stage, args: list[str] | None) -> None:
     stage.publish(entry(args=None, rewrite=LISTS))
-    assert stage.untouched(pod(**({} if args is None else {"args": args})))
+    assert stage.untouched(pod(args=args))
 
 
 def test_a_command_is_rewritten_too_and_no_empty_list_takes_an_absent_ones_place(
@@ -200,7 +196,7 @@ def test_a_variable_is_set_where_it_is_what_it_was(
     stage: Stage, wanted: Object, env: list[Object] | None, expected: list[Object]
 ) -> None:
     stage.publish(entry(args=None, env=wanted))
-    made = stage.tried(pod(**({} if env is None else {"env": env})))
+    made = stage.tried(pod(env=env))
     assert container(made)["env"] == expected
     assert labels(made)[INJECTED] == TOKEN
 
@@ -222,7 +218,7 @@ def test_where_it_is_anything_else_all_is_left_alone(
     stage: Stage, wanted: Object, env: list[Object] | None
 ) -> None:
     stage.publish(entry(args=None, env=wanted))
-    assert stage.untouched(pod(**({} if env is None else {"env": env})))
+    assert stage.untouched(pod(env=env))
 
 
 LOADER = {"name": "load", "image": "loader:1"}
@@ -248,9 +244,7 @@ def test_the_relay_is_beside_the_engine_in_both_forms(
     body = container(made, "kvsync-relay", field)
     assert body["volumeMounts"][0] == wanted["container"]["volumeMounts"][0]
     assert covers(body, {k: v for k, v in wanted["container"].items() if k != "volumeMounts"})
-    assert [v for v in made["spec"]["volumes"] if v["name"] == "kvsync-relay"] == [
-        wanted["volume"]
-    ]
+    assert [v for v in made["spec"]["volumes"] if v["name"] == "kvsync-relay"] == [wanted["volume"]]
     assert container(made)["args"] == [CONFIG]
 
 

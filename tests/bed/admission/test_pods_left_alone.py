@@ -1,4 +1,4 @@
-"""Pods that get nothing: of another template, another workload, another kind, or where nothing is published."""
+"""Pods that get nothing: of another template, workload or kind, or where nothing is published."""
 
 from __future__ import annotations
 
