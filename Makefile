@@ -151,10 +151,11 @@ lock: ## renew requirements/*.txt from pyproject.toml (needs uv on PATH)
 chart: setup ## bring what the Helm chart shares with other files up to date: the CRD, the ClusterRole's rules
 	$(BIN)/python charts/sync.py
 
-generate: setup chart ## rewrite what is generated: docs/reference.md, docs/settings.md, docs/values.md, docs/samples/quickstart, the chart's files
+generate: setup chart ## rewrite what is generated: docs/reference.md, docs/settings.md, docs/values.md, docs/gitops/argocd, docs/samples/quickstart, the chart's files
 	$(BIN)/python docs/generate_reference.py
 	$(BIN)/python docs/generate_settings.py
 	$(BIN)/python docs/generate_values.py
+	$(BIN)/python docs/generate_gitops.py
 	PYTHONPATH=tests $(BIN)/python -m documentation.not_run
 	$(BIN)/kvsync quickstart my-model > docs/samples/quickstart/model-with-kv-events.yaml
 

@@ -5,7 +5,7 @@
 --   Stalled: a person must act               Degraded
 --   Ready                                    Healthy
 --   anything else                            Progressing
--- A model without traffic is none of the operator's troubles: it is never Degraded.
+-- The status is in kstatus format. A model without traffic is no trouble of the operator's: it is never Degraded.
 
 local function condition(kind)
   if obj.status ~= nil and obj.status.conditions ~= nil then
