@@ -52,6 +52,12 @@ def env(**values: str) -> list[dict[str, str]]:
         ({"image": "team/vllm:1", "env": env(VLLM_ARGS="--model m")}, Launch.VARIABLE),
         ({"image": "team/vllm:1", "env": env(VLLM_ARGS="x", EXTRA_ARGS="y")}, Launch.DIRECT),
         ({"env": env(VLLM_ARGS="--model m")}, Launch.DIRECT),
+        ({"args": ["--model=m", "$(KVSYNC_KV_EVENTS)"]}, Launch.SLOT),
+        ({"command": ["vllm", "serve", "$(KVSYNC_KV_EVENTS)"]}, Launch.SLOT),
+        ({"command": ["sh", "-c", 'vllm serve m "$KVSYNC_KV_EVENTS"']}, Launch.SLOT),
+        ({"args": ["--model=m", "x$(KVSYNC_KV_EVENTS)"]}, Launch.DIRECT),
+        ({"args": ["--model=m", "$$(KVSYNC_KV_EVENTS)"]}, Launch.DIRECT),
+        ({"image": "busybox:1", "args": ["$(KVSYNC_KV_EVENTS)"]}, Launch.OTHER),
     ],
 )
 def test_launch_forms(fields: dict[str, Any], launch: Launch) -> None:
@@ -119,3 +125,14 @@ def test_values_that_double_with_each_line_are_left_out() -> None:
 )
 def test_expansion_is_that_of_the_kubelet(text: str, result: str) -> None:
     assert expand(text, {"A": "a"}) == result
+
+
+def test_a_neutral_slot_is_no_word_of_the_engines_and_any_other_is() -> None:
+    words = ["--port=9000", "$(KVSYNC_KV_EVENTS)", "--seed=1"]
+    neutral = started(args=words, env=env(KVSYNC_KV_EVENTS="--kv-events-config={}"))
+    assert neutral.words == ("--port=9000", "--seed=1")
+    own = started(args=words, env=env(KVSYNC_KV_EVENTS="--kv-events-config=x"))
+    assert own.words == ("--port=9000", "--kv-events-config=x", "--seed=1")
+    script = ["sh", "-c", 'vllm serve m "$KVSYNC_KV_EVENTS" --seed 1']
+    neutral = started(command=script, env=env(KVSYNC_KV_EVENTS="--kv-events-config={}"))
+    assert neutral.words == ("vllm", "serve", "m", "--seed", "1")

@@ -25,8 +25,9 @@ from kvsync.core.launch import expand, literal_variables
 from kvsync.core.patch import apply
 from kvsync.core.plan import plan_undo
 from kvsync.core.planned import Outcome
+from kvsync.core.releases import NEUTRAL_EVENTS
 from kvsync.core.slot import NEUTRAL, SLOT_VARIABLE, SLOT_WORD, is_neutral
-from kvsync.model.spec import EngineType
+from kvsync.model.spec import EngineType, KVEventSyncSpec
 from kvsync.model.workload import Container, Deployment
 
 VLLM_OFF = NEUTRAL[EngineType.VLLM]
@@ -78,12 +79,42 @@ def value_of(body: Json) -> str:
     return str(main_container(body)["env"][0]["value"])
 
 
-@pytest.mark.parametrize("value", ["", *NEUTRAL.values()])
+@pytest.mark.parametrize("value", NEUTRAL_EVENTS[EngineType.VLLM])
 def test_a_neutral_value_comes_back_as_it_was(value: str) -> None:
     after = configured(slot(value), spec=WHEN_VERIFIED)
     assert is_neutral(value)
     assert value_of(after) == CONFIG
     assert apply(after, plan_undo(Deployment(after))) == slot(value)
+
+
+SGLANG = spec_of(engine={"labels": "WhenVerified", "type": "SGLang"})
+
+
+@pytest.mark.parametrize(
+    ("value", "image", "wanted"),
+    [
+        ("", "vllm/vllm-openai:v0.16.0", WHEN_VERIFIED),
+        ("", "lmsysorg/sglang:v0.5.23", SGLANG),
+        (VLLM_OFF, "lmsysorg/sglang:v0.5.23", SGLANG),
+    ],
+)
+def test_a_value_that_the_engine_does_not_start_with_is_refused(
+    value: str, image: str, wanted: KVEventSyncSpec
+) -> None:
+    """Undoing would put it back."""
+    body = slot(value, image=image)
+    if wanted is SGLANG:
+        main_container(body)["command"] = ["python3", "-m", "sglang.launch_server"]
+    refused = planned(body, wanted)
+    assert reason_of(refused) == "SlotUnusable"
+    assert f"Write {NEUTRAL[wanted.engine.type]} as" in str(refused.refusal)
+
+
+def test_an_empty_value_is_no_word_where_a_shell_drops_it() -> None:
+    env = [{"name": SLOT_VARIABLE, "value": ""}]
+    words = ["sh", "-c", f"exec vllm serve m ${SLOT_VARIABLE}"]
+    body = deployment(container(command=words, env=env))
+    assert value_of(configured(body, spec=WHEN_VERIFIED)) == CONFIG
 
 
 def test_an_owners_configuration_in_it_is_merged_and_comes_back() -> None:

@@ -93,6 +93,16 @@ ENGINE_RELEASES: Mapping[EngineType, tuple[EngineRelease, ...]] = {
 }
 """Oldest first; each row says only what changed. A row holds until the next one."""
 
+NEUTRAL_EVENTS: Mapping[EngineType, tuple[str, ...]] = {
+    EngineType.VLLM: ("--kv-events-config={}", "--kv-events-config="),
+    EngineType.SGLANG: ("--kv-events-config=",),
+}
+"""What every release with events takes and that turns none on; the first is what we write.
+
+vLLM: the parsers of 0.9.0 to 0.33.0, run. SGLang: the publishers of 0.4.7 to 0.5.23, run; an empty
+object ends them with a TypeError after the model is loaded. An empty word is one too many for both.
+"""
+
 FIRST_FLAGS = Version(0, 7)
 """The first vLLM release that the product text's flags are documented for."""
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kvsync.core.releases import NEUTRAL_EVENTS
 from kvsync.model.spec import EngineType
 from kvsync.model.workload import Container
 
@@ -20,22 +21,26 @@ SLOT_VARIABLE = "KVSYNC_KV_EVENTS"
 
 SLOT_WORD = f"$({SLOT_VARIABLE})"
 
-NEUTRAL = {
-    EngineType.VLLM: "--kv-events-config={}",
-    EngineType.SGLANG: "--kv-events-config=",
-}
-"""What a slot holds while nothing is configured: an argument that the engine takes and that means off.
+NEUTRAL = {engine: values[0] for engine, values in NEUTRAL_EVENTS.items()}
+"""What a slot holds while nothing is configured, where we write it."""
 
-vLLM from 0.9.0 to 0.33.0 takes both (its own parsers, ``tests/conformance``). SGLang asks whether the
-text is empty (``scheduler.py``): with an empty object it would collect events and publish none.
-"""
-
-_EMPTY = frozenset({*NEUTRAL.values(), ""})
+_KEEPING = frozenset({value for values in NEUTRAL_EVENTS.values() for value in values} | {""})
 
 
 def is_neutral(value: str) -> bool:
-    """Whether a slot's value is one that only keeps the place."""
-    return value in _EMPTY
+    """Whether a slot's value only keeps the place; not every engine starts with each of them."""
+    return value in _KEEPING
+
+
+def stops(value: str, engine: EngineType, *, as_word: bool) -> bool:
+    """Whether an engine does not start with a value that only keeps the place.
+
+    Args:
+        value: a neutral one.
+        engine: which engine.
+        as_word: whether an empty value is a word all the same, as in a container's args.
+    """
+    return as_word if value == "" else value not in NEUTRAL_EVENTS[engine]
 
 
 def variable_obstacle(container: Container) -> str:

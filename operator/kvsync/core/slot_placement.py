@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kvsync.core.detect import Detected
+from kvsync.core.engines import ENGINES
 from kvsync.core.event_config.model import Found
 from kvsync.core.revert import last_item
 from kvsync.core.script.pasting import unpasted
 from kvsync.core.script.write import fill_slot, quote_word
-from kvsync.core.slot import SLOT_VARIABLE, is_neutral
+from kvsync.core.slot import NEUTRAL, SLOT_VARIABLE, is_neutral, stops
 from kvsync.model.finding import Refusal
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import Place, TextChange
@@ -40,6 +41,14 @@ def slot_refusal(detected: Detected, found: Found | None) -> Refusal | None:
             "because a KV event configuration of its own stands beside it, and the engine takes the "
             f"last one. It reads: {found.text}",
             f"Take that out, or write it as the value of {SLOT_VARIABLE}.",
+        )
+    as_word = detected.start.text is None
+    if is_neutral(before) and stops(before, detected.finding.type, as_word=as_word):
+        engine = ENGINES[detected.finding.type]
+        return _unusable(
+            detected,
+            f"because {engine.name} does not start with its value, {before or 'an empty word'}",
+            f"Write {NEUTRAL[detected.finding.type]} as the value of {SLOT_VARIABLE}.",
         )
     if found is None and not is_neutral(before):
         shown = before[:100].encode("unicode_escape").decode()
