@@ -24,7 +24,7 @@ from core.strategies import EDITS, edit, engine_of
 from kvsync.core.launch import expand, literal_variables
 from kvsync.core.patch import apply
 from kvsync.core.plan import plan_undo
-from kvsync.core.planned import Outcome
+from kvsync.core.planned import ModelPlan, Outcome
 from kvsync.core.releases import NEUTRAL_EVENTS
 from kvsync.core.slot import NEUTRAL, SLOT_VARIABLE, SLOT_WORD, is_neutral
 from kvsync.model.spec import EngineType, KVEventSyncSpec
@@ -160,3 +160,17 @@ def test_a_neutral_slot_hides_no_other_configuration() -> None:
     body = slot()
     main_container(body)["args"] = [CONFIG, SLOT_WORD]
     assert reason_of(planned(body)) == "SlotUnusable"
+
+
+def test_every_mode_changes_the_same_one_value() -> None:
+    def written(mode: str) -> ModelPlan:
+        return planned(slot(), spec_of(mode=mode, engine={"labels": "WhenVerified"}))
+
+    patched = written("Patch")
+    injection = written("Admission").injection
+    assert injection is not None
+    assert injection.env is not None
+    assert (injection.env.before, injection.env.value) == (VLLM_OFF, CONFIG)
+    assert (injection.args, injection.rewrite, injection.ports) == ((), None, ())
+    inside = [o for o in patched.patch if o["path"].endswith("/env/0/value")]
+    assert [o for o in written("Render").patch if o["path"].endswith("/env/0/value")] == inside
