@@ -86,6 +86,6 @@ def test_options_that_do_not_go_together() -> None:
     policy = run("--network-policy", "aibrix-system/app=gateway")
     assert policy.exit_code == 2
     assert "--slot takes no --network-policy" in policy.stderr
-    alone = CliRunner().invoke(cli, ["render", "-f", "-", "-o", "argocd"], input=MODEL)
-    assert alone.exit_code == 2
-    assert "-o argocd needs --slot" in alone.stderr
+    helm = run("-o", "helm")
+    assert helm.exit_code == 2
+    assert "--slot has no form helm" in helm.stderr

@@ -43,6 +43,12 @@ class _Loader(yaml.CSafeLoader):
     """YAML 1.1 as Kubernetes reads it, where a date is a text."""
 
 
+class Block(str):
+    """A text of several lines that is written as they stand."""
+
+    __slots__ = ()
+
+
 class _Dumper(yaml.CSafeDumper):
     """No anchors: a list that stands in two places is written twice."""
 
@@ -50,6 +56,11 @@ class _Dumper(yaml.CSafeDumper):
         """Never refer."""
         return True
 
+
+_Dumper.add_representer(
+    Block,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|"),
+)
 
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]

@@ -187,7 +187,7 @@ class Survey:
         try:
             spec = KVEventSyncSpec.from_manifest(sync.body.get("spec") or {})
             heard = Heard(self._answers, verdicts, {})
-            observed = _with_told_versions(reading.world.observe(sync, spec, heard, time.time()))
+            observed = with_told_versions(reading.world.observe(sync, spec, heard, time.time()))
             views = view_models(observed, self._templates)
         except (SpecError, TemplateRenderError) as error:
             raise _Unlooked(ConditionReason.INVALID_SPEC, str(error)) from error
@@ -225,7 +225,7 @@ class _Unlooked(Exception):  # noqa: N818 - a finding, not an error
         self.reason = str(reason)
 
 
-def _with_told_versions(observed: Observed) -> Observed:
+def with_told_versions(observed: Observed) -> Observed:
     """With what engines told the operator, where they cannot be asked from here."""
     told = {
         str(entry.get("name")): str(entry["engineVersion"])

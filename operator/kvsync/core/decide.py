@@ -119,13 +119,14 @@ def view_models(observed: Observed, templates: Templates) -> tuple[ModelView, ..
         TemplateRenderError: a template is broken.
     """
     return tuple(
-        assess(model, observed, _ask(model, observed, templates))
+        assess(model, observed, ask_of(model, observed, templates))
         for model in observed.models
         if model.selected
     )
 
 
-def _ask(model: ObservedModel, observed: Observed, templates: Templates) -> Ask:
+def ask_of(model: ObservedModel, observed: Observed, templates: Templates) -> Ask:
+    """What the plan for a model is asked with."""
     return Ask(
         spec=observed.spec,
         owner=observed.sync.owner,

@@ -21,7 +21,7 @@ from kvsync.model import storm
 from kvsync.model.finding import Note, Refusal
 from kvsync.model.record import OWNER_ANNOTATION, Owner, parse_owner
 from kvsync.model.relay import NO_IMAGE, RelayMeans
-from kvsync.model.spec import KVEventSyncSpec
+from kvsync.model.spec import KVEventSyncSpec, Mode
 from kvsync.model.workload import JSON, Deployment
 
 DEPLOYMENT = ("apps/v1", "Deployment")
@@ -111,9 +111,7 @@ def render_manifest(
     owner = owner or _NOBODY
     if mark is not None and (mark.namespace, mark.name) == (owner.namespace, owner.name):
         owner = mark
-    # Without a time two renderings are one text; without a cluster no engine can be asked.
-    reads = GATEWAY_RELEASES[-1].layouts
-    asked = Ask(spec, owner, templates, {}, "", 0, relays=relays, gateway_reads=reads)
+    asked = ask_for_git(replace(spec, mode=Mode.PATCH), templates, owner, relays)
     planned = plan(deployment, asked)
     if planned.refusal is not None:
         return refused(body, planned.refusal)
@@ -126,6 +124,15 @@ def render_manifest(
     else:
         found = changed(body, after, planned.notes)
     return replace(found, policies=policies)
+
+
+def ask_for_git(
+    spec: KVEventSyncSpec, templates: Templates, owner: Owner | None, relays: RelayMeans
+) -> Ask:
+    """What a plan for manifests is asked with: without a time, so that two renderings are one text, and
+    without a cluster, so that no engine can be asked and the gateway is taken for the newest."""
+    reads = GATEWAY_RELEASES[-1].layouts
+    return Ask(spec, owner or _NOBODY, templates, {}, "", 0, relays=relays, gateway_reads=reads)
 
 
 def restore_manifest(body: JSON) -> Rendered:
