@@ -349,3 +349,10 @@ def test_a_slot_that_argo_cd_puts_back_names_the_way_out() -> None:
     found = contest(Deployment(body), planned(body, at=2_000), Count(Repairs(""), 1, 0), {})
     assert "ignoreDifferences" in found.way_out
     assert found.field == "variable KVSYNC_KV_EVENTS of container vllm"
+
+
+def test_argo_cd_is_told_to_ignore_nothing_but_the_slot() -> None:
+    body = managed(entry("argocd-controller", "Update", ARGS))
+    told = [n.message for n in planned(body, told_at=5).notes if n.reason == "ArgsAtRisk"]
+    assert len(told) == 1
+    assert "ignoreDifferences" not in told[0]

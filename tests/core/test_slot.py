@@ -156,10 +156,13 @@ def test_without_the_record_the_place_is_kept_by_a_neutral_value() -> None:
         assert planned(after, spec, at=2_000).outcome is Outcome.CHANGE
 
 
-def test_a_neutral_slot_hides_no_other_configuration() -> None:
-    body = slot()
-    main_container(body)["args"] = [CONFIG, SLOT_WORD]
-    assert reason_of(planned(body)) == "SlotUnusable"
+@pytest.mark.parametrize("beside", [CONFIG, VLLM_OFF, "--kv-events-config="])
+def test_a_neutral_slot_hides_no_other_configuration(beside: str) -> None:
+    """The engine takes the last of two: what stands behind the slot would win."""
+    for args in ([beside, SLOT_WORD], [SLOT_WORD, beside]):
+        body = slot()
+        main_container(body)["args"] = args
+        assert reason_of(planned(body)) == "SlotUnusable"
 
 
 def test_every_mode_changes_the_same_one_value() -> None:
@@ -174,3 +177,39 @@ def test_every_mode_changes_the_same_one_value() -> None:
     assert (injection.args, injection.rewrite, injection.ports) == ((), None, ())
     inside = [o for o in patched.patch if o["path"].endswith("/env/0/value")]
     assert [o for o in written("Render").patch if o["path"].endswith("/env/0/value")] == inside
+
+
+def scripted(text: str, *env: Json) -> Json:
+    body = deployment(container(command=["sh", "-c", text], env=list(env)))
+    body["spec"]["template"]["metadata"]["labels"] |= LABELS
+    return body
+
+
+def test_a_variable_without_a_value_is_bare_again() -> None:
+    body = scripted(f"exec vllm serve m ${SLOT_VARIABLE}", {"name": SLOT_VARIABLE})
+    after = configured(body, spec=WHEN_VERIFIED)
+    assert value_of(after) == CONFIG
+    assert apply(after, plan_undo(Deployment(after))) == body
+
+
+def test_the_last_definition_counts_wherever_it_comes_from() -> None:
+    literal = {"name": SLOT_VARIABLE, "value": VLLM_OFF}
+    elsewhere = {"name": SLOT_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+    body = slot()
+    main_container(body)["env"] = [elsewhere, literal]
+    assert main_container(configured(body, spec=WHEN_VERIFIED))["env"][1]["value"] == CONFIG
+    main_container(body)["env"] = [literal, elsewhere]
+    assert reason_of(planned(body)) == "SlotUnusable"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'vllm serve m {VLLM_OFF} "${SLOT_VARIABLE}"',
+        f'./start.sh "${SLOT_VARIABLE}"',
+    ],
+    ids=["configured beside it", "no engine to be seen"],
+)
+def test_a_script_that_leaves_a_doubt_is_refused(text: str) -> None:
+    literal = {"name": SLOT_VARIABLE, "value": VLLM_OFF}
+    assert reason_of(planned(scripted(text, literal), WHEN_VERIFIED)) == "SlotUnusable"

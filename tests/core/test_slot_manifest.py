@@ -6,12 +6,21 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 
-from core.objects import SERVE, Json, container, deployment, main_container, planned, spec_of
+from core.objects import (
+    SERVE,
+    TEMPLATES,
+    Json,
+    container,
+    deployment,
+    main_container,
+    planned,
+    spec_of,
+)
 from core.slots import role, storm
 from core.strategies import deployments, engine_of, scripted_engines
 from kvsync.core.engines import ENGINES
 from kvsync.core.launch import Launch, start_of
-from kvsync.core.manifest import Rendered
+from kvsync.core.manifest import Rendered, render_manifest, restore_manifest
 from kvsync.core.patch import apply
 from kvsync.core.planned import Outcome
 from kvsync.core.slot import NEUTRAL, SLOT_VARIABLE, SLOT_WORD
@@ -70,6 +79,15 @@ def test_a_script_gets_it_in_quotes_or_is_refused(body: Json) -> None:
     assert engine.env(SLOT_VARIABLE) == VLLM
     assert planned(made.body, WHEN_VERIFIED).outcome is Outcome.CHANGE
     assert compared(body_of(without_slot(made.body))) == compared(body)
+
+
+@given(body=deployments())
+def test_what_is_rendered_into_a_slot_is_restored_to_it(body: Json) -> None:
+    made = slotted(body)
+    assume(made.outcome is Outcome.CHANGE)
+    rendered = render_manifest(made.body, WHEN_VERIFIED, TEMPLATES)
+    assert rendered.outcome is Outcome.CHANGE
+    assert restore_manifest(rendered.body).body == made.body
 
 
 def test_the_labels_are_those_that_harm_nobody() -> None:

@@ -79,11 +79,12 @@ def slot_change(detected: Detected, word: str) -> TextChange | Refusal:
 
 
 def _holds(detected: Detected, found: Found, value: str) -> bool:
-    """Whether a configuration is all that the slot's value is."""
+    """Whether a configuration is all that the slot's value is; a neutral value is none, and not looked at."""
     words: Sequence[str] = [
         word for start, end in found.spans for word in detected.start.words[start:end]
     ]
-    return len(words) == 1 and value in (words[0], quote_word(words[0]))
+    own = len(words) == 1 and value in (words[0], quote_word(words[0]))
+    return own and not is_neutral(value)
 
 
 def _unusable(detected: Detected, why: str, remedy: str) -> Refusal:

@@ -64,3 +64,9 @@ def test_its_value_is_one_word_to_the_engine(
 def test_what_does_not_hand_it_on_as_it_is(text: str) -> None:
     names = [slot.name for slot in read_script(text, SET).slots]
     assert SLOT_VARIABLE not in names
+
+
+def test_among_many_variables_it_is_looked_at_first() -> None:
+    others = " ".join(f"$VLLM_{number}_ARGS" for number in range(20))
+    text = f'vllm serve m {others} "$KVSYNC_KV_EVENTS"'
+    assert SLOT_VARIABLE in [slot.name for slot in read_script(text, SET).slots]
