@@ -11,6 +11,7 @@ from core.scenes import applied, flag_is_on
 from core.strategies import INDEPENDENT_EDITS
 from kvsync.core.undo import GATEWAY_PATIENCE
 from kvsync.model.decision import Action, Decision, Kind
+from kvsync.model.injection import INJECTION_ANNOTATION
 from kvsync.model.observed import KVEventSync
 from kvsync.model.workload import Deployment
 
@@ -26,7 +27,11 @@ def add_variable(body: Json) -> None:
 
 
 def unlabel(body: Json) -> None:
-    body["spec"]["template"]["metadata"]["labels"].pop(EVENTS_LABEL, None)
+    metadata = body["spec"]["template"]["metadata"]
+    metadata["labels"].pop(EVENTS_LABEL, None)
+    (metadata.get("annotations") or {}).pop(INJECTION_ANNOTATION, None)
+    if not metadata.get("annotations"):  # as the API server leaves empty maps out
+        metadata.pop("annotations", None)
 
 
 def stop_relay(body: Json) -> None:
@@ -109,6 +114,8 @@ class Life:
         self.check_way_out(decision)
         if meanwhile is not None:
             meanwhile()
+        if any(action.counted for action in decision.actions[:writes]):
+            cluster.report(decision)
         for action in decision.actions[:writes]:
             if not self.write(action):
                 return True  # the rest is left to the next pass
@@ -193,6 +200,7 @@ FATES_OF_MODELS = st.lists(st.sampled_from((HEALTHY, HEALTHY, *FATES)), min_size
     fates=FATES_OF_MODELS,
     at_once=st.integers(1, 2),
     relay=st.sampled_from(["Off", "Always"]),
+    mode=st.sampled_from(["Patch", "Admission"]),
     before=STEPS,
     settles=st.booleans(),
     after=STEPS,
@@ -201,12 +209,13 @@ def test_the_promises_hold_in_any_order_of_events(
     fates: list[str],
     at_once: int,
     relay: str,
+    mode: str,
     before: list[tuple[str, str, int]],
     settles: bool,
     after: list[tuple[str, str, int]],
 ) -> None:
     rollout = {"maxConcurrent": at_once, "progressDeadline": "5m"}
-    spec = spec_of(rollout=rollout, events={"relay": {"mode": relay}})
+    spec = spec_of(rollout=rollout, events={"relay": {"mode": relay}}, mode=mode)
     life = Life(Cluster(spec, fates))
     for step in before:
         life.run(*step)
