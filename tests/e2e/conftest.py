@@ -31,6 +31,7 @@ def installed(bed: Bed) -> Bed:  # noqa: F811 - pytest's way
     # The gateway comes first: a Role of the operator stands in its namespace.
     bed.api.create_all(ROOT / "tests" / "testbed" / "manifests" / "gateway.yaml")
     bed.api.create_all(without_pod)
+    bed.api.create_all(ROOT / "docs" / "samples" / "install" / "admission.yaml")
     return bed
 
 
