@@ -9,7 +9,7 @@ import pytest
 
 from adapters.scrapes import FULL, families, full_scrape, repair, series
 from kvsync.adapters.metrics import Metrics, Result
-from kvsync.model.decision import Deed
+from kvsync.model.decision import Deed, Kind
 from kvsync.model.metering import Counts, ModelName, Reading, Standing, Vitals, Worker
 from testbed.promtool.run import check_scrape
 
@@ -86,8 +86,12 @@ def test_what_is_written_is_counted_by_what_it_did() -> None:
     metrics.note_patch(action)
     metrics.note_patch(replace(action, reason=Deed.ROLLED_BACK, counted=False))
     metrics.note_patch(replace(action, reason=Deed.RETAINED, counted=False, restarts=False))
+    metrics.note_patch(
+        replace(action, reason=Deed.POD_REPLACED, kind=Kind.POD, evicts="u", restarts=False)
+    )
     metrics.note_status("KVEventSync")
     found = series(metrics.text(Reading(), (), Vitals()))
+    assert found["kvsync_patches_total", "Pod", "PodReplaced"] == 1
     assert found["kvsync_patches_total", "Deployment", "Repaired"] == 1
     assert found["kvsync_patches_total", "Deployment", "Retained"] == 1
     assert found["kvsync_patches_total", "KVEventSync", "Status"] == 1

@@ -44,7 +44,12 @@ def listed(scene: Scene) -> Values:
         {"gateway": f"{namespace}/{name}", "namespaces": served}
         for name, namespace in (GATEWAY, WATCHER)
     ]
-    return {"watchNamespaces": served, "gatewayAccess": {"gateways": gateways}}
+    access = {"gateways": gateways}
+    return {
+        "watchNamespaces": served,
+        "gatewayAccess": access,
+        "admission": {"enabled": True},
+    }
 
 
 @pytest.mark.parametrize(("form", "major"), [("all namespaces", 4), ("listed namespaces", 3)])
@@ -80,7 +85,8 @@ def test_every_right_is_used_and_none_is_missing(
 
 
 def everything(scene: Scene, install: Install, outside: str) -> None:
-    """The main job, a crash, a name of nothing, a StormService, an Event again, another leader."""
+    """The main job, a crash, a name of nothing, a StormService, a pod that was not injected, an Event
+    again, another leader."""
     namespace = scene.namespace
     both = {"alsoConfigure": [WATCHER[0]]}
     late = sync("kv", namespace, "m", engine={"labels": "WhenVerified"}, gateway=both)
@@ -98,6 +104,8 @@ def everything(scene: Scene, install: Install, outside: str) -> None:
     scene.wait_ready("storm")
     scene.wait("the name looked up", lambda: scene.condition("nobody"))
 
+    replace_a_pod(scene, install)
+
     # The same is said of the model again when its Event may be counted up.
     scene.settle(max(0.0, told + REPEAT_EVERY - time.monotonic()))
     scene.delete_sync("kv")
@@ -114,6 +122,25 @@ def everything(scene: Scene, install: Install, outside: str) -> None:
         "the new leader at work",
         lambda: scene.condition("kv").get("observedGeneration") == generation,
     )
+
+
+def replace_a_pod(scene: Scene, install: Install) -> None:
+    """Have a pod replaced that was created without its settings, since the policy was bound to nothing."""
+    kind = "MutatingAdmissionPolicyBinding"
+    (binding,) = (body for body in install.objects() if body["kind"] == kind)
+    scene.api.delete(kind.lower(), binding["metadata"]["name"])
+    scene.create(model("new", scene.namespace))
+    scene.wait_available("new")
+    scene.create(sync("new", scene.namespace, "new", mode="Admission", gateway=NO_GATEWAY))
+    scene.wait("a pod replaced", lambda: replaced(scene))
+    scene.delete_sync("new")
+    scene.api.delete("deployments", "new", scene.namespace)
+    scene.api.create_all([binding])
+
+
+def replaced(scene: Scene) -> object:
+    status = (scene.sync("new") or {}).get("status") or {}
+    return [entry for entry in status.get("models", ()) if entry.get("replaced")]
 
 
 def ready(install: Install, old: set[str]) -> bool:

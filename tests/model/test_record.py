@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvsync.model.record import (
+    Delivery,
     ListChange,
     Owner,
     Place,
@@ -15,9 +16,11 @@ from kvsync.model.record import (
     RecordError,
     Rejection,
     RelayChange,
+    Rewrite,
     Taken,
     TextChange,
     ValueChange,
+    Variable,
     dump_record,
     dump_rejection,
     load_record,
@@ -58,6 +61,17 @@ RECORDS = st.builds(
     labels=st.dictionaries(TEXT, st.builds(ValueChange, st.none() | TEXT, TEXT), max_size=2),
     labels_absent=st.booleans(),
     metadata_absent=st.booleans(),
+    template_annotations_absent=st.booleans(),
+    injection=st.none()
+    | st.builds(
+        Delivery,
+        token=TEXT,
+        edit=st.none()
+        | st.builds(Variable, name=TEXT, value=TEXT, before=st.none() | TEXT)
+        | st.builds(
+            Rewrite, place=st.sampled_from([Place.ARGS, Place.COMMAND]), before=WORDS, after=WORDS
+        ),
+    ),
     env=st.dictionaries(TEXT, st.builds(ValueChange, st.none() | ITEM, ITEM), max_size=2),
     env_absent=st.booleans(),
     annotations_absent=st.booleans(),

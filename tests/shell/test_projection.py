@@ -22,9 +22,10 @@ def test_a_pods_age_and_template_are_kept() -> None:
     assert (kept.running, kept.ready, kept.labels) == (True, True, whole.labels)
 
 
-def test_what_a_gateway_reads_of_a_pod_is_kept_and_no_more_of_it() -> None:
+def test_what_a_gateway_and_the_policy_read_of_a_pod_is_kept_and_no_more_of_it() -> None:
     whole = pod_of(configured(deployment()))
     marks = {"model.aibrix.ai/name": "m" * 9_000, "model.aibrix.ai/engine": "vllm", "note": "x"}
+    marks["kvsync.aibrix.ai/injection"] = "0123456789abcdef"
     whole.body["metadata"]["annotations"] = marks
     container = whole.body["spec"]["containers"][0]
     container["env"] = [{"name": "INFERENCE_ENGINE", "value": "vllm"}, {"name": "A", "value": "b"}]
@@ -32,6 +33,7 @@ def test_what_a_gateway_reads_of_a_pod_is_kept_and_no_more_of_it() -> None:
     assert kept.annotations == {
         "model.aibrix.ai/name": "m" * 2_048,
         "model.aibrix.ai/engine": "vllm",
+        "kvsync.aibrix.ai/injection": "0123456789abcdef",
     }
     (found,) = kept.containers
     assert found.body["env"] == [{"name": "INFERENCE_ENGINE", "value": "vllm"}]

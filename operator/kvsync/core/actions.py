@@ -43,8 +43,9 @@ def change_action(view: ModelView) -> Action:
     assert view.plan is not None
     assert view.plan.engine is not None
     restarts = "its pods restart" if view.plan.restarts else "no pod restarts"
+    when = ", as its pods are created," if view.plan.injection is not None else ""
     note = (
-        f"Configured container {view.plan.engine.container} of {view.deployment.title} to publish "
+        f"Configured container {view.plan.engine.container} of {view.deployment.title}{when} to publish "
         f"KV events ({view.plan.engine.dialect}); {restarts}."
     )
     note = " ".join((note, *map(str, view.plan.notes)))

@@ -88,6 +88,24 @@ async def test_every_write_says_who_writes(connect: Connect) -> None:
     assert json.loads(deleted.body)["preconditions"] == {"uid": "u"}
 
 
+async def test_an_eviction_is_asked_once_of_one_very_pod(connect: Connect) -> None:
+    busy = refuse(429, "TooManyRequests", "the budget", Retry_After="1")
+    async with FaultServer(busy, say(item("a"))) as server:
+        kube = await connect(server.url)
+        with pytest.raises(TooManyRequests, match="the budget"):
+            await kube.evict("ns", "a", uid="u")
+        assert len(server.seen) == 1
+        await kube.evict("ns", "a", uid="u")
+        asked = server.seen[1]
+    assert (asked.method, asked.path.partition("?")[0]) == (
+        "POST",
+        "/api/v1/namespaces/ns/pods/a/eviction",
+    )
+    body = json.loads(asked.body)
+    assert (body["apiVersion"], body["kind"]) == ("policy/v1", "Eviction")
+    assert body["deleteOptions"] == {"preconditions": {"uid": "u"}}
+
+
 async def test_an_expired_page_token_is_answered_with_one_page(connect: Connect) -> None:
     expired = refuse(410, "Expired")
     async with FaultServer(page(9, "a", token="t"), expired, page(11, "a", "b")) as server:

@@ -65,7 +65,7 @@ class Request:
 
     @property
     def verb(self) -> str:
-        """What it does, as GET, LIST, WATCH, CREATE, UPDATE, PATCH, DELETE or LOG."""
+        """What it does, as GET, LIST, WATCH, CREATE, UPDATE, PATCH, DELETE, EVICT or LOG."""
         return self.doing.partition(" ")[0]
 
 
