@@ -5,10 +5,11 @@ from __future__ import annotations
 from kvsync.core.admission import unavailable
 from kvsync.core.delivery import unsupported
 from kvsync.core.patch import Operation, difference, guarded
+from kvsync.core.pieces import lost_record_notes, strip_template
 from kvsync.core.planned import Ask, ModelPlan, Outcome
 from kvsync.core.recognise import newest_record
 from kvsync.core.storm import plan_storm, strip_storm
-from kvsync.core.template_plan import lost_record_notes, plan_template, strip_template
+from kvsync.core.template_plan import plan_template
 from kvsync.model.finding import Note, Refusal
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import OWNER_ANNOTATION, Owner, parse_owner

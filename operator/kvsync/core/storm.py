@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kvsync.core.patch import apply, difference, guarded
+from kvsync.core.pieces import strip_template
 from kvsync.core.planned import Ask, ModelPlan, Outcome
 from kvsync.core.recognise import newest_record
-from kvsync.core.template_plan import plan_template, rollout_paused, strip_template
+from kvsync.core.template_plan import plan_template, rollout_paused
 from kvsync.model.finding import Note, Refusal
 from kvsync.model.reasons import ModelReason
 from kvsync.model.spec import Mode
