@@ -51,12 +51,12 @@ def actions(body: Mapping[str, Any], script: str) -> list[Json]:
     return [{"name": name, "disabled": False, **(answer[name] or {})} for name in sorted(answer)]
 
 
-def acted(body: Mapping[str, Any], script: str) -> Json:
-    """The object after an action."""
+def acted(body: Mapping[str, Any], script: str, *, old: bool = False) -> Json:
+    """The object after an action; ``old``: as older releases (2.14, say) read the answer."""
     answer = _run(body, script)
     if not isinstance(answer, dict):
         raise LuaError(f"no object: {answer!r}")
-    cleaned: Json = _cleaned(answer, body)
+    cleaned: Json = _cleaned(answer, body, old=old)
     return cleaned
 
 
@@ -87,12 +87,16 @@ def _plain(value: Any) -> Any:
     return {key: _plain(value[key]) for key in keys}
 
 
-def _cleaned(new: Any, old: Any) -> Any:
-    """Where a map became an empty list, what stood there before (``cleanReturnedObj``)."""
-    if isinstance(new, dict) and isinstance(old, Mapping):
-        return {key: _cleaned(new[key], old[key]) if key in old else new[key] for key in new}
-    if isinstance(new, list) and isinstance(old, Mapping) and not new:
-        return json.loads(json.dumps(old))
-    if isinstance(new, list) and isinstance(old, list):
-        return [_cleaned(a, b) for a, b in zip(new, old, strict=False)] + new[len(old) :]
+def _cleaned(new: Any, before: Any, *, old: bool) -> Any:
+    """Empty lists that were maps become maps (``cleanReturnedObj``): empty, or in old releases as before."""
+    if isinstance(new, dict) and isinstance(before, Mapping):
+        return {
+            key: _cleaned(each, before[key], old=old) if key in before else each
+            for key, each in new.items()
+        }
+    if isinstance(new, list) and isinstance(before, Mapping) and not new:
+        return json.loads(json.dumps(before)) if old else {}
+    if isinstance(new, list) and isinstance(before, list):
+        cleaned = [_cleaned(a, b, old=old) for a, b in zip(new, before, strict=False)]
+        return cleaned + new[len(before) :]
     return new

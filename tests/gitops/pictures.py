@@ -32,10 +32,12 @@ from kvsync.core.failures import FAILURES
 from kvsync.core.gateway_access import GatewayAccess, Labelled, parse_grant
 from kvsync.core.moment import timestamp
 from kvsync.core.summary import invalid, refused
+from kvsync.model.admission import AdmissionMeans
 from kvsync.model.decision import Decision
 from kvsync.model.gateway_log import GatewayReading, Start, Subscription
 from kvsync.model.observed import KVEventSync
 from kvsync.model.source import Failure, SourceReason
+from kvsync.model.version import Version
 
 PAUSED = {"kvsync.aibrix.ai/paused": "true"}
 PLAN_ONLY = {"kvsync.aibrix.ai/plan-only": "true"}
@@ -127,6 +129,19 @@ def _owned() -> Json:
     return _told(decided(model(body), gateway=gateway_of()))
 
 
+def _not_applied() -> Json:
+    body = rolled_out(deployment(container(args=["--model=tiny"])))
+    return _told(
+        decided(model(body, pod_of(body)), spec=spec_of(mode="Render"), gateway=gateway_of())
+    )
+
+
+def _unavailable() -> Json:
+    picture = observe(model(rolled_out(deployment())), spec=spec_of(mode="Admission"))
+    means = AdmissionMeans(policy=False, served=True, kubernetes=Version(1, 36))
+    return _told(decide(replace(picture, admission=means), TEMPLATES))
+
+
 def _contended() -> Json:
     war = War()
     war.lose()
@@ -177,6 +192,8 @@ PICTURES: dict[str, Callable[[], Json]] = {
     "degraded-contended": lambda: _object(_contended()),
     "degraded-engine-crashed": lambda: _object(_crashed()),
     "degraded-gateway-not-permitted": lambda: _object(_not_permitted()),
+    "degraded-not-applied": lambda: _object(_not_applied(), spec={"mode": "Render"}),
+    "degraded-admission-unavailable": lambda: _object(_unavailable(), spec={"mode": "Admission"}),
     "degraded-no-models": lambda: _object(_told(decided(gateway=gateway_of()))),
     "degraded-invalid-spec": lambda: _object(
         invalid(sync_of(), "spec.events.topic: must not be longer than 128 characters.", NOW)

@@ -74,8 +74,8 @@ def test_what_an_action_makes(test: Json) -> None:
     assert acted(before, SCRIPTS[test["action"]]) == load(FOLDER / test["expectedOutputPath"])
 
 
-@given(picture=st.sampled_from(list(PICTURES)), tracked=st.booleans())
-def test_pause_and_resume_are_each_others_undo(picture: str, tracked: bool) -> None:
+@given(picture=st.sampled_from(list(PICTURES)), tracked=st.booleans(), old=st.booleans())
+def test_pause_and_resume_are_each_others_undo(picture: str, tracked: bool, old: bool) -> None:
     body = PICTURES[picture]()
     body["metadata"].pop("annotations", None)
     if tracked:
@@ -84,7 +84,7 @@ def test_pause_and_resume_are_each_others_undo(picture: str, tracked: bool) -> N
     assert KVEventSync(paused).held_by == PAUSED_ANNOTATION
     if "deletionTimestamp" not in body["metadata"]:
         assert health(paused, HEALTH)[0] == "Suspended"
-    assert acted(paused, SCRIPTS["resume"]) == body
+    assert acted(paused, SCRIPTS["resume"], old=old) == body
 
 
 @given(picture=st.sampled_from(list(PICTURES)))

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
 from core.objects import ask
@@ -12,6 +13,7 @@ from core.test_preflight import entry
 from gitops.argo_vm import ROOT
 from gitops.examples import FOLDER, WAYS, applications, built, of_kind, tools
 from golden.files import load
+from kvsync.cli.main import cli
 from kvsync.core.ignore_differences import ignored_slot
 from kvsync.core.patch import apply
 from kvsync.core.plan import plan
@@ -144,8 +146,30 @@ def test_the_slots_application_ignores_what_kvsync_prints() -> None:
     assert not any("ignoreDifferences" in other for other in others)
 
 
-@pytest.mark.parametrize("way", ["admission", "render"])
-def test_the_others_would_be_refused_by_mode_patch(way: str) -> None:
-    """So that the example is one of a Deployment that needs its mode."""
-    objects = built(FOLDER / "models" / way)
-    assert of_kind(objects, "KVEventSync")["spec"]["mode"] == way.capitalize()
+def test_with_admission_one_annotation_is_all_that_changes() -> None:
+    before, found = _planned("admission")
+    assert found.outcome is Outcome.CHANGE, found.refusal
+    after: Json = apply(before, found.patch)
+    annotations = after["spec"]["template"]["metadata"].pop("annotations")
+    assert annotations.keys() == {"kvsync.aibrix.ai/injection"}
+    assert after["spec"] == before["spec"]
+
+
+def test_the_same_deployment_is_refused_in_mode_patch() -> None:
+    """So the example is one that needs its mode."""
+    (container,) = _planned("admission")[0]["spec"]["template"]["spec"]["containers"]
+    assert container["args"]
+    body, _ = _planned("admission")
+    found = plan(Deployment(body), ask(KVEventSyncSpec.from_manifest({"models": {"names": ["x"]}})))
+    assert found.refusal is not None
+    assert found.refusal.reason == "ArgsOwned"
+
+
+def test_what_render_asks_for_is_in_git_and_nothing_is_left_to_do() -> None:
+    _, found = _planned("render")
+    assert found.outcome is Outcome.UNCHANGED, found.refusal
+    folder = FOLDER / "models" / "render"
+    words = ["render", "-f", str(folder / "deployment.yaml"), "-o", "kustomize"]
+    printed = CliRunner().invoke(cli, words)
+    assert printed.exit_code == 0, printed.output
+    assert printed.stdout == (folder / "kv-events" / "kustomization.yaml").read_text()

@@ -138,12 +138,18 @@ def test_what_argo_has_not_fails_here(script: str) -> None:
         health({"metadata": {}}, script)
 
 
-def test_argo_puts_an_emptied_map_back() -> None:
+def test_an_old_argo_puts_an_emptied_map_back() -> None:
     """The trap that the action resume goes round."""
     body = {"metadata": {"name": "x", "annotations": {"a": "b"}}, "spec": {"engine": {}}}
-    assert acted(body, "obj.metadata.annotations.a = nil return obj") == body
-    without = {"metadata": {"name": "x"}, "spec": {"engine": {}}}
-    assert acted(body, "obj.metadata.annotations = nil return obj") == without
+    emptied, without = (
+        "obj.metadata.annotations.a = nil return obj",
+        "obj.metadata.annotations = nil",
+    )
+    assert acted(body, emptied, old=True) == body
+    assert acted(body, emptied)["metadata"] == {"name": "x", "annotations": {}}
+    for old in (False, True):
+        after = acted(body, f"{without} return obj", old=old)
+        assert after == {"metadata": {"name": "x"}, "spec": {"engine": {}}}
 
 
 def test_the_scripts_are_yaml_safe() -> None:
