@@ -16,6 +16,7 @@ from testbed.secrecy import number_lists
 from testbed.storm.install import running_beside
 
 ROOT = Path(__file__).resolve().parents[2]
+POLICY_RIGHTS = "kvsync-operator-network-policies"
 _numbers = itertools.count(1)
 
 
@@ -112,3 +113,23 @@ def start_operator(installed: Bed, tmp_path: Path) -> Iterator[Callable[..., Ope
 def operator(start_operator: Callable[..., OperatorProcess]) -> OperatorProcess:
     """A running operator."""
     return start_operator()
+
+
+@pytest.fixture
+def policy_rights(installed: Bed) -> Iterator[None]:
+    """What the install manifest does not give, and the chart gives where this is asked for."""
+    named = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": POLICY_RIGHTS}}
+    rule = {
+        "apiGroups": ["networking.k8s.io"],
+        "resources": ["networkpolicies"],
+        "verbs": ["list", "watch", "create", "patch", "delete"],
+    }
+    subject = {"kind": "ServiceAccount", "name": "kvsync-operator", "namespace": "kvsync-system"}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": POLICY_RIGHTS}
+    installed.api.create({**named, "kind": "ClusterRole", "rules": [rule]})
+    installed.api.create(
+        {**named, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": [subject]}
+    )
+    yield
+    installed.api.delete("clusterrolebindings", POLICY_RIGHTS)
+    installed.api.delete("clusterroles", POLICY_RIGHTS)

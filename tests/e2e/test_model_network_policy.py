@@ -1,39 +1,17 @@
 """--model-network-policy: a policy for each model, kept right, and gone with what it is for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from core.network_rules import Source, gets_through
 from e2e.manifests import Object, model, sync
 from e2e.scene import OperatorProcess, Scene
-from testbed.bed import Bed
 
 pytestmark = pytest.mark.bed
 
-RIGHTS = "kvsync-operator-network-policies"
 LABELS = {"app.kubernetes.io/name": "kvsync-operator"}
 OPERATOR = Source("kvsync-system", LABELS)
-
-
-@pytest.fixture
-def rights(installed: Bed) -> Iterator[None]:
-    """What the install manifest does not give, and the chart gives where this is asked for."""
-    named = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": RIGHTS}}
-    rule = {
-        "apiGroups": ["networking.k8s.io"],
-        "resources": ["networkpolicies"],
-        "verbs": ["list", "watch", "create", "patch", "delete"],
-    }
-    subject = {"kind": "ServiceAccount", "name": "kvsync-operator", "namespace": "kvsync-system"}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": RIGHTS}
-    installed.api.create({**named, "kind": "ClusterRole", "rules": [rule]})
-    installed.api.create(
-        {**named, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": [subject]}
-    )
-    yield
-    installed.api.delete("clusterrolebindings", RIGHTS)
-    installed.api.delete("clusterroles", RIGHTS)
 
 
 def policies(scene: Scene) -> list[Object]:
@@ -45,7 +23,7 @@ def reaches(scene: Scene, name: str, source: Source, port: int) -> bool:
     return gets_through(policies(scene), scene.namespace, labels, source, port)
 
 
-@pytest.mark.usefixtures("rights")
+@pytest.mark.usefixtures("policy_rights")
 def test_policies_stand_are_kept_and_go(
     scene: Scene, start_operator: Callable[..., OperatorProcess]
 ) -> None:
