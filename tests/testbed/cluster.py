@@ -94,6 +94,16 @@ class ControlPlane:
             self._reserved.close()
         shutil.rmtree(self.directory / "etcd", ignore_errors=True)
 
+    def restart_apiserver(self, down: float = 0.0) -> None:
+        """Stop the API server and start it again, ``down`` seconds later, on the same database and port."""
+        place = next(n for n, each in enumerate(self._processes) if each.name == "kube-apiserver")
+        self._processes[place].stop()
+        time.sleep(down)
+        self._start_apiserver()
+        # Its place says when it is stopped: before etcd.
+        self._processes[place] = self._processes.pop()
+        self._await_ready()
+
     @property
     def kubeconfig(self) -> Path:
         """The admin's kubeconfig."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from bed.admission.stage import Stage, checks, install
+from golden.test_golden_admission import case  # noqa: F401 - the fixture itself
 from testbed.cluster import ControlPlane
 from testbed.enter import is_inside
 from testbed.programs import find_programs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from kvsync.adapters.kube.resource import Resource
 from kvsync.cli.examination.access import AT_ONCE, rights_facts
 from kvsync.cli.examination.gather import Asked, gather
 from kvsync.core.doctor.facts import (
+    AdmissionFacts,
     CrdFacts,
     Facts,
     ObjectsFacts,
@@ -214,3 +216,47 @@ async def test_who_may_not_read_the_release_is_still_served() -> None:
     facts = await gathered(cluster)
     assert facts.server is None
     assert not isinstance(facts.crd, CrdFacts), "its schema is not published here"
+
+
+def policy(name: str, kind: str = "KVEventSync") -> dict[str, Any]:
+    param = {"apiVersion": "kvsync.aibrix.ai/v1alpha1", "kind": kind}
+    return {"metadata": {"name": name, "namespace": None}, "spec": {"paramKind": param}}
+
+
+def binding(name: str, policy: str) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": None}, "spec": {"policyName": policy}}
+
+
+SYNC = {
+    "metadata": {"namespace": "team", "name": "kv", "uid": "u"},
+    "spec": {"mode": "Admission", "models": {"names": ["m"]}},
+}
+
+
+async def test_the_policy_is_looked_for_where_an_object_needs_one() -> None:
+    policies = [policy("inject"), policy("unbound"), policy("other", "ConfigMap")]
+    bindings = [binding("a", "inject"), binding("b", "other")]
+    cluster = Cluster(
+        kveventsyncs=[SYNC],
+        mutatingadmissionpolicies=policies,
+        mutatingadmissionpolicybindings=bindings,
+    )
+    facts = await gathered(cluster)
+    wanted = AdmissionFacts("v1", ("inject", "unbound"), ("inject",), False, ("team/kv",))
+    assert facts.admission == wanted
+    assert (await gathered(Cluster())).admission is None, "nobody needs one"
+
+
+async def test_what_may_not_be_listed_is_said_to_be_so_and_what_is_not_served_not_listed() -> None:
+    cluster = Cluster(kveventsyncs=[SYNC], mutatingadmissionpolicies=Forbidden("no"))
+    admission = (await gathered(cluster)).admission
+    assert isinstance(admission, AdmissionFacts)
+    assert isinstance(admission.policies, Unread)
+    assert admission.policies.forbidden
+
+
+async def test_an_operator_that_was_told_of_a_policy_is_held_to_it() -> None:
+    told: Any = copy.deepcopy(OPERATOR)
+    told["spec"]["template"]["spec"]["containers"][0]["args"].append("--admission-policy")
+    facts = await gathered(Cluster(deployments=[told]))
+    assert facts.admission == AdmissionFacts("v1", (), (), True, ())

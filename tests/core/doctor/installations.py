@@ -7,6 +7,7 @@ from typing import Any
 
 from kvsync.core.doctor.examine import examine
 from kvsync.core.doctor.facts import (
+    AdmissionFacts,
     Answered,
     CrdFacts,
     EngineFacts,
@@ -160,6 +161,7 @@ def healthy(**changes: Any) -> Facts:
         lease=LeaseFacts(f"{HOME}/kvsync-operator", "kvsync-operator-abc-1", 10.0, 2.0, 0.0),
         gateways=(gateway(),),
         objects=objects(with_sources(source())),
+        admission=AdmissionFacts("v1", ("inject",), ("inject",), True, ("team/kv",)),
     )
     return replace(facts, **changes)
 

@@ -22,6 +22,7 @@ from core.doctor.installations import (
 )
 from kvsync.core.doctor.examine import RULES, examine
 from kvsync.core.doctor.facts import (
+    AdmissionFacts,
     Answered,
     CrdFacts,
     EngineFacts,
@@ -64,6 +65,11 @@ def lacking(resource: str, verb: str, allowed: bool | None = False) -> RightsFac
     return RightsFacts("ns/sa", True, (Answered(right, grant, allowed, "busy"),))
 
 
+def admission(**changes: Any) -> AdmissionFacts:
+    there = AdmissionFacts("v1", ("kv-inject",), ("kv-inject",), True, ("team/kv",))
+    return replace(there, **changes)
+
+
 def conditions(**said: tuple[str, str, str, bool]) -> tuple[ObjectsFacts, ...]:
     return objects(with_sources(source(), conditions=said))
 
@@ -104,6 +110,23 @@ CASES: list[tuple[str, dict[str, Any], Mark, str]] = [
     ("crd", {"crd": MISSING}, WRONG, "not installed"),
     ("crd", {"crd": FORBIDDEN}, OPEN, "may not be read"),
     ("crd", {"crd": CrdFacts(9, ("spec.a", "b", "c", "d"))}, WRONG, "spec.a, b, c and 1 more"),
+    ("admission", {"admission": FORBIDDEN}, OPEN, "may not be read"),
+    (
+        "admission",
+        {"admission": admission(version=""), "server": Version(1, 33)},
+        WRONG,
+        "Mode Admission reaches no pod (team/kv): Kubernetes 1.33 has no MutatingAdmissionPolicy.",
+    ),
+    (
+        "admission",
+        {"admission": admission(version="", wanted=()), "server": Version(1, 35)},
+        WRONG,
+        "as a beta, which is off here",
+    ),
+    ("admission", {"admission": admission(policies=FORBIDDEN)}, OPEN, "is not seen from here"),
+    ("admission", {"admission": admission(policies=())}, WRONG, "the policy is not installed"),
+    ("admission", {"admission": admission(bound=())}, WRONG, "kv-inject has no binding"),
+    ("admission", {"admission": admission(told=False)}, WRONG, "was not told of it"),
     ("permissions", {"rights": lacking("pods", "list")}, WRONG, "ns/sa may not list pods"),
     ("permissions", {"rights": lacking("events", "patch")}, OPEN, "kubectl describe"),
     ("permissions", {"rights": lacking("pods", "list", None)}, OPEN, "busy"),

@@ -34,6 +34,7 @@ def test_a_switch_is_read_in_all_its_forms() -> None:
     variable = {"KVSYNC_MODEL_NETWORK_POLICY": "true"}
     assert told_settings(operator("run", "--model-network-policy")).model_network_policy
     assert told_settings(operator("run", env=variable)).model_network_policy
+    assert told_settings(operator("run", "--admission-policy")).admission_policy
     off = operator("run", "--no-model-network-policy", env=variable)
     assert not told_settings(off).model_network_policy
 

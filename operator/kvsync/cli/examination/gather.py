@@ -13,6 +13,7 @@ from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.resource import KVEVENTSYNCS
 from kvsync.adapters.kube.server_version import server_version
 from kvsync.cli.examination.access import rights_facts
+from kvsync.cli.examination.admission import admission_facts, wanting
 from kvsync.cli.examination.gateways import gateway_facts
 from kvsync.cli.examination.models import objects_facts
 from kvsync.cli.examination.operator import find_operator, watch_lease
@@ -20,6 +21,7 @@ from kvsync.cli.examination.reading_part import read_part
 from kvsync.cli.examination.server import asker, crd_facts
 from kvsync.cli.reading import Scope
 from kvsync.core.doctor.facts import (
+    AdmissionFacts,
     Facts,
     ObjectsFacts,
     OperatorFacts,
@@ -136,7 +138,17 @@ class _Gathering:
             held,
             gateways,
             tuple(objects),
+            await self._admission(operator, told, wanting(syncs)),
         )
+
+    async def _admission(
+        self, operator: OperatorFacts | Unread, told: ToldSettings, wanted: Sequence[str]
+    ) -> AdmissionFacts | Unread | None:
+        known = None if isinstance(operator, Unread) else told.admission_policy
+        if not wanted and not known:
+            return None
+        asking = admission_facts(self._kube, known, wanted)
+        return await read_part(asking, "The admission policy", _SHORT)
 
     async def _scopes(
         self, told: ToldSettings

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from kvsync.core.doctor import (
+    admission_rules,
     cost_rules,
     gateway_rules,
     object_rules,
@@ -21,6 +22,7 @@ Rule = Callable[[Facts], Iterator[Finding]]
 RULES: tuple[Rule, ...] = (
     server_rules.api_server,
     server_rules.crd,
+    admission_rules.admission,
     rights_rules.permissions,
     operator_rules.pods,
     operator_rules.release,

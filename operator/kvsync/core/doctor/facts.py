@@ -48,6 +48,19 @@ class CrdFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class AdmissionFacts:
+    """What mode Admission stands on. ``version``: that of the API in which the kind of its policy is served;
+    empty where it is not. ``policies``: those that have KVEventSyncs as parameters; ``bound``: those of them
+    with a binding. ``told``: whether the operator was told of one. ``wanted``: objects in that mode."""
+
+    version: str
+    policies: tuple[str, ...] | Unread = ()
+    bound: tuple[str, ...] = ()
+    told: bool | None = None
+    wanted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """The answer to one access review: ``allowed`` None where it could not be asked, and ``why``."""
 
@@ -191,6 +204,8 @@ class Facts:
     lease: LeaseFacts | Unread
     gateways: tuple[GatewayFacts, ...]
     objects: tuple[ObjectsFacts | Unread, ...]
+    admission: AdmissionFacts | Unread | None = None
+    """None where nobody needs it."""
 
     @property
     def syncs(self) -> Iterator[ObjectFacts]:

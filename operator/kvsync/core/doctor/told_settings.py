@@ -26,6 +26,7 @@ class ToldSettings:
     lease_name: str = ""
     account: str = "default"
     model_network_policy: bool = False
+    admission_policy: bool = False
 
 
 def told_settings(deployment: Deployment) -> ToldSettings:
@@ -41,6 +42,7 @@ def told_settings(deployment: Deployment) -> ToldSettings:
         names,
         account,
         _switched_on(container, "--model-network-policy", "KVSYNC_MODEL_NETWORK_POLICY"),
+        _switched_on(container, "--admission-policy", "KVSYNC_ADMISSION_POLICY"),
     )
 
 
