@@ -83,7 +83,11 @@ def test_the_crd_is_the_one_source_and_can_be_left_out_or_given_up() -> None:
     source = yaml.safe_load(CRD.read_text())
     bodies = rendered()
     crd = one(bodies, "CustomResourceDefinition")
-    assert crd["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+    kept = {
+        "helm.sh/resource-policy": "keep",
+        "argocd.argoproj.io/sync-options": "Prune=false",
+    }
+    assert crd["metadata"].pop("annotations") == kept
     assert crd == source
     given_up = rendered({"crds": {"keep": False}})
     assert one(given_up, "CustomResourceDefinition") == source
