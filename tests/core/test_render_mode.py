@@ -65,6 +65,14 @@ def test_a_plain_model_waits_for_its_owner_with_the_patch_in_the_status() -> Non
     assert decision.status["wave"]["current"] == []
 
 
+def test_what_another_object_makes_is_to_be_changed_there() -> None:
+    body = rolled_out(deployment(container(args=["--model=tiny"])))
+    made_by = {"kind": "InferenceService", "name": "chat", "uid": "u", "controller": True}
+    body["metadata"]["ownerReferences"] = [made_by]
+    decision = decided(model(body, pod_of(body)), spec=render())
+    assert "(it is made by InferenceService chat: there)" in entry(decision)["message"]
+
+
 def ready_picture(body: Json, **more: Any) -> Decision:
     pod = pod_of(rolled_out(body))
     one = model(rolled_out(body), pod, answers={pod.uid: EngineAnswers("0.16.0", 16)})
@@ -110,6 +118,16 @@ def test_a_switch_from_patch_takes_back_what_was_written_in_waves() -> None:
     assert {m["reason"] for m in first.status["models"]} == {"WaitingForTurn"}
     second = decided(*models, spec=render(), sync=sync_of(status=first.status))
     assert [(a.reason, a.name) for a in on_models(second)] == [(Deed.REVERTED, "a")]
+
+
+def test_a_paused_switch_foretells_what_is_taken_back() -> None:
+    body = rolled_out(configured())
+    decision = decided(model(body, pod_of(body)), spec=render(paused=True))
+    assert decision.actions == ()
+    assert decision.status is not None
+    plan = decision.status["plan"]
+    assert (plan["models"], plan["pods"]) == (1, 1)
+    assert plan["message"].startswith("Models: 1 to be taken back.")
 
 
 def test_labels_on_pods_go_with_the_mode_that_put_them_there() -> None:

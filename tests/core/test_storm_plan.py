@@ -5,12 +5,14 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jsonpatch
 import pytest
 
 from core.objects import CONFIG, EVENTS_LABEL, OWNER, RECORD, Json, ask, spec_of
 from core.scenes import NOW, applied, decided, done_to, model, rolled_out, sync_of, verdict_on
 from core.scenes import configured as configured_deployment
 from kvsync.core.moment import timestamp
+from kvsync.core.owner_patch import owner_patch
 from kvsync.core.patch import PatchConflictError, apply
 from kvsync.core.plan import plan, plan_undo
 from kvsync.core.planned import ModelPlan, Outcome
@@ -445,3 +447,22 @@ def test_retain_takes_only_the_mark_off() -> None:
     assert adopted["spec"] == body["spec"]
     assert adopted["metadata"]["annotations"][OWNER_ANNOTATION] == str(OWNER)
     assert RECORD not in adopted["metadata"]["annotations"]
+
+
+def test_mode_render_leaves_every_role_to_the_owner_and_knows_what_he_applied() -> None:
+    before = storm()
+    before["spec"]["paused"] = True
+    render = spec_of(mode="Render")
+    made = planned(before, spec=render)
+    assert made.outcome is Outcome.CHANGE, "whether it is paused is its owner's affair"
+    operations = owner_patch(before, apply(before, made.patch))
+    after = jsonpatch.apply_patch(before, list(operations))
+    assert after["metadata"] == before["metadata"]
+    del before["spec"]["paused"]
+    by_us = configured(before)
+    for name in ENGINES:
+        assert role_of(after, name) == role_of(by_us, name)
+    assert planned(after, spec=render).outcome is Outcome.UNCHANGED
+    container_of(after, "decode")["args"].clear()
+    again = owner_patch(after, apply(after, planned(after, spec=render).patch))
+    assert [o["path"].split("/")[5] for o in again] == ["1"], "only the role that lacks something"

@@ -94,12 +94,14 @@ def not_applied(workload: Deployment, changes: Iterable[Change], owner: Owner) -
     """What to say of a workload whose owner has still to apply something."""
     told = [_short(change.what) for change in changes]
     more = f"; and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
+    made_by = workload.controller
+    where = f"it is made by {made_by.get('kind')} {made_by.get('name')}: there" if made_by else ""
     return Refusal(
         ModelReason.NOT_APPLIED,
         f"{workload.title} lacks what is asked for, and mode Render writes nothing: "
         f"{'; '.join(told[:_NAMED])}{more}.",
-        "Commit the patch for its manifest (status.models[].patch; for kustomize, Helm or Argo CD: "
-        f"kvsync render {owner.namespace} {owner.name} -o kustomize, helm or argocd).",
+        f"Commit the patch for its manifest{f' ({where})' if where else ''}: status.models[].patch, or "
+        f"kvsync render {owner.namespace} {owner.name} -o kustomize, helm or argocd.",
     )
 
 

@@ -77,15 +77,16 @@ def start_minutes(pods: Iterable[Pod]) -> float | None:
 def forecast(observed: Observed, views: Sequence[ModelView], *, restarts_gateway: bool) -> JSON:
     """The whole plan of an object that is held, as its status tells it."""
     by_name = {model.name: model for model in observed.models}
+    pending = [view for view in views if view.state is ModelState.PENDING]
+    # Without a plan it waits to be taken back: its object writes nothing any more (mode Render).
+    leaving = {view.name for view in pending if view.plan is None}
     changed = [
-        cost_of_change(by_name[view.name], view)
-        for view in views
-        if view.state is ModelState.PENDING
+        cost_of_change(by_name[view.name], view) for view in pending if view.name not in leaving
     ]
     taken_back = [
         cost
         for model in observed.models
-        if not model.selected and (cost := _cost_of_undo(model)).pods
+        if (not model.selected or model.name in leaving) and (cost := _cost_of_undo(model)).pods
     ]
     costs = [cost for cost in (*changed, *taken_back) if cost.pods]
     known = [cost.gpu_minutes for cost in costs]
