@@ -105,8 +105,10 @@ def test_what_holds_it_is_what_the_operator_takes_for_that(key: str, value: str)
 
 def test_an_engine_without_traffic_is_not_degraded() -> None:
     idle = load(OURS / "testdata" / "progressing-idle.yaml")
-    assert idle["status"]["sources"]["idle"] == 1
-    assert health(idle, SCRIPT)[0] == "Progressing"
+    proven = load(OURS / "testdata" / "healthy.yaml")
+    for body, told in ((idle, "Progressing"), (proven, "Healthy")):
+        assert body["status"]["sources"]["idle"] == 1
+        assert health(body, SCRIPT)[0] == told
 
 
 @pytest.mark.parametrize("status", [{}, {"conditions": []}, {"observedGeneration": 3}])
