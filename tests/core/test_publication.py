@@ -127,6 +127,16 @@ def test_a_model_waits_until_its_entry_was_published_for_a_while() -> None:
     assert wait_for(view(None), publication_of(picture()), now) is None
 
 
+def test_a_clock_that_was_set_back_holds_a_model_no_longer_than_a_new_entry() -> None:
+    body, entry = restarted()
+    ahead = replace(entry, since=int(NOW) + 3_600)
+    again = publication_of(picture(model(body), told=[ahead])).injections
+    assert again == (replace(entry, since=int(NOW)),)
+    published = publication_of(picture(model(body), told=again))
+    assert published.injections == again
+    assert wait_for(view(entry), published, NOW + LEAD) is None
+
+
 def test_models_beyond_the_bounds_are_held_back_with_the_way_out() -> None:
     _, entry = restarted()
     views = [view(replace(entry, workload=f"m{number}")) for number in range(MAX_INJECTIONS + 2)]

@@ -130,9 +130,10 @@ def _is_carried(entry: Injection, model: ObservedModel) -> bool:
 
 
 def _since(entry: Injection, told: Mapping[Key, Injection], now: float) -> Injection:
-    before = told.get(entry.key)
-    same = before is not None and _is_told(entry, told)
-    return replace(entry, since=before.since if before and same else math.ceil(now))
+    before, latest = told.get(entry.key), math.ceil(now)
+    kept = before.since if before is not None and _is_told(entry, told) else latest
+    # A clock that was set back must not hold a model until it has caught up.
+    return replace(entry, since=min(kept, latest))
 
 
 def _is_told(entry: Injection, told: Mapping[Key, Injection]) -> bool:
@@ -152,7 +153,6 @@ def wait_for(view: ModelView, publication: Publication, now: float) -> float | N
     if not _is_told(entry, publication.published):
         return LEAD
     due = publication.published[entry.key].since + LEAD
-    # A clock that was set back must not hold a model for longer than a new entry would be held.
     return min(due - now, LEAD) if due > now else None
 
 
