@@ -11,6 +11,7 @@ from core.scenes import NOW, condition, decided, model, observe, rolled_out, syn
 from kvsync.core.assess import ModelState, ModelView
 from kvsync.core.patch import apply
 from kvsync.core.plan import plan
+from kvsync.core.planned import Outcome
 from kvsync.core.publication import LEAD, MAX_SIZE, publication_of, wait_for, within_bounds
 from kvsync.model.injection import MAX_INJECTIONS, Injection
 from kvsync.model.observed import Observed, ObservedModel
@@ -250,3 +251,13 @@ def test_settings_that_the_owner_writes_himself_by_now_end_the_injection() -> No
     assert after["spec"]["template"] == own
     assert "annotations" not in after["metadata"] or not after["metadata"]["annotations"]
     assert plan(Deployment(after), ask(SPEC)).patch == ()
+
+
+def test_settings_that_were_rendered_for_git_stay_as_they_are() -> None:
+    rendered = apply(deployment(), plan(Deployment(deployment()), ask(at=0)).patch)
+    made = plan(Deployment(rendered), ask(SPEC))
+    assert (made.outcome, made.patch, made.injection) == (Outcome.UNCHANGED, (), None)
+    assert made.parts[0].is_carried_by(pod(rendered))
+    other = plan(Deployment(rendered), ask(spec_of(mode="Admission", events={"topic": "t"})))
+    assert other.refusal is not None
+    assert "kvsync render" in other.refusal.remedy

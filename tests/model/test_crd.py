@@ -124,11 +124,13 @@ def test_columns_are_those_that_people_look_for() -> None:
     assert shown == ["Ready", "Reason", "Models", "Sources", "Gateway", "Age"]
 
 
-def observed(*models: ObservedModel, status: Any = None, **metadata: Any) -> Observed:
+def observed(
+    *models: ObservedModel, status: Any = None, mode: str = "Patch", **metadata: Any
+) -> Observed:
     names = [model.name for model in models]
     body = {
         "metadata": {"namespace": "n", "name": "kv", "uid": "u", "generation": 3, **metadata},
-        "spec": {"models": {"names": names}},
+        "spec": {"models": {"names": names}, "mode": mode},
         "status": status or {},
     }
     return Observed(
@@ -161,10 +163,12 @@ def missing(name: str) -> ObservedModel:
     [
         observed(engine("a"), engine("b"), missing("c")),
         observed(engine("a"), status={"models": [{"name": "a", "verifiedRecord": 0}]}),
+        observed(engine("a"), engine("b"), mode="Admission"),
+        observed(engine("a"), mode="Render"),
         observed(*(missing("m" * 240 + str(number)) for number in range(100))),
         observed(engine("a"), deletionTimestamp="2027-01-15T08:00:00Z", finalizers=[FINALIZER]),
     ],
-    ids=["some", "verified before", "many", "deleted"],
+    ids=["some", "verified before", "at admission", "rendered", "many", "deleted"],
 )
 def test_the_schema_takes_what_the_operator_writes(picture: Observed) -> None:
     """What the schema does not know the API server prunes, and nobody is told."""

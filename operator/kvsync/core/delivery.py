@@ -175,6 +175,16 @@ def unsupported(workload: Deployment) -> Refusal:
     )
 
 
+def rendered_otherwise(workload: Deployment) -> Refusal:
+    """The refusal of a workload whose manifest has settings for Git, and others than are wanted now."""
+    return Refusal(
+        ModelReason.UNSUPPORTED,
+        f"{workload.title} has the settings of an earlier kvsync render in its manifest, and mode Admission "
+        "leaves to its owner what stands there.",
+        "Take them out of the manifest (kvsync render --undo), render it anew, or set spec.mode to Patch.",
+    )
+
+
 def with_token(template: Mapping[str, Any], token: str) -> dict[str, Any]:
     """The pod template with the annotation that restarts it, which its pods carry too."""
     metadata = template.get("metadata") or {}

@@ -11,7 +11,14 @@ from dataclasses import replace
 
 from kvsync.core.applied import as_applied, bases_of, labelled_by_nobody
 from kvsync.core.changes import changes_of
-from kvsync.core.delivery import TOKEN_FIELD, delivered, injection_of, refused, stands
+from kvsync.core.delivery import (
+    TOKEN_FIELD,
+    delivered,
+    injection_of,
+    refused,
+    rendered_otherwise,
+    stands,
+)
 from kvsync.core.desired import (
     EVENTS_LABEL,
     configure,
@@ -108,7 +115,9 @@ def _target(base: Deployment, pieces: Pieces, ask: Ask) -> Deployment:
 def _plan_admission(deployment: Deployment, look: Look, ask: Ask) -> ModelPlan:
     """The plan in mode Admission: of the workload only the token in its pod template is ours."""
     base, pieces = look.pod.base, with_relay_kept(deployment, look.pieces)
-    planned = _planned(deployment, look, pieces, ask)
+    planned, live = _planned(deployment, look, pieces, ask), readable_record(deployment)
+    if live is not None and live.is_rendered:
+        return _as_rendered(planned, deployment, pieces)
     if pieces.desired.is_nothing:
         return _adopted(planned, deployment, base)
     record = record_for(base, pieces.desired, max(ask.at, ask.proven_at))
@@ -116,7 +125,6 @@ def _plan_admission(deployment: Deployment, look: Look, ask: Ask) -> ModelPlan:
     entry = injection_of(deployment.name, record)
     assert entry is not None  # made of a record that is delivered
     planned = replace(planned, parts=(_proven(planned.parts[0], entry),), injection=entry)
-    live = readable_record(deployment)
     if live is not None and stands(deployment, live) and live.injection == record.injection:
         return _owned(planned, deployment, ask)
     target = configure(base, pieces.desired, pieces.placement, ask.owner, record)
@@ -138,6 +146,13 @@ def _adopted(planned: ModelPlan, deployment: Deployment, base: Deployment) -> Mo
     if refusal is not None:
         return ModelPlan(Outcome.REFUSED, refusal=refusal)
     return _changed(planned, deployment, base, base)
+
+
+def _as_rendered(planned: ModelPlan, deployment: Deployment, pieces: Pieces) -> ModelPlan:
+    """A model whose settings stand in its owner's Git: what he committed is his, and stays."""
+    if carries(deployment, pieces.desired):
+        return planned
+    return ModelPlan(Outcome.REFUSED, refusal=rendered_otherwise(deployment))
 
 
 def _proven(part: Part, entry: Injection) -> Part:
