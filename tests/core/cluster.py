@@ -85,6 +85,8 @@ class Cluster:
         """Whether no admission policy acts on new pods."""
         self.budget = True
         """Whether pods may be evicted, by their PodDisruptionBudget."""
+        self.deselected: set[str] = set()
+        """Models that the object means no more."""
         self._serial = 0
         self.sync: Json | None = {
             "metadata": {
@@ -148,7 +150,8 @@ class Cluster:
         pods = tuple(map(Pod, self.pods[name]))
         known = {pod.uid: self.memory.answers.get(pod.uid) for pod in pods}
         answers = {uid: answer for uid, answer in known.items() if answer is not None}
-        return ObservedModel(name, True, Deployment(self.objects[name]), pods, answers)
+        selected = name not in self.deselected
+        return ObservedModel(name, selected, Deployment(self.objects[name]), pods, answers)
 
     def decide(self, **beyond: Any) -> Decision:
         """What a pass decides; ``beyond``: what it sees of other objects and of the operator."""

@@ -148,6 +148,19 @@ def test_the_way_out_takes_every_annotation_off_and_empties_the_status() -> None
     assert {story.cluster.restarts[name] for name in MODELS} == {2}
 
 
+def test_a_model_that_is_selected_no_more_is_taken_back() -> None:
+    story = Story()
+    story.settle()
+    story.cluster.deselected.add("b")
+    story.settle()
+    assert [entry["workload"] for entry in story.injections] == ["a", "c"]
+    taken_back, original = story.cluster.objects["b"], story.originals["b"]
+    assert taken_back["spec"] == original["spec"]
+    assert "annotations" not in taken_back["metadata"]
+    assert not any(map(proven, story.pods("b")))
+    assert {story.cluster.restarts[name] for name in "ac"} == {1}
+
+
 def test_what_pods_ask_for_stays_published_on_the_way_out() -> None:
     story = Story()
     story.settle()
@@ -268,6 +281,18 @@ def test_what_does_not_come_up_gets_back_what_it_had() -> None:
     assert (
         Deployment(story.cluster.objects["a"]).template == Deployment(story.originals["a"]).template
     )
+
+
+def test_where_no_policy_acts_the_model_is_rolled_back_at_its_deadline() -> None:
+    story = Story(HEALTHY, HEALTHY)
+    story.cluster.blind = True
+    story.settle()
+    assert story.model()["state"] == "Failed"
+    assert "was created without its settings" in story.model()["message"]
+    assert len(story.evicted) == 3
+    assert not any(token_of(story.cluster.objects[name]) for name in ("a", "b"))
+    assert story.cluster.restarts["b"] == 0, "no further model is touched"
+    assert story.injections == []
 
 
 def test_the_relay_comes_and_goes_with_its_pods() -> None:
