@@ -1,48 +1,39 @@
 """Mode Admission where the policy does not act: the pod is seen, and replaced within bounds."""
 
-import contextlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-import yaml
 
+from e2e.blinded import Blinding
 from e2e.manifests import Object, model, sync
 from e2e.scene import OperatorProcess, Scene
-from testbed.api import ApiError
 
 pytestmark = pytest.mark.bed
 
-ROOT = Path(__file__).resolve().parents[2]
-POLICY = ROOT / "docs" / "samples" / "install" / "admission.yaml"
 ANNOTATION = "kvsync.aibrix.ai/injection"
 INJECTED = "kvsync.aibrix.ai/injected"
 
 
 class Policy:
-    """The policy for the test's namespace alone, which can be taken away and brought back."""
+    """The policy, which can be taken away and brought back."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
-        self.policy, self.binding = yaml.safe_load_all(POLICY.read_text())
-        name = f"inject-{scene.namespace}"
-        for body in (self.policy, self.binding):
-            body["metadata"]["name"] = name
-        self.binding["spec"]["policyName"] = name
-        here = {"matchLabels": {"kubernetes.io/metadata.name": scene.namespace}}
-        self.policy["spec"]["matchConstraints"]["namespaceSelector"] = here
-
-    def install(self) -> None:
-        self.scene.api.create_all([self.policy, self.binding])
+        self._blinding = Blinding(scene)
 
     def take_away(self) -> None:
         """Until the API server does not act on it any more."""
-        self.scene.api.delete("mutatingadmissionpolicybinding", self.binding["metadata"]["name"])
+        self._blinding.begin()
         self.scene.wait("the policy is blind", lambda: not self.acts())
 
     def bring_back(self) -> None:
-        self.scene.api.create_all([self.binding])
+        """Until the API server acts on it again."""
+        self.restore()
         self.scene.wait("the policy acts", self.acts)
+
+    def restore(self) -> None:
+        """Whatever happens next: other tests need it too."""
+        self._blinding.end()
 
     def acts(self) -> bool:
         """Whether a pod of the model would get its entry, tried without leaving anything."""
@@ -64,19 +55,13 @@ class Policy:
         made = self.scene.api.request("POST", path, body)
         return INJECTED in made["metadata"]["labels"]
 
-    def remove(self) -> None:
-        for kind in ("mutatingadmissionpolicybinding", "mutatingadmissionpolicy"):
-            with contextlib.suppress(ApiError):
-                self.scene.api.delete(kind, self.policy["metadata"]["name"])
-
 
 @pytest.fixture
 def policy(scene: Scene) -> Iterator[Policy]:
-    """The policy, in effect from somewhat later on."""
+    """The policy of the bed."""
     made = Policy(scene)
-    made.install()
     yield made
-    made.remove()
+    made.restore()
 
 
 def injections(scene: Scene) -> list[Object]:

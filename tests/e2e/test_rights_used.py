@@ -12,6 +12,7 @@ from bed.storm.stage import NAME as STORM
 from bed.storm.stage import storm_service
 from chart.granted import granted
 from chart.matrix import Values
+from e2e.blinded import Blinding
 from e2e.installs import Install, install_in, left_as_it_was, state
 from e2e.manifests import Object, model, sync
 from e2e.scene import GATEWAY, GATEWAY_ACCESS, WATCHER, Scene
@@ -104,7 +105,7 @@ def everything(scene: Scene, install: Install, outside: str) -> None:
     scene.wait_ready("storm")
     scene.wait("the name looked up", lambda: scene.condition("nobody"))
 
-    replace_a_pod(scene, install)
+    replace_a_pod(scene)
 
     # The same is said of the model again when its Event may be counted up.
     scene.settle(max(0.0, told + REPEAT_EVERY - time.monotonic()))
@@ -124,18 +125,17 @@ def everything(scene: Scene, install: Install, outside: str) -> None:
     )
 
 
-def replace_a_pod(scene: Scene, install: Install) -> None:
+def replace_a_pod(scene: Scene) -> None:
     """Have a pod replaced that was created without its settings, since the policy was bound to nothing."""
-    kind = "MutatingAdmissionPolicyBinding"
-    (binding,) = (body for body in install.objects() if body["kind"] == kind)
-    scene.api.delete(kind.lower(), binding["metadata"]["name"])
+    blinding = Blinding(scene)
+    blinding.begin()
     scene.create(model("new", scene.namespace))
     scene.wait_available("new")
     scene.create(sync("new", scene.namespace, "new", mode="Admission", gateway=NO_GATEWAY))
     scene.wait("a pod replaced", lambda: replaced(scene))
     scene.delete_sync("new")
     scene.api.delete("deployments", "new", scene.namespace)
-    scene.api.create_all([binding])
+    blinding.end()
 
 
 def replaced(scene: Scene) -> object:
