@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kvsync.core.manifest import read_workload
+from kvsync.core.manifest import DEPLOYMENT, STORM_SERVICE, read_workload
 from kvsync.core.owner_patch import owner_patch
 from kvsync.core.patch import Operation, apply
 from kvsync.core.plan import plan
 from kvsync.core.planned import Ask, Part
 from kvsync.model.finding import Refusal
 from kvsync.model.spec import Mode
+from kvsync.model.storm import StormService
 from kvsync.model.workload import JSON, Deployment
 
 
@@ -63,7 +64,8 @@ def owner_change(workload: Deployment, ask: Ask) -> OwnerChange:
         TemplateRenderError: a template is broken.
     """
     made = plan(workload, replace(ask, spec=replace(ask.spec, mode=Mode.RENDER)))
-    body = workload.body
+    api, kind = STORM_SERVICE if isinstance(workload, StormService) else DEPLOYMENT
+    body = {"apiVersion": api, "kind": kind, **workload.body}  # items of a list do not say it
     after = apply(body, made.patch)
     return OwnerChange(
         body,
