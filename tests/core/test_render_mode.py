@@ -206,6 +206,7 @@ def steps(*left_out: str) -> st.SearchStrategy[list[tuple[str, str, int]]]:
 @given(
     fates=st.lists(st.sampled_from((HEALTHY, HEALTHY, *FATES)), min_size=3, max_size=3),
     relay=st.sampled_from(["Off", "Always"]),
+    mode=st.sampled_from(["Patch", "Admission"]),
     before=steps(),
     between=steps(),
     appliers=st.sets(st.sampled_from(["a", "b", "c"])),
@@ -214,13 +215,14 @@ def steps(*left_out: str) -> st.SearchStrategy[list[tuple[str, str, int]]]:
 def test_nothing_is_written_to_a_model_in_any_order_of_events(
     fates: list[str],
     relay: str,
+    mode: str,
     before: list[tuple[str, str, int]],
     between: list[tuple[str, str, int]],
     appliers: set[str],
     after: list[tuple[str, str, int]],
 ) -> None:
     fields: Json = {"rollout": {"progressDeadline": "5m"}, "events": {"relay": {"mode": relay}}}
-    life = Owned(Cluster(spec_of(**fields), fates))
+    life = Owned(Cluster(spec_of(mode=mode, **fields), fates))
     for step in before:
         life.run(*step)
     life.cluster.spec = render(**fields)

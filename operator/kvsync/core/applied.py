@@ -21,7 +21,7 @@ from kvsync.model.workload import Container, Deployment
 _NAMED = 4
 """Changes that a message names; the patch has them all."""
 
-_SHOWN = 150
+_SHOWN = 120
 """Characters of each."""
 
 
