@@ -13,6 +13,7 @@ from kvsync.core.patch import apply
 from kvsync.core.plan import plan
 from kvsync.core.planned import Outcome
 from kvsync.core.publication import LEAD, MAX_SIZE, publication_of, wait_for, within_bounds
+from kvsync.core.summary import MAX_MODELS
 from kvsync.model.injection import MAX_INJECTIONS, Injection
 from kvsync.model.observed import Observed, ObservedModel
 from kvsync.model.record import OWNER_ANNOTATION, Owner
@@ -261,3 +262,22 @@ def test_settings_that_were_rendered_for_git_stay_as_they_are() -> None:
     other = plan(Deployment(rendered), ask(spec_of(mode="Admission", events={"topic": "t"})))
     assert other.refusal is not None
     assert "kvsync render" in other.refusal.remedy
+
+
+def test_a_count_of_evictions_is_not_forgotten_beside_many_models_with_problems() -> None:
+    body, entry = restarted(deployment(name="z"))
+    living = pod(body, entry, name="z-0")
+    count = {"terms": entry.token, "times": [int(NOW) - 60], "by": "z-1"}
+    told = {"name": "z", "replaced": count, "verifiedRecord": 9_000, "record": 9_000}
+    missing = [model(None, name=f"m{number:03}") for number in range(MAX_MODELS + 5)]
+    status = decided(
+        model(body, living),
+        *missing,
+        spec=SPEC,
+        verdicts=[verdict_on(living)],
+        sync=sync_of(status={"injections": [entry.entry()], "models": [told]}),
+    ).status
+    assert status is not None
+    assert len(status["models"]) == MAX_MODELS
+    assert status["models"][-1]["state"] == "Ready"
+    assert status["models"][-1]["replaced"] == count
