@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from e2e.manifests import Object, model
 from e2e.scene import Scene
 from kvsync.model.injection import INJECTED_LABEL, INJECTION_ANNOTATION
+from testbed.api import Api
 
+POLICIES = "admissionregistration.k8s.io/v1"
 EVENTS_WORD = "--kv-events-config="
 OURS = "kvsync.aibrix.ai/"
 SERVE = ["vllm", "serve"]
@@ -78,6 +82,40 @@ class Owner:
 
     def _text(self) -> str:
         return json.dumps(self.manifest)
+
+
+BINDINGS = "mutatingadmissionpolicybindings"
+
+
+@contextmanager
+def nothing_injected(api: Api) -> Iterator[None]:
+    """Every policy bound to nothing for a while."""
+    bindings = api.list(BINDINGS)
+    for body in bindings:
+        api.delete(BINDINGS, body["metadata"]["name"])
+    try:
+        yield
+    finally:
+        kept = ("name", "labels", "annotations")
+        for body in bindings:
+            metadata = {k: v for k, v in body["metadata"].items() if k in kept}
+            head = {"apiVersion": POLICIES, "kind": "MutatingAdmissionPolicyBinding"}
+            api.create({**head, "metadata": metadata, "spec": body["spec"]})
+
+
+def slip_through(scene: Scene, owner: Owner) -> None:
+    """Delete pods until the one that comes in place of one has no settings."""
+
+    def slipped() -> bool:
+        pods = owner.pods
+        if any(given(pod) == "" for pod in pods):
+            return True
+        names = {pod["metadata"]["name"] for pod in pods}
+        scene.api.delete("pods", min(names), scene.namespace)
+        scene.wait("another one", lambda: {p["metadata"]["name"] for p in owner.pods} - names)
+        return False
+
+    scene.wait("a pod that slips through", slipped)
 
 
 def given(pod: Object) -> str:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from e2e.admitted import SERVER, Owner, given, marks
+from e2e.admitted import SERVER, Owner, given, marks, nothing_injected, slip_through
 from e2e.manifests import sync
 from e2e.scene import OperatorProcess, Scene
-from testbed.api import objects_of
 
 pytestmark = pytest.mark.bed
 
-POLICY = Path(__file__).resolve().parents[2] / "docs" / "samples" / "install" / "admission.yaml"
 Start = Callable[..., OperatorProcess]
 
 
@@ -51,17 +47,6 @@ def settled(scene: Scene, *owners: Owner, pods: int, was: dict[str, str] | None 
     for each in owners:
         assert entries(scene)[each.name]["token"] == each.token
         assert each.finds_it_as_it_was()
-
-
-@contextmanager
-def without_binding(scene: Scene) -> Iterator[None]:
-    """The policy bound to nothing for a while."""
-    _, binding = objects_of(POLICY)
-    scene.api.delete("mutatingadmissionpolicybinding", binding["metadata"]["name"])
-    try:
-        yield
-    finally:
-        scene.api.create(binding)
 
 
 def test_the_whole_story(scene: Scene, start_operator: Start) -> None:
@@ -120,8 +105,8 @@ def test_the_whole_story(scene: Scene, start_operator: Start) -> None:
         assert any('"buffer_steps":20000' in w for w in pod["spec"]["containers"][0]["args"])
 
     # A pod slips through, is seen and replaced.
-    with without_binding(scene):
-        scene.wait("a pod that slips through", lambda: slipped(scene, first), 20)
+    with nothing_injected(scene.api):
+        slip_through(scene, first)
         scene.wait_reason("kv", "NotInjected")
     scene.wait("its replacement", lambda: first.all_have(first.token, 2))
     settled(scene, first, second, pods=2)
@@ -135,19 +120,6 @@ def test_the_whole_story(scene: Scene, start_operator: Start) -> None:
         assert marks(scene.deployment(each.name)) == []
     scene.wait("pods as they were", lambda: all(o.all_have("", 2) for o in (first, second)))
     assert scene.gateway()["spec"]["template"] == gateway
-
-
-def slipped(scene: Scene, owner: Owner) -> bool:
-    """Delete pods until the one that comes in place of one has no settings."""
-    if "" in owner.kinds:
-        return True
-    pods = owner.pods
-    scene.api.delete("pods", pods[0]["metadata"]["name"], scene.namespace)
-    names = {pod["metadata"]["name"] for pod in pods}
-    scene.wait(
-        "another one", lambda: {p["metadata"]["name"] for p in owner.pods} - names, deadline=10
-    )
-    return "" in owner.kinds
 
 
 def test_a_relay_is_injected_too_and_the_deployment_knows_nothing_of_it(
