@@ -35,7 +35,7 @@ IMAGE     ?= kvsync-operator:$(VERSION)
 PLATFORMS ?= linux/amd64,linux/arm64
 DOCKER    ?= docker
 
-.PHONY: help setup chart image image-check sbom demo demo-stop test test-unit test-bed conformance kills relay-kills relay-table properties fuzz bench bench-probe bench-hostile bench-latency bench-publisher bench-relay lint format lock generate clean
+.PHONY: help setup chart image image-check sbom demo demo-stop test test-unit test-bed conformance kills relay-kills relay-table properties fuzz bench bench-admission bench-probe bench-hostile bench-latency bench-publisher bench-relay lint format lock generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -117,7 +117,11 @@ bench-publisher: setup ## on request: what a publisher pays for being watched (4
 bench-relay: setup ## on request: what the relay adds to each batch, beside a bare forwarder (3 minutes)
 	$(BENCH).relay
 
-bench: bench-publisher bench-latency bench-hostile bench-probe bench-relay ## on request: all measurements, one after another
+bench-admission: setup ## on request: what the admission policy costs a pod's creation (1 minute)
+	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
+	$(BENCH).admission
+
+bench: bench-admission bench-publisher bench-latency bench-hostile bench-probe bench-relay ## on request: all measurements, one after another
 
 lint: setup ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check operator tests docs charts

@@ -92,3 +92,9 @@ def test_a_wider_grant_covers_a_narrower_one(mine: Spot, theirs: Spot, *, covere
     assert Grant("", "pods", "list", mine).covers(Grant("", "pods", "list", theirs)) == covered
     assert not Grant("", "pods", "list", mine).covers(Grant("", "pods", "watch", theirs))
     assert not Grant("", "pods", "list", mine).covers(Grant("apps", "pods", "list", theirs))
+
+
+def test_none_is_on_admission_objects_nor_on_what_pods_are_made_of() -> None:
+    every = (*RIGHTS, *MODEL_POLICY_RIGHTS)
+    assert not [right for right in every if right.group == "admissionregistration.k8s.io"]
+    assert not [right for right in every if right.resource == "pods" and "create" in right.verbs]

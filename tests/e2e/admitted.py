@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from e2e.blinded import Blinding
 from e2e.manifests import Object, model
 from e2e.scene import Scene
 from kvsync.model.injection import INJECTED_LABEL, INJECTION_ANNOTATION
-from testbed.api import Api
 
-POLICIES = "admissionregistration.k8s.io/v1"
 EVENTS_WORD = "--kv-events-config="
 OURS = "kvsync.aibrix.ai/"
 SERVE = ["vllm", "serve"]
@@ -84,23 +83,15 @@ class Owner:
         return json.dumps(self.manifest)
 
 
-BINDINGS = "mutatingadmissionpolicybindings"
-
-
 @contextmanager
-def nothing_injected(api: Api) -> Iterator[None]:
-    """Every policy bound to nothing for a while."""
-    bindings = api.list(BINDINGS)
-    for body in bindings:
-        api.delete(BINDINGS, body["metadata"]["name"])
+def nothing_injected(scene: Scene) -> Iterator[None]:
+    """The policy bound to nothing for a while."""
+    blinding = Blinding(scene)
+    blinding.begin()
     try:
         yield
     finally:
-        kept = ("name", "labels", "annotations")
-        for body in bindings:
-            metadata = {k: v for k, v in body["metadata"].items() if k in kept}
-            head = {"apiVersion": POLICIES, "kind": "MutatingAdmissionPolicyBinding"}
-            api.create({**head, "metadata": metadata, "spec": body["spec"]})
+        blinding.end()
 
 
 def slip_through(scene: Scene, owner: Owner) -> None:

@@ -105,7 +105,7 @@ def test_the_whole_story(scene: Scene, start_operator: Start) -> None:
         assert any('"buffer_steps":20000' in w for w in pod["spec"]["containers"][0]["args"])
 
     # A pod slips through, is seen and replaced.
-    with nothing_injected(scene.api):
+    with nothing_injected(scene):
         slip_through(scene, first)
         scene.wait_reason("kv", "NotInjected")
     scene.wait("its replacement", lambda: first.all_have(first.token, 2))

@@ -224,6 +224,15 @@ def test_the_admission_policy_is_that_of_the_install_manifest_but_for_its_name_a
     assert binding["spec"] == bound["spec"]
 
 
+def test_people_are_not_given_the_right_to_say_what_pods_get() -> None:
+    roles = those(rendered(), "-edit") + those(rendered(), "-view")
+    assert len(roles) == 2
+    for rule in (rule for role in roles for rule in role["rules"]):
+        reads = set(rule["verbs"]) <= {"get", "list", "watch"}
+        assert reads or "kveventsyncs/status" not in rule["resources"]
+        assert "*" not in (*rule["verbs"], *rule["resources"])
+
+
 def test_with_listed_namespaces_it_is_made_on_request_alone_and_for_these_only() -> None:
     assert admission(rendered(LISTED)) == []
     policy, _ = admission(rendered(merged(LISTED, {"admission": {"enabled": True}})))
