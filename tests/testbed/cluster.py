@@ -36,6 +36,7 @@ class ControlPlane:
 
     ``address`` is where others than this machine's loopback reach it, e.g. a bridge; it goes into
     the certificate. ``outlive`` leaves it running when the process that started it ends.
+    ``apiserver_flags`` are given to kube-apiserver beside its own.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class ControlPlane:
         *,
         address: str = "127.0.0.1",
         outlive: bool = False,
+        apiserver_flags: Sequence[str] = (),
     ) -> None:
         self.directory = directory.absolute()
         self.address = address
@@ -52,6 +54,7 @@ class ControlPlane:
         self.start_seconds = 0.0
         self._programs = programs.absolute()
         self._outlive = outlive
+        self._apiserver_flags = tuple(apiserver_flags)
         self._processes: list[Process] = []
         self._reserved: socket.socket | None = None
 
@@ -197,6 +200,7 @@ class ControlPlane:
             "--shutdown-delay-duration=0s",
             f"--audit-policy-file={AUDIT_POLICY}",
             f"--audit-log-path={self.audit_log}",
+            *self._apiserver_flags,
         )
 
     def _controller_manager_flags(self) -> tuple[str, ...]:

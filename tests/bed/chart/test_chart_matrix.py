@@ -262,6 +262,8 @@ def test_the_next_step_is_told_and_nothing_to_worry_about() -> None:
     assert "helm test rel --namespace ops --logs" in said
     assert "helm uninstall rel --namespace ops --timeout 30m" in said
     assert "WARNING" not in said
+    assert "Mode Admission is not installed" in said, "nobody asked a cluster what it serves"
+    assert "spec.mode Admission (docs/admission.md)" in notes({"admission": {"enabled": True}})
     listed = notes(LISTED)
     assert "serves the KVEventSyncs of team-a, team-b." in listed
     assert "kvsync enable team-a MODEL" in listed
