@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 from kvsync.adapters.kube.access import Access
-from kvsync.adapters.kube.admission import policy_version
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.events import EventRecorder
 from kvsync.adapters.kube.server_version import server_version
@@ -18,6 +17,7 @@ from kvsync.adapters.metrics import Metrics
 from kvsync.adapters.templates import read_templates
 from kvsync.model.errors import ApiError
 from kvsync.model.relay import RelayForm, form_in
+from kvsync.shell.admission import renewed
 from kvsync.shell.gateway_logs import GatewayLogs
 from kvsync.shell.inquiries import Inquiries
 from kvsync.shell.last_words import LastWordsDesk
@@ -138,7 +138,7 @@ class Operator:
                 await self._monitoring.start(self._settings.metrics_address)
             await self._watches.until_whole(stop)
             self._world.relays = replace(self._world.relays, form=await self._relay_form())
-            await self._ask_for_policies()
+            await self._look_at_admission()
             self._watching = True
             on_watching()
             log.info("watching %s", ", ".join(self._settings.namespaces) or "all namespaces")
@@ -198,15 +198,9 @@ class Operator:
             log.warning("cannot ask which Kubernetes this is: %s; taken for a new one", error)
             return form_in(None)
 
-    async def _ask_for_policies(self) -> None:
-        """Whether mode Admission can work here. Asked again now and then, for a cluster is upgraded."""
-        try:
-            served = bool(await policy_version(self._kube))
-            found = await server_version(self._kube)
-        except ApiError as error:
-            log.warning("cannot ask what the API server serves: %s; taken as before", error)
-            return
-        self._world.admission = replace(self._world.admission, served=served, kubernetes=found)
+    async def _look_at_admission(self) -> None:
+        """Whether mode Admission can work here. Not asked once only: a cluster is upgraded."""
+        self._world.admission = await renewed(self._kube, self._world.admission)
 
     def _unready(self) -> str:
         """What is not known yet; empty once all of it was."""
@@ -227,7 +221,7 @@ class Operator:
         while True:
             await asyncio.sleep(RESYNC)
             await self._watches.list_objects(stop)
-            await self._ask_for_policies()
+            await self._look_at_admission()
             self._leftovers.look()
             self._news.look_at_all()
 
