@@ -53,15 +53,19 @@ def repository(scene: Scene, tmp_path: Path) -> Repository:
 
 
 def rendered(scene: Scene, *words: str) -> str:
-    done = subprocess.run(
+    done = run_render(scene, *words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def run_render(scene: Scene, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [KVSYNC, "render", "--kubeconfig", str(scene.bed.kubeconfig), scene.namespace, *words],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def entry(scene: Scene, name: str) -> Object:
@@ -114,6 +118,9 @@ def test_an_owner_commits_what_the_operator_shows_and_it_writes_to_no_model(
     applied = scene.template("m")
 
     scene.delete_sync("kv")
+    gone = run_render(scene, "kv")
+    assert (gone.returncode, gone.stdout) == (2, "")
+    assert f"There is no KVEventSync kv in namespace {scene.namespace}" in gone.stderr
     assert scene.template("m") == applied
     assert scene.gateway()["spec"]["template"] == gateway
     assert writes_on_models(scene, mark) == []
@@ -129,10 +136,14 @@ def test_a_switch_from_patch_takes_back_in_waves_and_then_the_owners_turn_comes(
     before = {name: scene.template(name) for name in names}
     scene.create(sync("kv", scene.namespace, *names))
     scene.wait_ready("kv", 90)
+    # What the operator wrote stands in nobody's manifest: it is what the owner may commit.
+    wanted = json.loads(rendered(scene, "kv", "-o", "json"))
+    assert [(each["name"], each["outcome"]) for each in wanted] == [(n, "Change") for n in names]
     mark = scene.bed.audit.mark()
     scene.api.patch("kveventsyncs", "kv", {"spec": {"mode": "Render"}}, scene.namespace)
     scene.wait("both taken back", lambda: {n: scene.template(n) for n in names} == before)
     scene.wait_reason("kv", "NotApplied", "Stalled")
+    assert json.loads(rendered(scene, "kv", "-o", "json")) == wanted
     reverted = [w.name for w in writes_on_models(scene, mark)]
     assert list(dict.fromkeys(reverted)) == names, "one after the other"
     marks = [k for n in names for k in scene.deployment(n)["metadata"].get("annotations", {})]
