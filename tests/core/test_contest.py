@@ -30,6 +30,7 @@ from core.scenes import (
     sync_of,
     verdict_on,
 )
+from kvsync.core.contest import WAY_ON
 from kvsync.core.moment import timestamp
 from kvsync.core.patch import apply
 from kvsync.core.plan import plan, plan_undo
@@ -197,6 +198,19 @@ def test_who_wrote_before_our_change_did_not_undo_it(wrote: float, named: str) -
     (action,) = war.look().actions
     assert action.reason == "Repaired"
     assert action.note.startswith(named)
+
+
+def test_the_end_names_every_way_and_the_last_one_is_not_cut_off() -> None:
+    body = rolled_out(configured(owned_model()))
+    application = "a-team-with-a-long-name-and-a-model-with-a-longer-one-than-that"
+    body["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"] = f"{application}:x"
+    war = War(body)
+    war.lose()
+    message = war.entry()["message"]
+    assert message.endswith(WAY_ON)
+    for way in ("spec.mode to Admission", "render --slot", "into command", "spec.mode Render"):
+        assert way in message
+    assert "5. Take the model out of spec.models" in message
 
 
 def test_a_new_value_of_the_retry_annotation_tries_again() -> None:

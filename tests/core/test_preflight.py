@@ -347,7 +347,7 @@ def test_a_slot_that_argo_cd_puts_back_names_the_way_out() -> None:
     env[0]["value"] = "--kv-events-config={}"
     body["metadata"]["managedFields"] = [entry("argocd-controller", "Update", VARIABLE)]
     found = contest(Deployment(body), planned(body, at=2_000), Count(Repairs(""), 1, 0), {})
-    assert "ignoreDifferences" in found.way_out
+    assert "ignoreDifferences" in found.ways[0]
     assert found.field == "variable KVSYNC_KV_EVENTS of container vllm"
 
 

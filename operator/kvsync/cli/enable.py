@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 import click
 
 from kvsync.adapters.kube.client import Kube
-from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS, NAMESPACES, STORMSERVICES
-from kvsync.adapters.kube.server_version import server_version
-from kvsync.adapters.manifests import dump_manifest
-from kvsync.adapters.templates import read_templates
+from kvsync.adapters.kube.resource import KVEVENTSYNCS, NAMESPACES
+from kvsync.cli.choosing import AUTO, CHOICES, with_mode
 from kvsync.cli.door import Door, door_options
+from kvsync.cli.foreseen import ask_for, find_workload, show_plan, warn_refused
 from kvsync.cli.named import namespace_option, one_object
-from kvsync.cli.options import OWN_IMAGE, Duration
+from kvsync.cli.options import Duration
 from kvsync.cli.progress import wait_ready
 from kvsync.cli.upshot import Upshot, carry_out, output_option
 from kvsync.core.gateway_access import ACCESS_LABEL, is_labelled, label_command
-from kvsync.core.plan import plan
-from kvsync.core.planned import Ask, ModelPlan, Outcome
-from kvsync.core.releases import GATEWAY_RELEASES
-from kvsync.model.errors import ApiError, Conflict, KvsyncError, NotFound
-from kvsync.model.reasons import ModelReason
-from kvsync.model.record import OWNER_ANNOTATION, Owner, parse_owner
-from kvsync.model.relay import RelayMeans, form_in
-from kvsync.model.spec import Dialect, EngineType, KVEventSyncSpec, RelayMode
-from kvsync.model.storm import StormService
+from kvsync.model.errors import ApiError, Conflict, Forbidden, KvsyncError, NotFound
+from kvsync.model.spec import Dialect, EngineType, RelayMode
 from kvsync.model.workload import Deployment
 
 
@@ -62,6 +52,13 @@ from kvsync.model.workload import Deployment
     show_default=True,
     help="A relay beside each engine: Auto for where the gateway could not use its events otherwise.",
 )
+@click.option(
+    "--mode",
+    type=click.Choice(CHOICES),
+    default=AUTO,
+    show_default=True,
+    help="How the settings reach the engines: Auto is what fits whoever owns the model, and says why.",
+)
 @click.option("--gateway/--no-gateway", default=True, help="Configure the gateway too (default).")
 @click.option(
     "--gateway-deployment",
@@ -77,6 +74,7 @@ from kvsync.model.workload import Deployment
 def enable(
     words: tuple[str, ...],
     given: str,
+    mode: str,
     dry_run: bool,
     wait: bool,
     timeout: float,
@@ -95,7 +93,7 @@ def enable(
     async def work() -> Upshot:
         async with await door.open() as kube:
             sync = manifest(namespace or kube.namespace, deployment, **choices)
-            return await _enable(kube, sync, deployment, dry_run, wait, timeout)
+            return await _enable(kube, sync, deployment, mode, dry_run, wait, timeout)
 
     carry_out(work(), output)
 
@@ -143,18 +141,42 @@ def manifest(
 
 
 async def _enable(
-    kube: Kube, sync: dict[str, Any], deployment: str, dry_run: bool, wait: bool, timeout: float
+    kube: Kube,
+    sync: dict[str, Any],
+    deployment: str,
+    mode: str,
+    dry_run: bool,
+    wait: bool,
+    timeout: float,
 ) -> Upshot:
     namespace, name = sync["metadata"]["namespace"], sync["metadata"]["name"]
     if sync["spec"]["gateway"]["manage"]:
         await _warn_unlabelled(kube, namespace)
+    live = await _look_at(kube, namespace, deployment, must=dry_run)
+    ask = None if live is None else await ask_for(kube, sync, live)
+    if live is not None and ask is not None:
+        sync, ask = await with_mode(kube, sync, live, ask, mode)
+    elif mode != AUTO:
+        sync["spec"]["mode"] = mode
     if dry_run:
-        fits = await _show_plan(kube, sync, deployment)
+        fits = show_plan(sync, deployment, live, ask)
         return Upshot(namespace, name, fits, "DryRun", "Nothing was written.")
+    if live is not None and ask is not None and mode != AUTO:
+        warn_refused(live, ask)
     await _write(kube, sync)
     if not wait:
         return Upshot(namespace, name, True, "Written", "Nobody waited for it to be Ready.")
     return await wait_ready(kube, namespace, name, timeout)
+
+
+async def _look_at(kube: Kube, namespace: str, name: str, *, must: bool) -> Deployment | None:
+    """The workload; None where there is none, or where it may not be read and need not be."""
+    try:
+        return await find_workload(kube, namespace, name)
+    except Forbidden:
+        if must:
+            raise
+        return None
 
 
 async def _warn_unlabelled(kube: Kube, namespace: str) -> None:
@@ -188,60 +210,3 @@ async def _write(kube: Kube, sync: dict[str, Any]) -> None:
         raise KvsyncError(
             f"{error}. If the namespace exists, the CRD is missing: install kvsync-operator first."
         ) from error
-
-
-async def _show_plan(kube: Kube, sync: Mapping[str, Any], name: str) -> bool:
-    namespace = sync["metadata"]["namespace"]
-    click.echo("Would write:\n")
-    click.echo(dump_manifest(sync))
-    live = await _find_workload(kube, namespace, name)
-    if live is None:
-        message = f"There is no Deployment and no StormService {namespace}/{name}."
-        click.secho(message, fg="red", err=True)
-        return False
-    ask = Ask(
-        spec=KVEventSyncSpec.from_manifest(sync["spec"]),
-        owner=_owner(sync, live),
-        templates=read_templates(),
-        running_versions={},
-        retry="",
-        at=int(time.time()),
-        relays=RelayMeans(OWN_IMAGE, form_in(await server_version(kube))),
-        gateway_reads=GATEWAY_RELEASES[-1].layouts,
-    )
-    return show(live, plan(live, ask))
-
-
-def _owner(sync: Mapping[str, Any], live: Deployment) -> Owner:
-    """The object as the operator would know it: what it configured before is its own."""
-    owner = Owner(sync["metadata"]["namespace"], sync["metadata"]["name"], "dry-run")
-    mark = parse_owner(live.annotations.get(OWNER_ANNOTATION, ""))
-    ours = mark is not None and (mark.namespace, mark.name) == (owner.namespace, owner.name)
-    return mark if mark is not None and ours else owner
-
-
-async def _find_workload(kube: Kube, namespace: str, name: str) -> Deployment | None:
-    for resource, kind in ((DEPLOYMENTS, Deployment), (STORMSERVICES, StormService)):
-        with suppress(NotFound):
-            return kind(await kube.get(resource, namespace, name))
-    return None
-
-
-def show(live: Deployment, planned: ModelPlan) -> bool:
-    """Print a plan; False where the model is refused."""
-    if planned.refusal is not None:
-        click.secho(f"Refused ({planned.refusal.reason}): {planned.refusal}", fg="red", err=True)
-        if planned.refusal.reason == ModelReason.DIALECT_UNKNOWN:
-            click.echo("(The operator also asks the running engine for its version.)", err=True)
-        return False
-    if planned.outcome is Outcome.UNCHANGED:
-        click.echo(f"{live.title} is right already; nothing would be changed.")
-        return True
-    click.echo(f"{live.title} would be changed:")
-    for change in planned.changes:
-        click.echo(f"  - {change}")
-    for note in planned.notes:
-        click.secho(f"  ! {note}", fg="yellow")
-    click.echo(f"{planned.restarts} pods would be restarted, by its own update strategy.")
-    click.echo("The gateway would be configured when events of every pod were seen.")
-    return True

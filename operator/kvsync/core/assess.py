@@ -130,7 +130,7 @@ def assess(model: ObservedModel, observed: Observed, ask: Ask) -> ModelView:
     undone = planned.outcome is not Outcome.UNCHANGED and is_undone(model.deployment, ask)
     if undone and planned.outcome is Outcome.CHANGE:
         planned = without_risks(planned)
-        found = contest(model.deployment, planned, counted, entry)
+        found = contest(model.deployment, planned, counted, entry, ask.admission)
         view = _contended(model, model.deployment, planned, found, now)
     else:
         view = _assessed(model, model.deployment, planned, observed)

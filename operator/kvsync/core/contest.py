@@ -19,11 +19,12 @@ from kvsync.core.ownership import Claim, Field, Holder, last_writer
 from kvsync.core.patch import apply, difference, guarded
 from kvsync.core.plan import without_ours
 from kvsync.core.planned import Ask, ModelPlan
-from kvsync.core.preflight import RENDER, way_out
 from kvsync.core.recognise import newest_record
 from kvsync.core.repairs import LIMIT, Count, count, one_more
 from kvsync.core.revert import carries_text, contains_run, readable, record_of
 from kvsync.core.sidecar.pieces import has_relay
+from kvsync.core.ways import told
+from kvsync.model.admission import NOT_KNOWN, AdmissionMeans
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import (
     OWNER_ANNOTATION,
@@ -49,13 +50,13 @@ WAY_ON = (
 class Contest:
     """What someone undid, and whose turn it is.
 
-    ``by`` names the opponent, ``field`` what it took; ``way_out``: how it would leave that to us.
+    ``by`` names the opponent, ``field`` what it took; ``ways``: how that ends, as sentences.
     """
 
     counted: Count
     by: str
     field: str
-    way_out: str
+    ways: tuple[str, ...]
 
 
 def terms_of(ask: Ask) -> str:
@@ -131,7 +132,13 @@ def taker(
     return field, field.title, last if later else None
 
 
-def contest(workload: Deployment, planned: ModelPlan, counted: Count, entry: Entry) -> Contest:
+def contest(
+    workload: Deployment,
+    planned: ModelPlan,
+    counted: Count,
+    entry: Entry,
+    means: AdmissionMeans = NOT_KNOWN,
+) -> Contest:
     """Who undid what, for a workload that is undone and a plan that would put it back."""
     record = newest_record(workload)
     since = max(record.at if record else 0, int(entry.get("record") or 0))
@@ -143,7 +150,7 @@ def contest(workload: Deployment, planned: ModelPlan, counted: Count, entry: Ent
         and read_repairs(entry.get("repairs")) == counted.made
     )
     by = (str(entry.get("opponent") or "") if same else "") or name_of(holder, workload)
-    return Contest(counted, by, title, way_out(field, holder, workload))
+    return Contest(counted, by, title, told(workload, field, holder, means))
 
 
 def without_risks(planned: ModelPlan) -> ModelPlan:
@@ -174,8 +181,8 @@ def in_words(workload: Deployment, found: Contest, now: float) -> str:
     took = f"{found.by} took the {found.field} of {workload.title} back"
     at, number = found.counted.next_at, found.counted.number
     if at is None:
-        ways = [way for way in (found.way_out, RENDER, LEAVE) if way]
-        listed = " ".join(f"{number}. {way}" for number, way in enumerate(ways, 1))
+        ways = enumerate((*found.ways, LEAVE), 1)
+        listed = " ".join(f"{number}. {way}" for number, way in ways)
         return f"{took} after {LIMIT} repairs within 30 minutes: it is left so. {listed} {WAY_ON}"
     if now < at:
         return f"{took}; repair {number} of {LIMIT} comes at {timestamp(at)}."

@@ -14,6 +14,7 @@ from kvsync.core.desired import is_heard, our_labels
 from kvsync.core.engines import ENGINES
 from kvsync.core.ports import EnginePod, first_taken, ports_in_use
 from kvsync.core.releases import GATEWAY_PORT, GATEWAY_REPLAY_PORT, release_of
+from kvsync.core.ways import Situation, Way, in_words
 from kvsync.model.finding import EngineFinding, Refusal
 from kvsync.model.reasons import ModelReason
 from kvsync.model.spec import Dialect, EventsSpec
@@ -212,8 +213,9 @@ def controlled(case: Case) -> Refusal | None:
     return Refusal(
         ModelReason.CONTROLLED_BY_ANOTHER,
         f"{case.base.title} is made by {made_by}, which would write every change back.",
-        f"Put the KV event arguments, ports and pod labels into {made_by} (kvsync render shows "
-        "them), or take its ownerReference off the Deployment.",
+        f"{in_words(Way.ADMISSION, Situation(made=True))} Or: Put the KV event arguments, ports and pod "
+        f"labels into {made_by} (kvsync render shows them) and set spec.mode to Render. Or: Take its "
+        "ownerReference off the Deployment.",
     )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from kvsync.core.ignore_differences import RESPECT, slot_path
 from kvsync.core.opponent import Habit, habit_of, is_argo, name_of
 from kvsync.core.ownership import (
     Claim,
@@ -22,6 +21,8 @@ from kvsync.core.ownership import (
 from kvsync.core.planned import Ask
 from kvsync.core.revert import readable, record_of
 from kvsync.core.slot import SLOT_VARIABLE
+from kvsync.core.ways import ignore_slot, takes_back, told, worst_claim
+from kvsync.model.admission import NOT_KNOWN, AdmissionMeans
 from kvsync.model.finding import Note, Refusal
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import (
@@ -34,11 +35,7 @@ from kvsync.model.record import (
     dump_record,
     parse_owner,
 )
-from kvsync.model.storm import KIND as STORM_SERVICE
-from kvsync.model.storm import Role, StormService
 from kvsync.model.workload import Deployment
-
-RENDER = "Commit what kvsync render prints for its manifest, so that both write the same."
 
 _MAX_TAKEN = 8
 """Managers that a record tells of: it must stay small, and the first ones say it all."""
@@ -57,7 +54,7 @@ def judge(live: Deployment, target: Deployment, ask: Ask) -> Judged | Refusal:
     """Whether a change from the live workload to the target may stay."""
     written = written_fields(live, target)
     claims = claims_on(live, written)
-    refusal = None if _was_ours(live, ask) else args_owned(live, claims)
+    refusal = None if _was_ours(live, ask) else args_owned(live, claims, ask.admission)
     return refusal or Judged(_with_taken(live, target, claims), written, claims)
 
 
@@ -78,61 +75,28 @@ def _with_taken(live: Deployment, target: Deployment, claims: Sequence[Claim]) -
     return target.with_annotations({**target.annotations, RECORD_ANNOTATION: told})
 
 
-def args_owned(workload: Deployment, claims: Sequence[Claim]) -> Refusal | None:
+def args_owned(
+    workload: Deployment, claims: Sequence[Claim], means: AdmissionMeans = NOT_KNOWN
+) -> Refusal | None:
     """The refusal of a change that its field's owner would take back; None where nobody would."""
-    sure = [
-        claim
-        for claim in claims
-        if habit_of(claim.holder, workload) is Habit.TAKES_BACK and not _is_left(claim, workload)
-    ]
-    if not sure:
+    first = worst_claim(workload, claims)
+    if first is None or not takes_back(first, workload):
         return None
-    first = max(
-        (claim for claim in sure if claim.field == sure[0].field), key=lambda c: c.holder.time
-    )
-    does = "would take our change back"
-    if first.holder.applies:
-        does += ", or fail with a conflict"
-    ways = (way_out(first.field, first.holder, workload), RENDER)
     return Refusal(
         ModelReason.ARGS_OWNED,
-        f"{name_of(first.holder, workload)} owns the {first.title} of {workload.title} and {does}.",
-        " Or: ".join(way for way in ways if way),
+        f"{owned_words(workload, first)}.",
+        " Or: ".join(told(workload, first.field, first.holder, means)),
     )
 
 
-def _is_left(claim: Claim, workload: Deployment) -> bool:
-    """Whether a field is the slot, and its owner can be told to ignore it: whether he was, nobody sees."""
-    return claim.field.is_slot and is_argo(claim.holder, workload) and not claim.holder.whole
-
-
-def _ignore_slot(workload: Deployment) -> str:
-    kind = STORM_SERVICE if isinstance(workload, Role | StormService) else "Deployment"
+def owned_words(workload: Deployment, claim: Claim) -> str:
+    """Who owns a field, and what becomes of a change of it, as a clause."""
+    does = "would take our change back"
+    if claim.holder.applies:
+        does += ", or fail with a conflict"
     return (
-        f"Give its Application the sync option {RESPECT} and under ignoreDifferences the "
-        f"jqPathExpression {slot_path(kind)} (kvsync render --slot prints both)."
+        f"{name_of(claim.holder, workload)} owns the {claim.title} of {workload.title} and {does}"
     )
-
-
-def way_out(field: Field, holder: Holder | None, workload: Deployment) -> str:
-    """How the owner of a field leaves it to us; empty where it cannot, for it owns all around it."""
-    if holder is not None and holder.whole:
-        return ""
-    if field.is_slot:
-        argo = holder is not None and is_argo(holder, workload)
-        return _ignore_slot(workload) if argo else ""
-    match field.place:
-        case Place.ARGS:
-            return (
-                "Write the engine's flags into command and leave args out of its manifest: then "
-                "nobody takes ours away."
-            )
-        case Place.ENV:
-            return "Leave the variable out of its manifest."
-        case Place.COMMAND:
-            return "Let the command hand a variable or args on to the engine."
-        case _:
-            return "Leave the field out of its manifest."
 
 
 def taken_from(claims: Sequence[Claim], before: Record | None) -> tuple[Taken, ...]:
@@ -147,13 +111,13 @@ def _facts(holder: Holder) -> tuple[str, str, str]:
     return holder.manager, holder.operation, holder.time
 
 
-def args_at_risk(workload: Deployment) -> tuple[Note, ...]:
+def args_at_risk(workload: Deployment, means: AdmissionMeans) -> tuple[Note, ...]:
     """What to know of a configured workload whose fields were someone's who may write them again."""
     record = record_of(workload) if readable(workload) else None
-    return () if record is None else tuple(_at_risk(workload, record))
+    return () if record is None else tuple(_at_risk(workload, record, means))
 
 
-def _at_risk(workload: Deployment, record: Record) -> Iterator[Note]:
+def _at_risk(workload: Deployment, record: Record, means: AdmissionMeans) -> Iterator[Note]:
     slot = variable_field(record.container, SLOT_VARIABLE).title
     for each in record.taken_from:
         holder = Holder(each.manager, each.operation)
@@ -162,11 +126,16 @@ def _at_risk(workload: Deployment, record: Record) -> Iterator[Note]:
             yield Note(
                 ModelReason.ARGS_AT_RISK,
                 f"{wrote}, and takes ours away unless it ignores that value. "
-                f"{_ignore_slot(workload)}",
+                f"{ignore_slot(workload)}",
             )
         elif habit_of(holder, workload) is not Habit.UNKNOWN:
             yield Note(
                 ModelReason.ARGS_AT_RISK,
                 f"{wrote}, and takes ours away when it next writes them: one more restart each time. "
-                f"{RENDER}",
+                f"{' Or: '.join(told(workload, _field(each.field), holder, means))}",
             )
+
+
+def _field(title: str) -> Field:
+    """A field that a record tells of, as far as its title tells what it is."""
+    return Field(title, place=next((p for p in Place if title.startswith(f"{p.value} of ")), None))

@@ -81,7 +81,7 @@ def _plan_patch(deployment: Deployment, look: Look, ask: Ask) -> ModelPlan:
     pieces = look.pieces if kept is None else kept
     planned = _planned(deployment, look, pieces, ask)
     if kept is not None:
-        planned = replace(planned, notes=(*planned.notes, *args_at_risk(deployment)))
+        planned = replace(planned, notes=(*planned.notes, *args_at_risk(deployment, ask.admission)))
         return _owned(planned, deployment, ask)
     refusal = _image_refused(deployment, pieces.desired.relay, ask)
     if refusal is not None:
@@ -90,7 +90,12 @@ def _plan_patch(deployment: Deployment, look: Look, ask: Ask) -> ModelPlan:
     refusal = judged if isinstance(judged, Refusal) else _unwritable(deployment, judged.target)
     if isinstance(judged, Refusal) or refusal is not None:
         return ModelPlan(Outcome.REFUSED, refusal=refusal)
-    planned = replace(planned, written=judged.written, claims=judged.claims)
+    planned = replace(
+        planned,
+        written=judged.written,
+        claims=judged.claims,
+        notes=(*planned.notes, *args_at_risk(judged.target, ask.admission)),
+    )
     return _changed(planned, deployment, base, judged.target)
 
 
@@ -277,7 +282,6 @@ def _changed(
     return replace(
         planned,
         outcome=Outcome.CHANGE,
-        notes=(*planned.notes, *args_at_risk(target)),
         patch=guarded(deployment, patch, part.desired.container),
         undo=tuple(difference(target.body, base.body)),
         changes=changes_of(part),

@@ -32,6 +32,12 @@ class AdmissionMeans:
     kubernetes: Version | None = None
     left_out: frozenset[str] = frozenset()
 
+    def reaches(self, namespace: str) -> bool | None:
+        """Whether the pods of a namespace get anything; None where that is not known."""
+        if namespace in self.left_out or False in (self.policy, self.served):
+            return False
+        return None if None in (self.policy, self.served) else True
+
 
 NOT_KNOWN = AdmissionMeans()
 """Where nobody asked: for whoever only plans."""
