@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from core.objects import OWNER, Json, deployment
+from core.objects import OWNER, Json, deployment, spec_of
 from core.scenes import after_action, configured, decided, done_to, gateway_of, model, rolled_out
 from kvsync.core.handback import plan_handback
 from kvsync.core.patch import apply
@@ -49,6 +49,30 @@ def test_what_is_not_ours_or_holds_nothing_of_the_spec_stays(entries: list[Json]
 
 def test_while_a_model_is_configured_the_entry_stays() -> None:
     assert plan_handback(Deployment(managed(configured(), OURS))) == ()
+
+
+PATCHED: Json = {"f:spec": {"f:containers": {'k:{"name":"vllm"}': {"f:args": {}}}}}
+LABELLED: Json = {"f:metadata": {"f:labels": {"f:model.aibrix.ai/kv-events-enabled": {}}}}
+ANNOTATED: Json = {"f:metadata": {"f:annotations": {"f:kvsync.aibrix.ai/injection": {}}}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "mode", "goes"),
+    [
+        (PATCHED, "Admission", True),
+        (LABELLED, "Admission", True),
+        (ANNOTATED, "Admission", False),
+        (PATCHED, "Patch", False),
+    ],
+)
+def test_what_mode_patch_wrote_is_left_to_its_owner_in_mode_admission(
+    fields: Json, mode: str, goes: bool
+) -> None:
+    """Else the owner's next arguments would be a conflict, though none of ours is among them."""
+    ours = {**OURS, "fieldsV1": {"f:spec": {"f:template": fields}}}
+    body = managed(configured(spec=spec_of(mode=mode)), THEIRS, ours)
+    after = apply(body, plan_handback(Deployment(body)))
+    assert (after["metadata"]["managedFields"] == [THEIRS]) is goes
 
 
 def test_the_patch_fits_no_other_entry_and_no_other_object() -> None:

@@ -1,14 +1,16 @@
 """Whose the arguments are decides before anything is written; the ways out that are named do work."""
 
+import copy
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from e2e.manifests import Object, model, sync
+from e2e.policies import policy_for
 from e2e.scene import KVSYNC, OperatorProcess, Scene
 
 pytestmark = pytest.mark.bed
@@ -108,3 +110,30 @@ def test_who_only_may_take_them_back_is_warned_of_and_repaired_once(
     assert {"Configured", "Repaired"} <= told.keys()
     scene.delete_sync("kv")
     assert scene.container("m")["args"] == FLAGS
+
+
+def test_from_patch_to_admission_ends_the_conflict(
+    scene: Scene, start_operator: Callable[..., OperatorProcess]
+) -> None:
+    """The third way, for a model whose owner began to apply server-side after it was configured."""
+    owner = Owner(scene, "m", "apply", "--server-side")
+    first = owner.manifest()
+    del first["metadata"]["annotations"]
+    scene.api.kubectl("apply", "-f", "-", stdin=json.dumps(first))
+    with policy_for(scene):
+        start_operator("--admission-policy")
+        scene.create(sync("kv", scene.namespace, "m", gateway={"manage": False}))
+        owner.wait_for("Verified")
+        longer = copy.deepcopy(first)
+        longer["spec"]["template"]["spec"]["containers"][0]["args"].append("--block-size=32")
+        refused = scene.api.kubectl(*owner.words, "-f", "-", stdin=json.dumps(longer), check=False)
+        assert 'conflict with "kvsync-operator"' in refused.stderr
+
+        scene.api.patch("kveventsyncs", "kv", {"spec": {"mode": "Admission"}}, scene.namespace)
+        scene.wait("injections", lambda: (scene.sync("kv") or {})["status"].get("injections"))
+        scene.wait("the arguments are its owner's", lambda: scene.container("m")["args"] == FLAGS)
+        owner.wait_for("Verified")
+        owner.apply(longer)
+        owner.wait_for("Verified")
+        assert scene.container("m")["args"] == [*FLAGS, "--block-size=32"]
+        scene.delete_sync("kv")

@@ -2,8 +2,9 @@
 
 After a revert the values are the owner's again, but the API server still names us as the manager of
 the fields that we wrote: the owner's next server-side apply that changes one of them would fail
-with a conflict. A second patch takes our entry out. It restarts nothing, and inside of the revert
-itself it would have no effect, since that patch makes the entry anew.
+with a conflict; so too where a model went from mode Patch to Admission. A second patch takes our entry
+out. It restarts nothing, and inside of the revert itself it would have no effect, since that patch makes
+the entry anew.
 
 Source: Kubernetes, server-side apply, "Transferring ownership"; seen on a running API server.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from kvsync.core.gateway import owners_of
 from kvsync.core.patch import Operation, expect, pointer
+from kvsync.core.revert import readable, record_of
 from kvsync.model.record import (
     FIELD_MANAGER,
     OWNER_ANNOTATION,
@@ -24,7 +26,7 @@ from kvsync.model.workload import Deployment
 def plan_handback(deployment: Deployment) -> tuple[Operation, ...]:
     """The patch that ends our part in managedFields; empty while we have something there."""
     index = _entry(deployment)
-    if index is None or _is_in_use(deployment):
+    if index is None or (_is_in_use(deployment) and not _is_left_over(deployment, index)):
         return ()
     at = pointer("metadata", "managedFields", index)
     return (
@@ -50,3 +52,16 @@ def _is_in_use(deployment: Deployment) -> bool:
     configured = OWNER_ANNOTATION in marks and REJECTED_ANNOTATION not in marks
     recorded = any(key.startswith(RECORD_ANNOTATION) for key in marks)
     return configured or recorded or bool(owners_of(deployment))
+
+
+def _is_left_over(deployment: Deployment, index: int) -> bool:
+    """Whether we hold what mode Patch wrote although the pods get it at admission: then its owner could
+    not change it. The one annotation of the template that is written there keeps well without an owner.
+    """
+    record = record_of(deployment) if readable(deployment) else None
+    if record is None or record.injection is None:
+        return False
+    fields = deployment.body["metadata"]["managedFields"][index]["fieldsV1"]
+    template = fields["f:spec"].get("f:template") or {}
+    labels = (template.get("f:metadata") or {}).get("f:labels")
+    return bool(template.get("f:spec") or labels)
