@@ -11,11 +11,15 @@ from typing import Any
 Container = dict[str, Any]
 
 
-class Flags(enum.StrEnum):
-    """Where the owner's manifest has the engine's flags."""
+class Kept(enum.StrEnum):
+    """Where the owner's manifest has the engine's flags, and how ours are delivered: a column."""
 
     ARGS = "args"
     COMMAND = "command"
+    SLOT = "slot"
+    """In ``args``, with a slot among them."""
+    ADMISSION = "admission"
+    """In ``args``, and mode Admission: the template gets an annotation, the rest is given to pods."""
 
 
 class Writes(enum.StrEnum):
@@ -27,6 +31,11 @@ class Writes(enum.StrEnum):
     """Other args; where all was in ``command``, args for the first time."""
     BACK = "back"
     """Helm's rollback to the revision before the last one."""
+
+    @classmethod
+    def alike(cls) -> tuple["Writes", ...]:
+        """Those that name no other flags."""
+        return cls.SAME, cls.IMAGE
 
 
 class Fate(enum.StrEnum):
@@ -67,8 +76,9 @@ class Program(enum.StrEnum):
 class Row:
     """One owner: how the page calls it, what made the model and what writes it next, and the fates.
 
-    By column: flags in ``args``; all in ``command``; and there, args introduced. What else the owner
-    writes, the same, another image, other args, or a rollback, makes no difference.
+    By column: flags in ``args``; all in ``command``; and there, args introduced; with a slot; in mode
+    Admission. What else the owner writes, the same, another image, other args, or a rollback, makes no
+    difference.
     """
 
     title: str
@@ -77,19 +87,26 @@ class Row:
     args: Fate
     command: Fate
     introduced: Fate
+    slot: Fate
+    admission: Fate
     named: str = ""
     """What the operator calls who takes the argument away."""
     warned: bool = False
     """Whether the operator says beforehand that the owner may take the arguments away."""
 
     @property
-    def cells(self) -> Mapping[tuple[Flags, Writes], Fate]:
+    def cells(self) -> Mapping[tuple[Kept, Writes], Fate]:
         """The fate of each model."""
-        usual = [Writes.SAME, Writes.IMAGE, *([Writes.BACK] if self.written_by.rolls_back else [])]
+        back = [Writes.BACK] if self.written_by.rolls_back else []
         return {
-            **{(Flags.ARGS, writes): self.args for writes in (*usual, Writes.ARGS)},
-            **{(Flags.COMMAND, writes): self.command for writes in usual},
-            (Flags.COMMAND, Writes.ARGS): self.introduced,
+            **{(Kept.ARGS, writes): self.args for writes in (*Writes.alike(), Writes.ARGS, *back)},
+            **{(Kept.COMMAND, writes): self.command for writes in (*Writes.alike(), *back)},
+            (Kept.COMMAND, Writes.ARGS): self.introduced,
+            **{(Kept.SLOT, writes): self.slot for writes in (Writes.SAME, Writes.ARGS)},
+            **{
+                (Kept.ADMISSION, writes): self.admission
+                for writes in (Writes.IMAGE, Writes.ARGS, *back)
+            },
         }
 
 
@@ -97,32 +114,32 @@ KUBECTL = (
     Row(
         "`kubectl apply`",
         *(Program.APPLY, Program.APPLY),
-        *(Fate.LOST, Fate.KEPT, Fate.LOST),
+        *(Fate.LOST, Fate.KEPT, Fate.LOST, Fate.LOST, Fate.KEPT),
         named="kubectl apply",
         warned=True,
     ),
     Row(
         "`kubectl apply --server-side`",
         *(Program.SERVER_SIDE, Program.SERVER_SIDE),
-        *(Fate.REFUSED, Fate.KEPT, Fate.FAILS),
+        *(Fate.REFUSED, Fate.KEPT, Fate.FAILS, Fate.REFUSED, Fate.KEPT),
     ),
     Row(
         "the same, of a model from `kubectl apply`",
         *(Program.APPLY, Program.SERVER_SIDE),
-        *(Fate.FAILS, Fate.KEPT, Fate.FAILS),
+        *(Fate.FAILS, Fate.KEPT, Fate.FAILS, Fate.FAILS, Fate.KEPT),
         warned=True,
     ),
     Row(
         "the same, with `--force-conflicts`",
         *(Program.APPLY, Program.FORCED),
-        *(Fate.LOST, Fate.KEPT, Fate.LOST),
+        *(Fate.LOST, Fate.KEPT, Fate.LOST, Fate.LOST, Fate.KEPT),
         named="kubectl apply --server-side",
         warned=True,
     ),
     Row(
         "`kubectl replace`",
         *(Program.CREATE, Program.REPLACE),
-        *(Fate.ALL_LOST, Fate.ALL_LOST, Fate.ALL_LOST),
+        *(Fate.ALL_LOST,) * 5,
         named="kubectl replace",
     ),
 )
@@ -131,40 +148,40 @@ HELM = (
     Row(
         "Helm 3: upgrade, rollback",
         *(Program.HELM_3, Program.HELM_3),
-        *(Fate.LOST, Fate.KEPT, Fate.LOST),
+        *(Fate.LOST, Fate.KEPT, Fate.LOST, Fate.LOST, Fate.KEPT),
         named="Helm",
         warned=True,
     ),
     Row(
         "Helm 3 `--force`: upgrade, rollback",
         *(Program.HELM_3, Program.HELM_3_FORCE),
-        *(Fate.ALL_LOST, Fate.ALL_LOST, Fate.ALL_LOST),
+        *(Fate.ALL_LOST,) * 5,
         named="Helm",
         warned=True,
     ),
     Row(
         "Helm 4: upgrade, rollback",
         *(Program.HELM_4, Program.HELM_4),
-        *(Fate.REFUSED, Fate.KEPT, Fate.FAILS),
+        *(Fate.REFUSED, Fate.KEPT, Fate.FAILS, Fate.REFUSED, Fate.KEPT),
     ),
     Row(
         "Helm 4 on a release of Helm 3: upgrade, rollback",
         *(Program.HELM_3, Program.HELM_4),
-        *(Fate.LOST, Fate.KEPT, Fate.LOST),
+        *(Fate.LOST, Fate.KEPT, Fate.LOST, Fate.LOST, Fate.KEPT),
         named="Helm",
         warned=True,
     ),
     Row(
         "Helm 4 `--server-side=false`: upgrade, rollback",
         *(Program.HELM_4_CLIENT, Program.HELM_4_CLIENT),
-        *(Fate.LOST, Fate.KEPT, Fate.LOST),
+        *(Fate.LOST, Fate.KEPT, Fate.LOST, Fate.LOST, Fate.KEPT),
         named="Helm",
         warned=True,
     ),
     Row(
         "Helm 4 `--force-conflicts`: upgrade, rollback",
         *(Program.HELM_4, Program.HELM_4_FORCED),
-        *(Fate.REFUSED, Fate.KEPT, Fate.LOST),
+        *(Fate.REFUSED, Fate.KEPT, Fate.LOST, Fate.REFUSED, Fate.KEPT),
         named="Helm",
     ),
 )
@@ -230,10 +247,12 @@ OPERATIONS = (
 
 def table(rows: Iterable[Row]) -> Iterator[str]:
     """The page's table of owners, by lines."""
-    yield "| the owner's next write | flags in `args` | all in `command` | … and args introduced |"
-    yield "|---|---|---|---|"
+    titles = ("flags in `args`", "all in `command`", "… and args introduced", "the slot in `args`")
+    yield f"| the owner's next write | {' | '.join(titles)} | mode Admission |"
+    yield "|---|---|---|---|---|---|"
     for row in rows:
-        yield f"| {row.title} | {row.args} | {row.command} | {row.introduced} |"
+        fates = (row.args, row.command, row.introduced, row.slot, row.admission)
+        yield f"| {row.title} | {' | '.join(fates)} |"
 
 
 def operations_table(rows: Iterable[Operation]) -> Iterator[str]:

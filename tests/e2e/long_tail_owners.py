@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from e2e.long_tail import Flags, Program, Writes
+from e2e.long_tail import Kept, Program, Writes
 from e2e.manifests import Object, model
 from testbed.api import Api
 from testbed.helm.program import Helm, write_chart
@@ -15,20 +15,25 @@ Done = subprocess.CompletedProcess[str]
 SERVE = ["vllm", "serve", "tiny"]
 FLAGS = ["--port=8000", "--max-model-len=512"]
 NEXT_FLAGS = ["--port=8000", "--max-model-len=256"]
+SLOT_VARIABLE = "KVSYNC_KV_EVENTS"
+SLOT_WORD = f"$({SLOT_VARIABLE})"
 NEXT_IMAGE = "vllm/vllm-openai:v0.16.1"
 
 
-def manifest(name: str, namespace: str, flags: Flags, writes: Writes = Writes.SAME) -> Object:
+def manifest(name: str, namespace: str, kept: Kept, writes: Writes = Writes.SAME) -> Object:
     """A model as its owner writes it: at first (``SAME``), or next."""
-    if flags is Flags.ARGS:
-        body = model(name, namespace, command=SERVE, args=FLAGS)
-    else:
+    if kept is Kept.COMMAND:
         body = model(name, namespace, command=[*SERVE, *FLAGS])
+    else:
+        body = model(name, namespace, command=SERVE, args=list(FLAGS))
     container = body["spec"]["template"]["spec"]["containers"][0]
     if writes is Writes.IMAGE:
         container["image"] = NEXT_IMAGE
     if writes is Writes.ARGS:
-        container["args"] = NEXT_FLAGS if flags is Flags.ARGS else ["--block-size=32"]
+        container["args"] = ["--block-size=32"] if kept is Kept.COMMAND else list(NEXT_FLAGS)
+    if kept is Kept.SLOT:
+        container["args"].append(SLOT_WORD)
+        container["env"] = [{"name": SLOT_VARIABLE, "value": "--kv-events-config={}"}]
     return body
 
 

@@ -8,23 +8,26 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from e2e.long_tail import Fate
-from e2e.long_tail_owners import Done
+from e2e.long_tail import Fate, Kept
+from e2e.long_tail_owners import SLOT_VARIABLE, Done
 from e2e.manifests import EVENTS_LABEL, RECORD, Object, sync
 from e2e.scene import OperatorProcess, Scene
 from testbed.api import Api, rolled_out
 
 REVISION = "deployment.kubernetes.io/revision"
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
-ALL = frozenset({"argument", "ports", "label", "record"})
-LEFT = {
-    Fate.KEPT: ALL,
-    Fate.LOST: ALL - {"argument"},
-    Fate.ALL_LOST: frozenset[str](),
-    Fate.FAILS: ALL,
-    Fate.REFUSED: frozenset[str](),
+TOKEN = "kvsync.aibrix.ai/injection"
+ARGUMENT, PORTS, LABEL, RECORDED, TOKENED = "argument", "ports", "label", "record", "token"
+PIECES = {
+    Kept.ARGS: frozenset({ARGUMENT, PORTS, LABEL, RECORDED}),
+    Kept.COMMAND: frozenset({ARGUMENT, PORTS, LABEL, RECORDED}),
+    Kept.SLOT: frozenset({ARGUMENT, LABEL, RECORDED}),
+    Kept.ADMISSION: frozenset({TOKENED, RECORDED}),
 }
+"""What of ours stands on a configured Deployment."""
+
 REPAIRED = (Fate.LOST, Fate.ALL_LOST)
+SYNCS = {"kv": "Patch", "kv-admission": "Admission"}
 AT_ONCE = 4
 DEADLINE = 150.0
 Entry = Mapping[str, Any]
@@ -41,6 +44,7 @@ class Trial:
     """
 
     name: str
+    kept: Kept
     fate: Fate
     rollouts: int
     make: Callable[[], None]
@@ -59,6 +63,17 @@ class Seen:
     revision: int
 
 
+def left_of(kept: Kept, fate: Fate) -> frozenset[str]:
+    """What of ours an owner's write leaves."""
+    match fate:
+        case Fate.KEPT | Fate.FAILS:
+            return PIECES[kept]
+        case Fate.LOST:
+            return PIECES[kept] - {ARGUMENT}
+        case _:
+            return frozenset()
+
+
 class Stage:
     """The trials in a scene's namespace."""
 
@@ -74,18 +89,20 @@ class Stage:
         self._operator: OperatorProcess | None = None
 
     def _start(self) -> OperatorProcess:
-        return self._start_operator("--max-rolling=0")
+        return self._start_operator("--max-rolling=0", "--admission-policy")
 
     def configure(self) -> None:
         """The owners make the models, and the operator configures those that it may."""
         self._at_once(lambda trial: trial.make())
         self.wait_rolled_out()
         self._operator = self._start()
-        names = [trial.name for trial in self.trials]
-        rollout = {"maxConcurrent": 100}
-        self.scene.create(
-            sync("kv", self.scene.namespace, *names, rollout=rollout, gateway={"manage": False})
-        )
+        spec: Object = {"rollout": {"maxConcurrent": 100}, "gateway": {"manage": False}}
+        for name, mode in SYNCS.items():
+            names = [
+                t.name for t in self.trials if (t.kept is Kept.ADMISSION) is (mode == "Admission")
+            ]
+            if names:
+                self.scene.create(sync(name, self.scene.namespace, *names, **spec, mode=mode))
         self.wait_judged()
 
     def write(self) -> Mapping[str, Seen]:
@@ -95,7 +112,7 @@ class Stage:
         revisions = {trial.name: self.revision(trial.name) for trial in self.trials}
         done = self._at_once(lambda trial: trial.write())
         self.wait_rolled_out()
-        left = {trial.name: pieces_of(self.scene.deployment(trial.name)) for trial in self.trials}
+        left = {t.name: pieces_of(self.scene.deployment(t.name)) for t in self.trials}
         return {
             name: Seen(left[name], told.returncode, told.stderr, revisions[name])
             for name, told in done.items()
@@ -117,8 +134,9 @@ class Stage:
         self.wait_rolled_out()
 
     def undo(self) -> None:
-        """The object goes, and with it everything of ours."""
-        self.scene.delete_sync("kv", DEADLINE)
+        """The objects go, and with them everything of ours."""
+        for name in SYNCS:
+            self.scene.delete_sync(name, DEADLINE)
         self.wait_rolled_out()
 
     def write_on(self) -> Mapping[str, Done]:
@@ -127,8 +145,10 @@ class Stage:
 
     def entries(self) -> Mapping[str, Entry]:
         """What the status says of the models, by name."""
-        body = self.scene.sync("kv") or {}
-        models = (body.get("status") or {}).get("models") or ()
+        bodies = (self.scene.sync(name) or {} for name in SYNCS)
+        models = (
+            found for body in bodies for found in (body.get("status") or {}).get("models") or ()
+        )
         return {str(found["name"]): dict(found) for found in models}
 
     def revision(self, name: str) -> int:
@@ -175,11 +195,13 @@ def pieces_of(body: Object) -> frozenset[str]:
     template = body["spec"]["template"]
     container = template["spec"]["containers"][0]
     words = [*container["command"], *container.get("args", ())]
+    words += [v["value"] for v in container.get("env", ()) if v["name"] == SLOT_VARIABLE]
     found = {
-        "argument": any(word.startswith("--kv-events-config") for word in words),
-        "ports": any(port["name"] == "kv-events" for port in container.get("ports", ())),
-        "label": EVENTS_LABEL in template["metadata"]["labels"],
-        "record": RECORD in body["metadata"].get("annotations", {}),
+        ARGUMENT: any(word.startswith('--kv-events-config={"') for word in words),
+        PORTS: any(port["name"] == "kv-events" for port in container.get("ports", ())),
+        LABEL: EVENTS_LABEL in template["metadata"]["labels"],
+        RECORDED: RECORD in body["metadata"].get("annotations", {}),
+        TOKENED: TOKEN in template["metadata"].get("annotations", {}),
     }
     return frozenset(name for name, there in found.items() if there)
 

@@ -2,10 +2,12 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 
-from e2e.long_tail import Flags
+from e2e.blinded import Blinding
+from e2e.long_tail import Kept
 from e2e.long_tail_owners import manifest
 from e2e.manifests import Object
 from e2e.scene import KVSYNC, Scene
@@ -22,28 +24,35 @@ def enable(scene: Scene, name: str, *options: str) -> Done:
     return subprocess.run([*words, *kubeconfig], capture_output=True, text=True, check=False)
 
 
-def own(scene: Scene, name: str, *words: str, flags: Flags = Flags.ARGS) -> Object:
+def own(scene: Scene, name: str, *words: str, kept: Kept = Kept.ARGS) -> Object:
     """A model of no pods as its owner's program writes it."""
-    body = manifest(name, scene.namespace, flags)
+    body = manifest(name, scene.namespace, kept)
     body["spec"]["replicas"] = 0
     scene.api.kubectl(*words, "-f", "-", stdin=json.dumps(body))
     return body
 
 
-def mode_of(scene: Scene, name: str) -> str | None:
-    """What stands in the object; None where that is left to its default by whoever wrote it."""
-    written = (scene.sync(name) or {})["metadata"]["managedFields"]
-    spec = [entry["fieldsV1"].get("f:spec", {}) for entry in written]
-    named = any("f:mode" in fields for fields in spec)
-    return str((scene.sync(name) or {})["spec"]["mode"]) if named else None
+def mode_of(scene: Scene, name: str) -> str:
+    """What stands in the object, or its default."""
+    return str((scene.sync(name) or {})["spec"]["mode"])
+
+
+@pytest.fixture
+def no_policy(scene: Scene) -> Iterator[None]:
+    """A cluster whose admission policy nobody bound."""
+    blinding = Blinding(scene)
+    blinding.begin()
+    yield
+    blinding.end()
 
 
 def test_what_nobody_owns_is_patched_as_ever(scene: Scene) -> None:
     own(scene, "free", "create")
+    assert "mode: " not in enable(scene, "free", "--dry-run").stdout, "left to its default"
     done = enable(scene, "free")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Mode Patch: nobody else's manifest")
-    assert mode_of(scene, "free") is None
+    assert done.stdout.startswith("Mode Patch: nobody is known")
+    assert mode_of(scene, "free") == "Patch"
 
 
 def test_who_may_take_it_back_is_named_and_the_mode_stays_patch(scene: Scene) -> None:
@@ -52,10 +61,19 @@ def test_who_may_take_it_back_is_named_and_the_mode_stays_patch(scene: Scene) ->
     assert "Mode Patch: kubectl apply (manager kubectl-client-side-apply" in done.stdout
     assert "one more restart each time" in done.stdout
     assert "Or: Write the engine's flags into command" in done.stdout
-    assert mode_of(scene, "hand") is None
+    assert mode_of(scene, "hand") == "Patch"
 
 
-def test_without_the_policy_owned_arguments_come_to_mode_render(scene: Scene) -> None:
+def test_owned_arguments_come_to_mode_admission(scene: Scene) -> None:
+    own(scene, "argo", "apply", "--server-side", "--field-manager=argocd-controller")
+    done = enable(scene, "argo")
+    assert "Mode Admission: Argo CD (manager argocd-controller" in done.stdout
+    assert "Or: Put a slot into its manifest" in done.stdout
+    assert mode_of(scene, "argo") == "Admission"
+
+
+@pytest.mark.usefixtures("no_policy")
+def test_without_the_policy_they_come_to_mode_render(scene: Scene) -> None:
     own(scene, "flux", "apply", "--server-side", "--field-manager=kustomize-controller")
     done = enable(scene, "flux")
     assert "Mode Render: Flux (manager kustomize-controller" in done.stdout
@@ -70,6 +88,7 @@ def test_without_the_policy_owned_arguments_come_to_mode_render(scene: Scene) ->
     assert mode_of(scene, "flux") == "Patch"
 
 
+@pytest.mark.usefixtures("no_policy")
 def test_a_mode_that_cannot_work_is_written_only_by_name_and_not_silently(scene: Scene) -> None:
     own(scene, "m", "create")
     done = enable(scene, "m", "--mode", "Admission")
@@ -80,6 +99,6 @@ def test_a_mode_that_cannot_work_is_written_only_by_name_and_not_silently(scene:
 def test_a_dry_run_says_the_same_and_writes_nothing(scene: Scene) -> None:
     own(scene, "helm", "apply", "--server-side", "--field-manager=helm")
     done = enable(scene, "helm", "--dry-run")
-    assert "Mode Render: Helm (manager helm" in done.stdout
-    assert "mode: Render" in done.stdout
+    assert "Mode Admission: Helm (manager helm" in done.stdout
+    assert "mode: Admission" in done.stdout
     assert scene.sync("helm") is None

@@ -6,21 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from e2e.long_tail import HELM, KUBECTL, Fate, Flags, Row, Writes
-from e2e.long_tail_owners import Done, HelmRelease, Owner, manifest, owner
-from e2e.long_tail_stage import LEFT, REPAIRED, Entry, Seen, Stage, Trial, repairs, unlike
+from e2e.long_tail import HELM, KUBECTL, Fate, Kept, Row, Writes
+from e2e.long_tail_owners import SLOT_VARIABLE, Done, HelmRelease, Owner, manifest, owner
+from e2e.long_tail_stage import REPAIRED, Entry, Seen, Stage, Trial, left_of, repairs, unlike
 from e2e.manifests import Object
 from e2e.scene import OperatorProcess, Scene
 
 pytestmark = [pytest.mark.bed, pytest.mark.timeout(420)]
 
 CONFLICT = (
-    'conflict with "kvsync-operator" using apps/v1: '
-    '.spec.template.spec.containers[name="vllm"].args'
+    'conflict with "kvsync-operator" using apps/v1: .spec.template.spec.containers[name="vllm"]'
 )
-
-
-NOTHING_BUT_LESS = (Flags.COMMAND, Writes.SAME)
+FIELD = {Kept.SLOT: f'.env[name="{SLOT_VARIABLE}"].value'}
+NOTHING_BUT_LESS = (Kept.COMMAND, Writes.SAME)
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Cell:
     """One model of a row."""
 
     row: Row
-    flags: Flags
+    kept: Kept
     writes: Writes
     name: str
     namespace: str
@@ -37,12 +35,12 @@ class Cell:
 
     def manifest(self, writes: Writes) -> Object:
         """The model as its owner has it."""
-        return manifest(self.name, self.namespace, self.flags, writes)
+        return manifest(self.name, self.namespace, self.kept, writes)
 
     @property
     def fate(self) -> Fate:
         """What is expected of it."""
-        return self.row.cells[self.flags, self.writes]
+        return self.row.cells[self.kept, self.writes]
 
     def make(self) -> None:
         """The model, in two revisions where it is to be rolled back."""
@@ -82,6 +80,7 @@ class Cell:
         """The same for the stage."""
         return Trial(
             self.name,
+            self.kept,
             self.fate,
             self.rollouts,
             self.make,
@@ -94,12 +93,12 @@ class Cell:
 def cells_of(rows: Sequence[Row], scene: Scene, folder: Path) -> list[Cell]:
     """Every model of these rows."""
     return [
-        Cell(row, flags, writes, f"r{number}-{flags}-{writes}", scene.namespace, *owners)
+        Cell(row, kept, writes, f"r{number}-{kept}-{writes}", scene.namespace, *owners)
         for number, row in enumerate(rows)
         for owners in [
             (owner(scene.api, folder, row.made_by), owner(scene.api, folder, row.written_by))
         ]
-        for flags, writes in row.cells
+        for kept, writes in row.cells
     ]
 
 
@@ -113,7 +112,13 @@ def test_what_the_owners_next_write_does(
     start_operator: Callable[..., OperatorProcess],
     tmp_path: Path,
 ) -> None:
-    cells = cells_of(rows, scene, tmp_path)
+    play(cells_of(rows, scene, tmp_path), scene, start_operator)
+
+
+def play(
+    cells: Sequence[Cell], scene: Scene, start_operator: Callable[..., OperatorProcess]
+) -> None:
+    """The whole story of these models."""
     stage = Stage(scene, start_operator, [cell.trial() for cell in cells])
     stage.configure()
     before = stage.entries()
@@ -140,17 +145,18 @@ def test_what_the_owners_next_write_does(
 
 def check_warned(cell: Cell, entry: Entry) -> None:
     """Who may take arguments away is named as soon as they are his."""
-    at_risk = cell.row.warned and cell.flags is Flags.ARGS
+    at_risk = cell.row.warned and cell.kept in (Kept.ARGS, Kept.SLOT)
     warned = any("takes ours away" in note for note in entry.get("notes", ()))
     assert warned is at_risk, cell.name
 
 
 def check_written(cell: Cell, seen: Seen) -> None:
     """What the owner's write left of ours, and what his program said."""
-    assert seen.left == LEFT[cell.fate], cell.name
+    assert seen.left == left_of(cell.kept, cell.fate), cell.name
     fails = cell.fate is Fate.FAILS
     assert bool(seen.code) is fails, (cell.name, seen.words)
-    assert (CONFLICT in seen.words) is fails
+    conflict = CONFLICT + FIELD.get(cell.kept, ".args")
+    assert (conflict in seen.words) is fails, seen.words
 
 
 def check_answered(cell: Cell, entry: Entry) -> None:
@@ -159,7 +165,9 @@ def check_answered(cell: Cell, entry: Entry) -> None:
     if cell.fate in REPAIRED:
         by = str(entry["repairs"]["by"]).partition(" (")[0]
         # Who writes less than before, and nothing else, leaves no name.
-        nameless = cell.fate is Fate.ALL_LOST and (cell.flags, cell.writes) == NOTHING_BUT_LESS
+        nameless = cell.fate is Fate.ALL_LOST and (cell.kept, cell.writes) == NOTHING_BUT_LESS
         assert by == ("Someone" if nameless else cell.row.named), cell.name
     if cell.fate is Fate.REFUSED:
-        assert "owns the args of container vllm" in entry["message"]
+        field = f"variable {SLOT_VARIABLE}" if cell.kept is Kept.SLOT else "args"
+        assert f"owns the {field} of container vllm" in entry["message"]
+        assert "Set spec.mode to Admission: " in entry["message"]

@@ -1,17 +1,20 @@
-"""What kubectl's verbs do to configured models, with flags in args and with all in command: the page, run."""
+"""What kubectl's verbs do to configured models, in mode Patch and in mode Admission: the page, run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
 
-from e2e.long_tail import OPERATIONS, Flags, Operation, Writes
+from e2e.long_tail import OPERATIONS, Kept, Operation, Writes
 from e2e.long_tail_owners import Done, Kubectl, manifest
-from e2e.long_tail_stage import LEFT, REPAIRED, Stage, Trial, repairs, unlike
+from e2e.long_tail_stage import REPAIRED, Stage, Trial, left_of, repairs, unlike
 from e2e.manifests import Object
 from e2e.scene import OperatorProcess, Scene
 
 pytestmark = [pytest.mark.bed, pytest.mark.timeout(420)]
+
+
+COLUMNS = (Kept.ARGS, Kept.COMMAND, Kept.ADMISSION)
 
 
 @dataclass(frozen=True)
@@ -20,16 +23,16 @@ class Model:
 
     scene: Scene
     operation: Operation
-    flags: Flags
+    kept: Kept
 
     @property
     def name(self) -> str:
         """The Deployment's name."""
-        return f"{self.operation.name}-{self.flags}"
+        return f"{self.operation.name}-{self.kept}"
 
     def manifest(self, writes: Writes = Writes.SAME) -> Object:
         """The model as its owner made it."""
-        return manifest(self.name, self.scene.namespace, self.flags, writes)
+        return manifest(self.name, self.scene.namespace, self.kept, writes)
 
     def make(self) -> None:
         """The model, made by hand: nobody owns its arguments who would write them again."""
@@ -68,6 +71,7 @@ class Model:
         operation = self.operation
         return Trial(
             self.name,
+            self.kept,
             operation.fate,
             operation.rollouts,
             self.make,
@@ -80,7 +84,14 @@ class Model:
 def test_what_kubectls_verbs_do(
     scene: Scene, start_operator: Callable[..., OperatorProcess]
 ) -> None:
-    models = [Model(scene, operation, flags) for operation in OPERATIONS for flags in Flags]
+    models = [Model(scene, operation, kept) for operation in OPERATIONS for kept in COLUMNS]
+    play(models, scene, start_operator)
+
+
+def play(
+    models: Sequence[Model], scene: Scene, start_operator: Callable[..., OperatorProcess]
+) -> None:
+    """The whole story of these models."""
     stage = Stage(scene, start_operator, [model.trial() for model in models])
     stage.configure()
     for model in models:
@@ -91,7 +102,8 @@ def test_what_kubectls_verbs_do(
 
     seen = stage.write()
     for model in models:
-        assert seen[model.name].left == LEFT[model.operation.fate], model.name
+        left = left_of(model.kept, model.operation.fate)
+        assert seen[model.name].left == left, model.name
         assert seen[model.name].code == 0, seen[model.name].words
 
     stage.come_back()
@@ -102,9 +114,9 @@ def test_what_kubectls_verbs_do(
         rolled = stage.revision(model.name) - seen[model.name].revision
         assert rolled == model.operation.rollouts, model.name
     # Where the undo writes a list, its program owns it; where it only takes one away, nobody does.
-    by = {flags: after[f"before-{flags}"]["repairs"]["by"] for flags in Flags}
-    assert by[Flags.ARGS].startswith("kubectl rollout undo (manager kubectl, operation Update")
-    assert by[Flags.COMMAND].startswith("Someone (no name left, as by kubectl rollout undo")
+    by = {kept: after[f"before-{kept}"]["repairs"]["by"] for kept in COLUMNS}
+    assert by[Kept.ARGS].startswith("kubectl rollout undo (manager kubectl, operation Update")
+    assert by[Kept.COMMAND].startswith("Someone (no name left, as by kubectl rollout undo")
 
     for model in models:
         if "pause" in model.operation.words:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from e2e.manifests import Object, model, sync
-from e2e.policies import policy_for
 from e2e.scene import KVSYNC, OperatorProcess, Scene
 
 pytestmark = pytest.mark.bed
@@ -112,6 +111,13 @@ def test_who_only_may_take_them_back_is_warned_of_and_repaired_once(
     assert scene.container("m")["args"] == FLAGS
 
 
+def held_by_us(body: Object) -> bool:
+    """Whether the operator is a manager of the arguments."""
+    entries = body["metadata"]["managedFields"]
+    ours = [entry["fieldsV1"] for entry in entries if entry["manager"] == "kvsync-operator"]
+    return any('"f:args"' in json.dumps(fields) for fields in ours)
+
+
 def test_from_patch_to_admission_ends_the_conflict(
     scene: Scene, start_operator: Callable[..., OperatorProcess]
 ) -> None:
@@ -120,20 +126,20 @@ def test_from_patch_to_admission_ends_the_conflict(
     first = owner.manifest()
     del first["metadata"]["annotations"]
     scene.api.kubectl("apply", "-f", "-", stdin=json.dumps(first))
-    with policy_for(scene):
-        start_operator("--admission-policy")
-        scene.create(sync("kv", scene.namespace, "m", gateway={"manage": False}))
-        owner.wait_for("Verified")
-        longer = copy.deepcopy(first)
-        longer["spec"]["template"]["spec"]["containers"][0]["args"].append("--block-size=32")
-        refused = scene.api.kubectl(*owner.words, "-f", "-", stdin=json.dumps(longer), check=False)
-        assert 'conflict with "kvsync-operator"' in refused.stderr
+    start_operator("--admission-policy")
+    scene.create(sync("kv", scene.namespace, "m", gateway={"manage": False}))
+    owner.wait_for("Verified")
+    longer = copy.deepcopy(first)
+    longer["spec"]["template"]["spec"]["containers"][0]["args"].append("--block-size=32")
+    refused = scene.api.kubectl(*owner.words, "-f", "-", stdin=json.dumps(longer), check=False)
+    assert 'conflict with "kvsync-operator"' in refused.stderr
 
-        scene.api.patch("kveventsyncs", "kv", {"spec": {"mode": "Admission"}}, scene.namespace)
-        scene.wait("injections", lambda: (scene.sync("kv") or {})["status"].get("injections"))
-        scene.wait("the arguments are its owner's", lambda: scene.container("m")["args"] == FLAGS)
-        owner.wait_for("Verified")
-        owner.apply(longer)
-        owner.wait_for("Verified")
-        assert scene.container("m")["args"] == [*FLAGS, "--block-size=32"]
-        scene.delete_sync("kv")
+    scene.api.patch("kveventsyncs", "kv", {"spec": {"mode": "Admission"}}, scene.namespace)
+    scene.wait("injections", lambda: (scene.sync("kv") or {})["status"].get("injections"))
+    scene.wait("the arguments are its owner's", lambda: scene.container("m")["args"] == FLAGS)
+    scene.wait("and nobody else's", lambda: not held_by_us(scene.deployment("m")))
+    owner.wait_for("Verified")
+    owner.apply(longer)
+    owner.wait_for("Verified")
+    assert scene.container("m")["args"] == [*FLAGS, "--block-size=32"]
+    scene.delete_sync("kv")

@@ -23,7 +23,7 @@ from kvsync.core.ways import (
 from kvsync.model.spec import Mode
 from kvsync.model.workload import Deployment
 
-_NOBODY = "nobody else's manifest has the fields that it changes"
+_NOBODY = "nobody is known to write again what it changes"
 
 
 @dataclass(frozen=True, slots=True)
