@@ -23,6 +23,12 @@ def reaches(scene: Scene, name: str, source: Source, port: int) -> bool:
     return gets_through(policies(scene), scene.namespace, labels, source, port)
 
 
+def notes_of(scene: Scene) -> list[str]:
+    """What the status tells of the first model beside its state."""
+    notes: list[str] = (scene.sync("kv") or {})["status"]["models"][0].get("notes") or []
+    return notes
+
+
 @pytest.mark.usefixtures("policy_rights")
 def test_policies_stand_are_kept_and_go(
     scene: Scene, start_operator: Callable[..., OperatorProcess]
@@ -73,10 +79,7 @@ def test_policies_stand_are_kept_and_go(
     scene.api.create(deny, scene.namespace)
     scene.wait("its owner closes the rest", lambda: not reaches(scene, name, stranger, 8000))
     assert reaches(scene, name, gateway, 5557)
-    notes = scene.wait(
-        "it is said", lambda: (scene.sync("kv") or {})["status"]["models"][0].get("notes")
-    )
-    assert any("deny" in note for note in notes)
+    scene.wait("it is said", lambda: any("deny" in note for note in notes_of(scene)))
     scene.api.delete("networkpolicies", "deny", scene.namespace)
     scene.wait("and opens it", lambda: reaches(scene, name, stranger, 8000))
 
