@@ -186,4 +186,4 @@ def in_words(workload: Deployment, found: Contest, now: float) -> str:
         return f"{took} after {LIMIT} repairs within 30 minutes: it is left so. {listed} {WAY_ON}"
     if now < at:
         return f"{took}; repair {number} of {LIMIT} comes at {timestamp(at)}."
-    return f"{took}; repair {number} of {LIMIT} is made when its turn comes."
+    return f"{took}; repair {number} of {LIMIT} is due."
