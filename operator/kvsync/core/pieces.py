@@ -9,10 +9,7 @@ from typing import Any
 from kvsync.core.arguments import KV_EVENT_FLAGS, flag_of
 from kvsync.core.caution import notes
 from kvsync.core.delivery import stands
-from kvsync.core.desired import (
-    Desired,
-    desire,
-)
+from kvsync.core.desired import Desired, desire
 from kvsync.core.detect import Detected, find_engine
 from kvsync.core.digest import digest
 from kvsync.core.guard import Case, check
@@ -28,11 +25,7 @@ from kvsync.core.sidecar.form import RelayWish, to_relay
 from kvsync.core.sidecar.pieces import has_relay, is_recognised
 from kvsync.model.finding import Note, Refusal
 from kvsync.model.reasons import ModelReason
-from kvsync.model.record import (
-    RECORD_ANNOTATION,
-    Record,
-    TextChange,
-)
+from kvsync.model.record import RECORD_ANNOTATION, Record, TextChange
 from kvsync.model.relay import RelayPorts
 from kvsync.model.spec import Dialect, EventsSpec, Mode, RelayMode
 from kvsync.model.storm import role_of

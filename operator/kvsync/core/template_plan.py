@@ -19,12 +19,7 @@ from kvsync.core.delivery import (
     rendered_otherwise,
     stands,
 )
-from kvsync.core.desired import (
-    EVENTS_LABEL,
-    configure,
-    is_heard,
-    record_for,
-)
+from kvsync.core.desired import EVENTS_LABEL, configure, is_heard, record_for
 from kvsync.core.detect import Detected
 from kvsync.core.patch import difference, guarded
 from kvsync.core.pieces import (
