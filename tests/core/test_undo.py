@@ -161,6 +161,29 @@ def test_the_way_out_shares_the_operators_places_too() -> None:
     assert "b (taken back) waits" in condition_message(decision)
 
 
+@pytest.mark.parametrize(
+    "picture",
+    [{"others": (Standing("team/x", waiting=True),)}, {"unheard": ("team/x",)}],
+    ids=["one waits", "one may wait"],
+)
+def test_where_others_wait_for_a_place_the_object_stays_until_its_last_model_has_rolled_out(
+    picture: dict[str, Any],
+) -> None:
+    # Once it is gone nobody counts that model, and the next one would restart beside it.
+    decision = leaving(rolling("a", ours=False), **picture)
+    assert (decision.actions, decision.look_again) == ((), 5.0)
+    assert decision.standing is not None
+    assert decision.standing.in_flight == ("a",)
+    assert "until a is rolled out" in condition_message(decision)
+    back = model(rolled_out(deployment(name="a")))
+    assert done_to(leaving(back, **picture)) == [("Finalizer", "sync")]
+
+
+def test_where_nobody_waits_it_goes_at_once() -> None:
+    decision = leaving(rolling("a", ours=False), others=(Standing("team/x"),))
+    assert done_to(decision) == [("Finalizer", "sync")]
+
+
 def test_what_restarts_no_pod_is_taken_back_without_a_place() -> None:
     scaled = configured(deployment(name="b"))
     scaled["spec"]["replicas"] = 0

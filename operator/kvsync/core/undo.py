@@ -20,7 +20,7 @@ from kvsync.core.pod_labels import unlabel_actions
 from kvsync.core.publication import publication_of
 from kvsync.core.summary import conditions, injections_entry, wave_entry
 from kvsync.core.turns import announced, budget_of, last_change, turns_on_the_way_out, undos_of
-from kvsync.core.wave import Wave, next_wave
+from kvsync.core.wave import Wave, listed, next_wave
 from kvsync.model.decision import Action, Decision
 from kvsync.model.observed import FINALIZER, KVEventSync, Observed, Rival
 from kvsync.model.reasons import ConditionReason
@@ -82,6 +82,11 @@ def _next_step(
     labels = unlabel_actions(observed.sync, (p for m in observed.models for p in m.pods))
     if labels:
         return replace(_step(observed, labels, "Pods lose the gateway's label."), standing=still)
+    if not undos and wave.current and _is_waited_for(observed):
+        message = (
+            f"Waiting until {listed(wave.current)} is rolled out: other objects wait for its place."
+        )
+        return replace(_step(observed, [], message, look_again=5.0), standing=still)
     if not undos:
         return Decision(actions=(_let_go(observed.sync),), standing=still)
     return _undo_models(observed, undos, wave)
@@ -93,6 +98,12 @@ def _restarts(observed: Observed, gateways: Sequence[Deployment]) -> bool:
     gateway = observed.gateway.deployment
     restarting = gateway in gateways and gateway is not None and not gateway.rollout.complete
     return restarting and elapsed < GATEWAY_PATIENCE
+
+
+def _is_waited_for(observed: Observed) -> bool:
+    """Whether others wait for a common place, or may: an object that is gone holds none, and what of its
+    models still rolls would be counted by nobody."""
+    return any(other.waiting for other in observed.others) or bool(observed.unheard)
 
 
 def _standing(observed: Observed, wave: Wave, in_flight: tuple[str, ...]) -> Standing:
