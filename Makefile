@@ -25,6 +25,9 @@ FUZZ_TARGET  ?=
 # How often `make kills` kills the operator.
 KILLS ?= 200
 
+# How many states `make explore` visits of each scenario.
+STATES ?= 20000
+
 # How often `make relay-kills` kills a relay, its engine or both.
 RELAY_KILLS ?= 100
 
@@ -35,7 +38,7 @@ IMAGE     ?= kvsync-operator:$(VERSION)
 PLATFORMS ?= linux/amd64,linux/arm64
 DOCKER    ?= docker
 
-.PHONY: help setup chart image image-check sbom demo demo-stop test test-unit test-bed conformance kills relay-kills relay-table properties fuzz bench bench-admission bench-probe bench-hostile bench-latency bench-publisher bench-relay lint format lock generate clean
+.PHONY: help setup chart image image-check sbom demo demo-stop test test-unit test-bed conformance kills relay-kills relay-table properties explore fuzz bench bench-admission bench-probe bench-hostile bench-latency bench-publisher bench-relay lint format lock generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -101,6 +104,9 @@ $(VENV)/.fuzz-installed: requirements/fuzz.txt $(STAMP)
 	@echo "fuzz: installing atheris"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r requirements/fuzz.txt
 	@touch $@
+
+explore: setup ## on request: every order of events over small clusters in memory, STATES=20000 states of each (10 minutes)
+	@PYTHONPATH=tests $(BIN)/python -m explore --states $(STATES)
 
 bench-probe: setup ## on request: memory and CPU a source at 1,000 to 5,000 publishers, beside two other ways (10 minutes)
 	$(BENCH).probe
