@@ -59,8 +59,9 @@ def markdown(page: Page, picture: Path | None = None) -> str:
         "Trust ratios of one run, not absolutes ([more](../benchmarks.md)).",
         page.told.strip(),
         table(page.columns, page.rows),
-        *page.remarks,
     ]
+    if page.remarks:
+        parts.append("\n".join(f"- {remark}" for remark in page.remarks))
     if picture:
         parts.append(f"![{page.title}]({picture.name})")
     return "\n\n".join(parts) + "\n"

@@ -32,7 +32,7 @@ def test_a_page_is_written_with_its_picture(tmp_path: Path) -> None:
     assert text.startswith("# Some cost\n\nWritten by `make bench-some` (")
     assert f"({machine((0.25, 1.0))})" in text
     assert "load 0.2 → 1.0" in text
-    assert "| models |\n| --- |\n| 10 |\n\nSo.\n\n![Some cost](some.png)\n" in text
+    assert "| models |\n| --- |\n| 10 |\n\n- So.\n\n![Some cost](some.png)\n" in text
     assert (tmp_path / "some.png").read_bytes().startswith(PNG)
 
 

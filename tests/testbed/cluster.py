@@ -27,6 +27,8 @@ READY_WITHIN = 60.0  # seconds; alone on two cores it takes a tenth of that
 # An admin must be able to grant everything and the API server to ask kubelets for logs.
 MASTERS = ("system:masters",)
 
+CONTROLLERS = ("kube-controller-manager", "kube-scheduler")
+
 # The defaults (20, 30) turn a rollout of 100 pods from 2 s into 13 s.
 CLIENT_RATE = ("--kube-api-qps=500", "--kube-api-burst=1000")
 
@@ -96,6 +98,12 @@ class ControlPlane:
         if self._reserved:
             self._reserved.close()
         shutil.rmtree(self.directory / "etcd", ignore_errors=True)
+
+    def stop_controllers(self) -> None:
+        """Stop kube-controller-manager and kube-scheduler: from now on objects stay as they are written."""
+        for process in [p for p in self._processes if p.name in CONTROLLERS]:
+            process.stop()
+            self._processes.remove(process)
 
     def restart_apiserver(self, down: float = 0.0) -> None:
         """Stop the API server and start it again, ``down`` seconds later, on the same database and port."""
