@@ -1,7 +1,8 @@
-"""Breadth-first search through all states of a scenario, each visited once."""
+"""Search through the states of a scenario, each visited once."""
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ BY_CHOICE = (CRASH, DELETE, EDIT)
 
 
 class BrokenPromiseError(AssertionError):
-    """A promise does not hold; the message is the shortest way there."""
+    """A promise does not hold; the message says after which moves."""
 
 
 @dataclass
@@ -22,6 +23,8 @@ class Found:
     """What a search came to."""
 
     states: int = 0
+    left: int = 0
+    """Those of them whose moves were all made."""
     moves: int = 0
     """Those that lead to another state."""
     rests: int = 0
@@ -29,7 +32,7 @@ class Found:
     crashes: int = 0
     """Moves by which the operator dies with something in its hands."""
     depth: int = 0
-    """The most moves on a shortest way."""
+    """The most moves on the way by which a state was found."""
     complete: bool = False
     """Whether all states were visited, not only as many as were asked for."""
     onward: list[list[int]] = field(default_factory=list)
@@ -37,14 +40,22 @@ class Found:
 
 
 class Search:
-    """Visits the states of a scenario, the nearest first."""
+    """Visits the states of a scenario, the nearest first, so that a way to a broken promise is the shortest.
 
-    def __init__(self, scenario: Scenario) -> None:
+    ``deep``: every second time the one found last, in a shuffled order of moves (the same at each run): of
+    a scenario with more states than are visited the ends are seen too, not only the beginning.
+    """
+
+    def __init__(self, scenario: Scenario, *, deep: bool = False) -> None:
+        self._deep = deep
         self.found = Found()
         self._number: dict[bytes, int] = {}
         self._from: list[tuple[int, Move]] = []
         self._depth: list[int] = []
         self._queue: deque[tuple[int, Community]] = deque()
+        self._ahead: list[tuple[int, Community]] = []
+        """Found by going ahead, the last one on top."""
+        self._goes_ahead = False
         first = Community(scenario)
         check_state(first)
         self._visit(first, -1, ("begin", ""))
@@ -56,13 +67,20 @@ class Search:
             BrokenPromiseError: a promise does not hold in one of them, or some are never left.
         """
         found = self.found
-        while self._queue and found.states < most:
-            number, state = self._queue.popleft()
+        while (self._queue or self._ahead) and found.states < most:
+            number, state = self._next()
+            found.left += 1
             self._leave(number, state)
-        found.complete = not self._queue
+        found.complete = not self._queue and not self._ahead
         if found.complete:
             self._check_it_ends()
         return found
+
+    def _next(self) -> tuple[int, Community]:
+        self._goes_ahead = self._deep and self.found.left % 2 == 1
+        if self._ahead and (self._goes_ahead or not self._queue):
+            return self._ahead.pop()
+        return self._queue.popleft()
 
     def _visit(self, state: Community, origin: int, move: Move) -> int:
         digest = state.digest
@@ -72,13 +90,17 @@ class Search:
         number = self._number[digest] = len(self._number)
         self._from.append((origin, move))
         self._depth.append(self._depth[origin] + 1 if origin >= 0 else 0)
-        self.found.states, self.found.depth = number + 1, self._depth[number]
+        self.found.states = number + 1
+        self.found.depth = max(self.found.depth, self._depth[number])
         self.found.onward.append([])
-        self._queue.append((number, state))
+        (self._ahead if self._goes_ahead else self._queue).append((number, state))
         return number
 
     def _leave(self, number: int, state: Community) -> None:
-        for move in state.moves():
+        moves = [*state.moves()]
+        if self._deep:
+            random.Random(number).shuffle(moves)
+        for move in moves:
             self._take(number, state, move)
         if self.found.onward[number]:
             return
