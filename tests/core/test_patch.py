@@ -85,6 +85,22 @@ def test_a_list_of_the_same_length_is_patched_in_its_items() -> None:
     assert [operation["path"] for operation in difference(old, new)] == ["/c/1/n", "/c/1/n"]
 
 
+def test_what_both_sides_share_is_not_looked_through() -> None:
+    class Untouchable(dict[str, Any]):
+        def items(self) -> Any:
+            raise AssertionError("looked through")
+
+    old = {"kept": Untouchable(a=1), "word": "a"}
+    new = apply(old, [{"op": "replace", "path": "/word", "value": "b"}])
+    assert [operation["path"] for operation in difference(old, new)] == ["/word", "/word"]
+    with pytest.raises(AssertionError):  # an equal one that is another is
+        difference(old, {**old, "kept": Untouchable(a=1)})
+
+
+def test_a_null_that_goes_is_removed() -> None:
+    assert [operation["op"] for operation in difference({"a": None}, {})] == ["test", "remove"]
+
+
 def test_an_addition_is_guarded_by_the_absence_of_the_key() -> None:
     operations = difference({}, {"a/b": 1})
     assert operations == [expect("/a~1b", None), {"op": "add", "path": "/a~1b", "value": 1}]

@@ -83,6 +83,8 @@ def _mapping_difference(
 ) -> list[Operation]:
     operations: list[Operation] = []
     for key, before in old.items():
+        if new.get(key, _ABSENT) is before:  # `apply` shares what it leaves as it was: nearly all
+            continue
         at = path + pointer(key)
         if key not in new:
             operations += [expect(at, before), {"op": "remove", "path": at}]
