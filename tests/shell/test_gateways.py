@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -194,3 +195,20 @@ def test_from_a_namespace_that_may_not_only_ones_own_mark_is_ever_taken_off_a_ga
     for each in (*seen.strays, *seen.revoked):
         assert (each.namespace, each.name) == GATEWAY
         assert "team/kv" in marks[GATEWAY]
+
+
+class NotWalked(dict[tuple[str, str], Json]):
+    """Deployments of a cluster with too many to go through in each pass."""
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        raise AssertionError("all Deployments of the cluster were gone through")
+
+
+def test_named_gateways_are_looked_up_and_no_other_deployment_is_looked_at() -> None:
+    named = (parse_grant("aibrix-system/*"), parse_grant("aibrix-system/aibrix-gateway-plugins"))
+    known = {GATEWAY: ours("team/kv"), ("team", "m"): deployment("m", "team", "team/kv")}
+    world = World(Settings(gateways=named[1:]), NotWalked(known), {}, label_of=lambda _: YES)
+    assert [gateway.name for gateway in world.marked()] == [GATEWAY[1]]
+    # What a pattern means is only found by looking at all.
+    world = World(Settings(gateways=named), known, {}, label_of=lambda _: YES)
+    assert [gateway.name for gateway in world.marked()] == [GATEWAY[1]]

@@ -10,7 +10,7 @@ from kvsync.cli.reading import Scope, read
 from kvsync.cli.survey import with_told_versions
 from kvsync.cli.wanted import NothingThere
 from kvsync.core.applied import is_ours_still
-from kvsync.core.decide import ask_of
+from kvsync.core.decide import ask_of, layouts_by_pod
 from kvsync.core.owner_change import OwnerChange, owner_change
 from kvsync.core.owner_gateway import OwnersVariables, owners_variables
 from kvsync.core.plan import without_ours
@@ -72,7 +72,7 @@ def _change(model: ObservedModel, observed: Observed, templates: Templates) -> O
     if is_ours_still(workload, observed.sync.owner):
         # What the operator wrote is not in its owner's manifest.
         workload = without_ours(workload)
-    change = owner_change(workload, ask_of(model, observed, templates))
+    change = owner_change(workload, ask_of(model, observed, templates, layouts_by_pod(observed)))
     # Its owner's manifest may well leave the namespace to his tool.
     metadata = {k: v for k, v in change.body["metadata"].items() if k != "namespace"}
     return replace(change, body={**change.body, "metadata": metadata})

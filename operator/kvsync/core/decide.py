@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from kvsync.core.actions import (
@@ -54,6 +54,8 @@ from kvsync.model.spec import EngineType, Mode
 from kvsync.model.standing import Standing
 from kvsync.model.storm import role_of
 from kvsync.model.workload import Deployment, Pod
+
+Layouts = Mapping[str, Collection[EventLayout]]
 
 _SLACK = 1.0
 """Seconds to look again after a deadline, so that it has passed by then."""
@@ -118,15 +120,28 @@ def view_models(observed: Observed, templates: Templates) -> tuple[ModelView, ..
     Raises:
         TemplateRenderError: a template is broken.
     """
+    layouts = layouts_by_pod(observed)
     return tuple(
-        assess(model, observed, ask_of(model, observed, templates))
+        assess(model, observed, ask_of(model, observed, templates, layouts))
         for model in observed.models
         if model.selected
     )
 
 
-def ask_of(model: ObservedModel, observed: Observed, templates: Templates) -> Ask:
-    """What the plan for a model is asked with."""
+def layouts_by_pod(observed: Observed) -> Layouts:
+    """How events were seen to be written, by the uid of the pod that sent them.
+
+    Made once for all models: an object's verdicts are as many as its sources.
+    """
+    found: dict[str, set[EventLayout]] = {}
+    for key, verdict in observed.verdicts.items():
+        if verdict.layout is not None:
+            found.setdefault(key.uid, set()).add(verdict.layout)
+    return found
+
+
+def ask_of(model: ObservedModel, observed: Observed, templates: Templates, layouts: Layouts) -> Ask:
+    """What the plan for a model is asked with; ``layouts`` as of ``layouts_by_pod``."""
     return Ask(
         spec=observed.spec,
         owner=observed.sync.owner,
@@ -141,7 +156,7 @@ def ask_of(model: ObservedModel, observed: Observed, templates: Templates) -> As
         relays=observed.relays,
         admission=observed.admission,
         gateway_reads=_gateway_reads(observed),
-        seen_layouts=_seen_layouts(model, observed),
+        seen_layouts=_seen_layouts(model, layouts),
     )
 
 
@@ -155,15 +170,15 @@ def _gateway_reads(observed: Observed) -> frozenset[EventLayout] | None:
     return release.layouts if release is not None and release.uses_events else None
 
 
-def _seen_layouts(model: ObservedModel, observed: Observed) -> dict[str, EventLayout]:
+def _seen_layouts(model: ObservedModel, layouts: Layouts) -> dict[str, EventLayout]:
     """How the engines of each role write events, as seen on the wire of pods without a relay."""
-    pods = {pod.uid: pod for pod in model.pods if not is_relayed(pod)}
-    seen = [(pods[key.uid], v.layout) for key, v in observed.verdicts.items() if key.uid in pods]
+    seen = [(pod, layouts[pod.uid]) for pod in model.pods if pod.uid in layouts]
+    direct = [(pod, theirs) for pod, theirs in seen if not is_relayed(pod)]
     found: dict[str, EventLayout] = {}
     for template in model.deployment.templates if model.deployment else ():
-        layouts = {layout for pod, layout in seen if layout is not None and _is_of(pod, template)}
-        if len(layouts) == 1:
-            found[role_of(template)] = layouts.pop()
+        of_role = {each for pod, theirs in direct if _is_of(pod, template) for each in theirs}
+        if len(of_role) == 1:
+            found[role_of(template)] = of_role.pop()
     return found
 
 

@@ -103,6 +103,15 @@ class GatewayAccess:
         """Whether labels of namespaces decide anything."""
         return any(not grant.namespaces for grant in self.grants)
 
+    @property
+    def all_named(self) -> tuple[tuple[str, str], ...] | None:
+        """The only Deployments that the operator may touch as gateways, as namespace and name; None
+        where a pattern of the settings leaves that open."""
+        if not all(grant.named_in_full for grant in self.grants):
+            return None
+        named = ((grant.gateway_namespace, grant.gateway) for grant in self.grants)
+        return tuple(dict.fromkeys(named))
+
     def is_gateway(self, gateway_namespace: str, gateway: str) -> bool:
         """Whether the operator may touch this Deployment as a gateway at all, if only to restore it."""
         return any(grant.covers(gateway_namespace, gateway) for grant in self.grants)

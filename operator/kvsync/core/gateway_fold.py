@@ -76,22 +76,28 @@ def fold(own: Member, others: Iterable[Standing]) -> Fold:
 
 def _sharing(own: Member, others: Iterable[Standing]) -> tuple[Member, ...]:
     found, reached = [own], set(own.wish.spec.consumers)
-    rest = [Member(s.sync, s.wish) for s in others if s.wish is not None and s.wish.asks]
-    while near := [m for m in rest if not reached.isdisjoint(m.wish.spec.consumers)]:
-        found += near
-        rest = [m for m in rest if reached.isdisjoint(m.wish.spec.consumers)]
-        reached |= {consumer for member in near for consumer in member.wish.spec.consumers}
+    rest = [
+        (Member(each.sync, each.wish), each.wish.spec.consumers)
+        for each in others
+        if each.wish is not None and each.wish.asks
+    ]
+    while near := [each for each in rest if not reached.isdisjoint(each[1])]:
+        rest = [each for each in rest if reached.isdisjoint(each[1])]
+        for member, consumers in near:
+            found.append(member)
+            reached.update(consumers)
     return tuple(sorted(found, key=lambda member: member.mark))
 
 
 def _contradictions(members: Sequence[Member]) -> Iterator[str]:
     """What the objects cannot all have, a sentence each."""
     for what, values_of in _SINGLE:
-        wanted: dict[str, list[str]] = {}
-        for member in members:
-            for value in sorted(values_of(member.wish)):
-                wanted.setdefault(value, []).append(member.mark)
-        if len(wanted) > 1:
+        # Who wants it matters only where they differ, and there may be a thousand of them.
+        if len({value for member in members for value in values_of(member.wish)}) > 1:
+            wanted: dict[str, list[str]] = {}
+            for member in members:
+                for value in sorted(values_of(member.wish)):
+                    wanted.setdefault(value, []).append(member.mark)
             yield f"{what}: {_who_wants_what(wanted)}."
 
 
@@ -140,7 +146,8 @@ def values_for(members: Sequence[Member], deployment: Deployment, container: str
     """
     wishes = [member.wish for member in members]
     version = _release(deployment, container)
-    names = {name for w in wishes for name in variable_names(w.spec.environment, version)}
+    environments = {wish.spec.environment for wish in wishes}
+    names = {name for each in environments for name in variable_names(each, version)}
     used = _InUse.of(deployment, container)
     engines = {engine for wish in wishes for engine in _engines(wish)}
     sizes = {size for wish in wishes for size in wish.block_sizes}

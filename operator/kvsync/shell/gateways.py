@@ -71,19 +71,16 @@ class Gateways:
 
     def marked(self) -> Iterator[Deployment]:
         """The Deployments that are configured as gateways, by whomever."""
-        for key in self._deployments:
-            gateway = self._find(*key) if self._access.is_gateway(*key) else None
-            if gateway is not None and owners_of(gateway):
-                yield gateway
+        yield from (gateway for _, gateway in self._all() if owners_of(gateway))
 
     def held(self, sync: KVEventSync, spec: KVEventSyncSpec) -> Held:
         """What an object holds and shall give back."""
         named = spec.gateway.consumers
-        marked = self._marked(sync)
+        marked, owed = self._marked(sync), self._all_owed()
         taken = {key for key in {*marked, *named} if self._is_taken(sync, key)}
-        revoked = [marked.get(key) or self._owed(key) for key in sorted(taken)]
+        revoked = [marked.get(key) or owed.get(key) for key in sorted(taken)]
         kept = {*taken, *(key for key in named if not self._is_given_up(sync, spec, key))}
-        held = {**self._all_owed(), **marked}
+        held = {**owed, **marked}
         strays = tuple(gateway for key, gateway in held.items() if key not in kept)
         return Held(strays, tuple(gateway for gateway in revoked if gateway is not None))
 
@@ -97,15 +94,22 @@ class Gateways:
         shown = self.may_manage(sync.namespace, *key)
         return not spec.gateway.manage and not shown.granted
 
-    def _owed(self, key: Key) -> Deployment | None:
-        """A gateway that carries no mark any more, and is still to be given its fields back."""
-        gateway = self._find(*key) if self._access.is_gateway(*key) else None
-        return gateway if gateway is not None and plan_handback(gateway) else None
+    def _all(self) -> Iterator[tuple[Key, Deployment]]:
+        """The Deployments that the settings name as gateways.
+
+        Asked for in each pass, so that all Deployments of a cluster are gone through only where the
+        settings have patterns.
+        """
+        named = self._access.all_named
+        for key in self._deployments if named is None else named:
+            gateway = self._find(*key) if self._access.is_gateway(*key) else None
+            if gateway is not None:
+                yield key, gateway
 
     def _all_owed(self) -> dict[Key, Deployment]:
-        """All of these, by whomever they were left: whoever looks gives the fields back."""
-        found = ((key, self._owed(key)) for key in self._deployments)
-        return {key: gateway for key, gateway in found if gateway is not None}
+        """The gateways that carry no mark any more and are still to be given their fields back, by
+        whomever they were left: whoever looks gives them back."""
+        return {key: gateway for key, gateway in self._all() if plan_handback(gateway)}
 
     def _marked(self, sync: KVEventSync) -> dict[Key, Deployment]:
         """The gateways that carry an object's mark.
@@ -113,11 +117,5 @@ class Gateways:
         On a Deployment that the settings do not name as a gateway its own editors can forge the mark,
         and would keep the object busy with taking it off.
         """
-        gateways = {
-            key: gateway
-            for key in self._deployments
-            if self._access.is_gateway(*key) and (gateway := self._find(*key)) is not None
-        }
-        return {
-            key: gateway for key, gateway in gateways.items() if mark_of(sync) in owners_of(gateway)
-        }
+        mark = mark_of(sync)
+        return {key: gateway for key, gateway in self._all() if mark in owners_of(gateway)}
