@@ -118,7 +118,7 @@ class Community(Cluster):
     def _moves_of_operator(self, name: str) -> Iterator[Move]:
         if self.decided[name]:
             yield WRITE, name
-        elif self.syncs[name] is not None or name in self.standings:
+        elif self.syncs[name] is not None or name in self.standings or name in self.unheard:
             yield PASS, name
         if self.memories[name].targets or self.memories[name].questions:
             yield PROBE, name
