@@ -11,7 +11,6 @@ import click
 
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.resource import KVEVENTSYNCS
-from kvsync.adapters.kube.server_version import server_version
 from kvsync.cli.examination.admission import admission_facts
 from kvsync.core.choice import Choice, choose
 from kvsync.core.doctor.facts import Unread
@@ -19,6 +18,7 @@ from kvsync.core.planned import Ask
 from kvsync.model.admission import AdmissionMeans
 from kvsync.model.errors import ApiError, NotFound
 from kvsync.model.spec import Mode
+from kvsync.model.version import Version
 from kvsync.model.workload import Deployment
 
 AUTO = "Auto"
@@ -27,15 +27,14 @@ AUTO = "Auto"
 CHOICES = (AUTO, *(mode.value for mode in Mode))
 
 
-async def admission_means(kube: Kube) -> AdmissionMeans:
+async def admission_means(kube: Kube, kubernetes: Version | None) -> AdmissionMeans:
     """Whether mode Admission works here, as far as it may be seen: the operator says it for sure."""
     with suppress(ApiError):
         seen = await admission_facts(kube, None, ())
-        found = await server_version(kube)
         if not seen.version:
-            return AdmissionMeans(served=False, kubernetes=found)
+            return AdmissionMeans(served=False, kubernetes=kubernetes)
         hidden = isinstance(seen.policies, Unread)
-        return AdmissionMeans(None if hidden else bool(seen.bound), True, found)
+        return AdmissionMeans(None if hidden else bool(seen.bound), True, kubernetes)
     return AdmissionMeans()
 
 

@@ -38,6 +38,7 @@ async def find_workload(kube: Kube, namespace: str, name: str) -> Deployment | N
 
 async def ask_for(kube: Kube, sync: Mapping[str, Any], live: Deployment) -> Ask:
     """What the operator would ask of a workload, were the object there."""
+    kubernetes = await server_version(kube)
     return Ask(
         spec=KVEventSyncSpec.from_manifest(sync["spec"]),
         owner=_owner(sync, live),
@@ -45,8 +46,8 @@ async def ask_for(kube: Kube, sync: Mapping[str, Any], live: Deployment) -> Ask:
         running_versions={},
         retry="",
         at=int(time.time()),
-        relays=RelayMeans(OWN_IMAGE, form_in(await server_version(kube))),
-        admission=await admission_means(kube),
+        relays=RelayMeans(OWN_IMAGE, form_in(kubernetes)),
+        admission=await admission_means(kube, kubernetes),
         gateway_reads=GATEWAY_RELEASES[-1].layouts,
     )
 

@@ -54,10 +54,15 @@ def _change_as_diff(one: One) -> str:
         return ""
     metadata = one.before["metadata"]
     name = f"{metadata.get('namespace') or 'default'}/{metadata['name']}"
+    return _diff(one.before, one.rendered.body, name, one.where)
+
+
+def _diff(old: Mapping[str, Any], new: Mapping[str, Any], name: str, where: str) -> str:
+    """What differs; ``where`` the old one stands is told beside its name."""
     lines = difflib.unified_diff(
-        dump_manifest(one.before).splitlines(keepends=True),
-        dump_manifest(one.rendered.body).splitlines(keepends=True),
-        f"{name} ({one.where})",
+        dump_manifest(old).splitlines(keepends=True),
+        dump_manifest(new).splitlines(keepends=True),
+        f"{name} ({where})",
         name,
     )
     return "".join(lines)
@@ -100,15 +105,7 @@ def _commented(lines: Iterable[str]) -> str:
 def template_diff(change: OwnerChange) -> str:
     """What changes in the pod template of a live workload."""
     old = {"spec": {"template": change.body["spec"]["template"]}}
-    new = change.applied
-    title = f"{change.kind.lower()} {change.name}"
-    lines = difflib.unified_diff(
-        dump_manifest(old).splitlines(keepends=True),
-        dump_manifest(new).splitlines(keepends=True),
-        f"{title} (live)",
-        title,
-    )
-    return "".join(lines)
+    return _diff(old, change.applied, f"{change.kind.lower()} {change.name}", "live")
 
 
 def change_entry(change: OwnerChange) -> dict[str, Any]:

@@ -9,16 +9,17 @@ from kvsync.cli.door import Door
 from kvsync.cli.reading import Scope, read
 from kvsync.cli.survey import with_told_versions
 from kvsync.cli.wanted import NothingThere
-from kvsync.core.applied import is_ours_still
 from kvsync.core.decide import ask_of, layouts_by_pod
 from kvsync.core.owner_change import OwnerChange, owner_change
 from kvsync.core.owner_gateway import OwnersVariables, owners_variables
 from kvsync.core.plan import without_ours
+from kvsync.core.planned import Ask
 from kvsync.core.render import Templates
+from kvsync.core.revert import is_marked_by
 from kvsync.model.fields import SpecError
-from kvsync.model.observed import Observed, ObservedModel
 from kvsync.model.relay import RelayMeans
 from kvsync.model.spec import KVEventSyncSpec
+from kvsync.model.workload import Deployment
 from kvsync.shell.world import Heard
 
 
@@ -57,7 +58,9 @@ async def read_live(door: Door, scope: Scope, templates: Templates, relays: Rela
     observed = reading.world.observe(sync, spec, Heard({}, {}, {}), time.time())
     observed = replace(with_told_versions(observed), relays=relays)
     meant = [model for model in observed.models if model.selected]
-    changes = tuple(_change(m, observed, templates) for m in meant if m.deployment is not None)
+    layouts = layouts_by_pod(observed)
+    asked = ((m, ask_of(m, observed, templates, layouts)) for m in meant)
+    changes = tuple(_change(m.deployment, ask) for m, ask in asked if m.deployment is not None)
     gateway = observed.gateway.deployment
     return Live(
         changes,
@@ -66,13 +69,11 @@ async def read_live(door: Door, scope: Scope, templates: Templates, relays: Rela
     )
 
 
-def _change(model: ObservedModel, observed: Observed, templates: Templates) -> OwnerChange:
-    workload = model.deployment
-    assert workload is not None  # only such are asked for
-    if is_ours_still(workload, observed.sync.owner):
+def _change(workload: Deployment, ask: Ask) -> OwnerChange:
+    if is_marked_by(workload, ask.owner):
         # What the operator wrote is not in its owner's manifest.
         workload = without_ours(workload)
-    change = owner_change(workload, ask_of(model, observed, templates, layouts_by_pod(observed)))
+    change = owner_change(workload, ask)
     # Its owner's manifest may well leave the namespace to his tool.
     metadata = {k: v for k, v in change.body["metadata"].items() if k != "namespace"}
     return replace(change, body={**change.body, "metadata": metadata})

@@ -11,7 +11,7 @@ from kvsync.core.handback import plan_handback
 from kvsync.core.patch import difference, expect, guarded
 from kvsync.core.plan import lost_records, plan_undo, without_ours
 from kvsync.core.replacement import Replacement
-from kvsync.core.revert import readable, without_mark
+from kvsync.core.revert import is_marked_by, readable, without_mark
 from kvsync.model.decision import Action, Deed, Kind, kind_of
 from kvsync.model.observed import KVEventSync
 from kvsync.model.reasons import ModelReason
@@ -21,7 +21,6 @@ from kvsync.model.record import (
     REJECTED_ANNOTATION,
     Rejection,
     dump_rejection,
-    parse_owner,
 )
 from kvsync.model.workload import Deployment
 
@@ -144,10 +143,7 @@ def mark_of(sync: KVEventSync) -> str:
 
 def owned_by(deployment: Deployment | None, sync: KVEventSync) -> bool:
     """Whether a Deployment carries the mark of this very object."""
-    if deployment is None:
-        return False
-    owner = parse_owner(deployment.annotations.get(OWNER_ANNOTATION, ""))
-    return owner is not None and owner.uid == sync.owner.uid
+    return deployment is not None and is_marked_by(deployment, sync.owner)
 
 
 def release_action(

@@ -15,7 +15,7 @@ from kvsync.core.revert import contains_run, record_of, strip
 from kvsync.core.sidecar.pieces import has_relay, is_recognised, without_relay
 from kvsync.model.finding import Note, Refusal
 from kvsync.model.reasons import ModelReason
-from kvsync.model.record import OWNER_ANNOTATION, Owner, Place, parse_owner
+from kvsync.model.record import Owner, Place
 from kvsync.model.workload import Container, Deployment
 
 _NAMED = 4
@@ -23,14 +23,6 @@ _NAMED = 4
 
 _SHOWN = 120
 """Characters of each."""
-
-
-def is_ours_still(workload: Deployment | None, owner: Owner) -> bool:
-    """Whether a workload carries the mark of this very object, from a mode in which it wrote."""
-    if workload is None:
-        return False
-    mark = parse_owner(workload.annotations.get(OWNER_ANNOTATION, ""))
-    return mark is not None and mark.uid == owner.uid
 
 
 def bases_of(workload: Deployment) -> Iterator[Deployment]:

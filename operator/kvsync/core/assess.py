@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from kvsync.core.applied import is_ours_still, not_applied
+from kvsync.core.applied import not_applied
 from kvsync.core.bare_pods import bare_verdicts
 from kvsync.core.contest import (
     Contest,
@@ -26,6 +26,7 @@ from kvsync.core.recognise import newest_record
 from kvsync.core.relay_container import with_last_words
 from kvsync.core.repairs import settled
 from kvsync.core.replacement import Replacement, remembered, replaced_so_far, replacement_of
+from kvsync.core.revert import is_marked_by
 from kvsync.core.targets import block_factor, carriers, not_yet, targets_of, trusted
 from kvsync.core.told import entry_of, was_verified
 from kvsync.core.trial import given_up, trial_end
@@ -161,7 +162,7 @@ def _left_to_its_owner(
     model: ObservedModel, deployment: Deployment, observed: Observed, ask: Ask
 ) -> ModelView:
     """Mode Render: right as it stands, or its owner's turn. What an earlier mode wrote goes first."""
-    if is_ours_still(deployment, ask.owner):
+    if is_marked_by(deployment, ask.owner):
         return ModelView(
             model.name,
             ModelState.PENDING,

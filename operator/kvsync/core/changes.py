@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from kvsync.core.desired import (
-    Desired,
-)
+from kvsync.core.desired import Desired
 from kvsync.core.planned import Change, Part
 from kvsync.model.injection import INJECTED_LABEL
-from kvsync.model.record import (
-    INJECTION_ANNOTATION,
-)
+from kvsync.model.record import INJECTION_ANNOTATION
 from kvsync.model.relay import RelayForm
 
 

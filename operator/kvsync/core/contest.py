@@ -21,17 +21,15 @@ from kvsync.core.plan import without_ours
 from kvsync.core.planned import Ask, ModelPlan
 from kvsync.core.recognise import newest_record
 from kvsync.core.repairs import LIMIT, Count, count, one_more
-from kvsync.core.revert import carries_text, contains_run, readable, record_of
+from kvsync.core.revert import carries_text, contains_run, is_marked_by, readable, record_of
 from kvsync.core.sidecar.pieces import has_relay
 from kvsync.core.ways import told
 from kvsync.model.admission import NOT_KNOWN, AdmissionMeans
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import (
-    OWNER_ANNOTATION,
     REJECTED_ANNOTATION,
     REPAIRS_ANNOTATION,
     Record,
-    parse_owner,
 )
 from kvsync.model.repairs import Repairs, dump_repairs, load_repairs, read_repairs
 from kvsync.model.spec import Mode
@@ -80,9 +78,7 @@ def is_undone(workload: Deployment, ask: Ask) -> bool:
     templates = workload.templates
     if any(REJECTED_ANNOTATION in each.annotations for each in templates):
         return False  # rolled back by ourselves
-    marks = [parse_owner(each.annotations.get(OWNER_ANNOTATION, "")) for each in templates]
-    marked = any(mark is not None and mark.uid == ask.owner.uid for mark in marks)
-    if not marked:
+    if not any(is_marked_by(each, ask.owner) for each in templates):
         return ask.told_at > 0
     if not all(map(readable, templates)):
         return True

@@ -19,21 +19,19 @@ from kvsync.core.ownership import (
     written_fields,
 )
 from kvsync.core.planned import Ask
-from kvsync.core.revert import readable, record_of
+from kvsync.core.revert import is_marked_by, readable, record_of
 from kvsync.core.slot import SLOT_VARIABLE
 from kvsync.core.ways import ignore_slot, takes_back, told, worst_claim
 from kvsync.model.admission import NOT_KNOWN, AdmissionMeans
 from kvsync.model.finding import Note, Refusal
 from kvsync.model.reasons import ModelReason
 from kvsync.model.record import (
-    OWNER_ANNOTATION,
     RECORD_ANNOTATION,
     REJECTED_ANNOTATION,
     Place,
     Record,
     Taken,
     dump_record,
-    parse_owner,
 )
 from kvsync.model.workload import Deployment
 
@@ -60,8 +58,7 @@ def judge(live: Deployment, target: Deployment, ask: Ask) -> Judged | Refusal:
 
 def _was_ours(workload: Deployment, ask: Ask) -> bool:
     """Whether we have configured it: what someone took back since then is a matter of repairs."""
-    mark = parse_owner(workload.annotations.get(OWNER_ANNOTATION, ""))
-    configured = mark is not None and mark.uid == ask.owner.uid
+    configured = is_marked_by(workload, ask.owner)
     rolled_back = REJECTED_ANNOTATION in workload.annotations
     return (configured and not rolled_back) or bool(ask.told_at)
 

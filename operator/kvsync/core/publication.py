@@ -147,7 +147,7 @@ def wait_for(view: ModelView, publication: Publication, now: float) -> float | N
 
     A pod that is made before the API servers know its entry would get nothing.
     """
-    entry = view.plan.injection if view.plan is not None else None
+    entry = _entry_of(view)
     if entry is None:
         return None
     if not _is_told(entry, publication.published):
@@ -158,10 +158,14 @@ def wait_for(view: ModelView, publication: Publication, now: float) -> float | N
 
 def within_bounds(observed: Observed, views: Sequence[ModelView]) -> tuple[ModelView, ...]:
     """The views, with those models held back for which the status has no room."""
-    taken = {each.key: _size(each) for each in _needed(observed)}
+    needed = {each.key: each for each in _needed(observed)}
+    waiting = [_entry_of(view) for view in views if view.state is ModelState.PENDING]
+    if all(entry is None or entry.key in needed for entry in waiting):
+        return tuple(views)  # nothing new: as in nearly every pass
+    taken = {key: _size(each) for key, each in needed.items()}
     kept = []
     for view in views:
-        entry = view.plan.injection if view.plan is not None else None
+        entry = _entry_of(view)
         new = view.state is ModelState.PENDING and entry is not None and entry.key not in taken
         if entry is None or not new:
             kept.append(view)
@@ -173,6 +177,10 @@ def within_bounds(observed: Observed, views: Sequence[ModelView]) -> tuple[Model
         taken[entry.key] = size
         kept.append(view)
     return tuple(kept)
+
+
+def _entry_of(view: ModelView) -> Injection | None:
+    return view.plan.injection if view.plan is not None else None
 
 
 def _size(entry: Injection) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 
 from kvsync.core.desired import EVENTS_LABEL, PORT_NAME, REPLAY_PORT_NAME
 from kvsync.core.releases import GATEWAY_PORT, GATEWAY_REPLAY_PORT
-from kvsync.core.revert import readable, record_of, without_token
+from kvsync.core.revert import put, readable, record_of, without_token
 from kvsync.core.sidecar.pieces import is_recognised, without_relay
 from kvsync.core.slot import NEUTRAL, SLOT_VARIABLE
 from kvsync.model.record import (
@@ -84,11 +84,11 @@ def _without_pieces(body: Mapping[str, Any]) -> dict[str, Any]:
     changed = dict(body)
     for place in (Place.ARGS, Place.COMMAND):
         if body.get(place.value):
-            _put(changed, place.value, _without_words([*body[place.value]]))
+            put(changed, place.value, _without_words([*body[place.value]]), absent=True)
     if body.get("env"):
         changed["env"] = [_without_piece(each) for each in body["env"]]
     if body.get("ports"):
-        _put(changed, "ports", [p for p in body["ports"] if _named(p) not in ours])
+        put(changed, "ports", [p for p in body["ports"] if _named(p) not in ours], absent=True)
     return changed
 
 
@@ -120,13 +120,6 @@ def _named(port: Mapping[str, Any]) -> tuple[str, object]:
     """A port by its name without the number that made the name unique."""
     name = re.sub(r"-\d+$", "", str(port.get("name", "")))
     return name, port.get("containerPort")
-
-
-def _put(body: dict[str, Any], key: str, value: list[Any]) -> None:
-    if value:
-        body[key] = value
-    else:
-        del body[key]
 
 
 def _without_words(words: list[str]) -> list[str]:

@@ -18,12 +18,14 @@ from kvsync.model.record import (
     RECORD_ANNOTATION,
     REPAIRS_ANNOTATION,
     ListChange,
+    Owner,
     Place,
     Record,
     RecordError,
     TextChange,
     ValueChange,
     load_record,
+    parse_owner,
 )
 from kvsync.model.workload import Deployment
 
@@ -77,10 +79,16 @@ def without_token(deployment: Deployment, record: Record | None) -> Deployment:
     kept = {key: value for key, value in annotations.items() if key != INJECTION_ANNOTATION}
     known = record if record is not None and record.injection is not None else None
     absent = known is None or known.template_annotations_absent
-    _put(metadata, "annotations", kept, absent=absent)
+    put(metadata, "annotations", kept, absent=absent)
     template = dict(deployment.template)
-    _put(template, "metadata", metadata, absent=known is None or known.metadata_absent)
+    put(template, "metadata", metadata, absent=known is None or known.metadata_absent)
     return deployment.with_template(template)
+
+
+def is_marked_by(deployment: Deployment, owner: Owner) -> bool:
+    """Whether a workload carries the mark of this very object."""
+    mark = parse_owner(deployment.annotations.get(OWNER_ANNOTATION, ""))
+    return mark is not None and mark.uid == owner.uid
 
 
 def without_mark(deployment: Deployment) -> Deployment:
@@ -105,7 +113,7 @@ def _without_our_annotations(body: Mapping[str, Any], record: Record | None) -> 
     metadata = dict(body["metadata"])
     if metadata.get("annotations") is not None:
         kept = {k: v for k, v in metadata["annotations"].items() if k not in OUR_ANNOTATIONS}
-        _put(metadata, "annotations", kept, absent=bool(record and record.annotations_absent))
+        put(metadata, "annotations", kept, absent=bool(record and record.annotations_absent))
     return {**body, "metadata": metadata}
 
 
@@ -114,9 +122,9 @@ def _without_labels(template: Mapping[str, Any], record: Record) -> dict[str, An
     if not record.labels or metadata.get("labels") is None:
         return dict(template)
     labels = undo_values(metadata["labels"], record.labels)
-    _put(metadata, "labels", labels, absent=record.labels_absent)
+    put(metadata, "labels", labels, absent=record.labels_absent)
     result = dict(template)
-    _put(result, "metadata", metadata, absent=record.metadata_absent)
+    put(result, "metadata", metadata, absent=record.metadata_absent)
     return result
 
 
@@ -173,7 +181,7 @@ def _reverted(body: Mapping[str, Any], record: Record) -> dict[str, Any]:
         _undo_text(changed, record.text, env_absent=record.env_absent)
     if record.ports and body.get("ports") is not None:
         ports = [port for port in body["ports"] if not _is_ours(port, record.ports)]
-        _put(changed, "ports", ports, absent=record.ports_absent)
+        put(changed, "ports", ports, absent=record.ports_absent)
     return changed
 
 
@@ -184,7 +192,7 @@ def _undo_words(body: dict[str, Any], change: ListChange) -> None:
         if current is None or not any(word in current for word in change.added):
             continue
         absent = change.before is None and place is change.place
-        _put(body, place.value, list(undo_list(tuple(current), change)), absent=absent)
+        put(body, place.value, list(undo_list(tuple(current), change)), absent=absent)
         return
 
 
@@ -210,7 +218,7 @@ def _undo_variable(body: dict[str, Any], change: TextChange, *, env_absent: bool
             kept = {k: v for k, v in item.items() if k != "value"}
             env.append(kept if bare else {**kept, "value": left})
     if env or body.get("env") is not None:
-        _put(body, "env", env, absent=env_absent)
+        put(body, "env", env, absent=env_absent)
 
 
 def last_item(env: Sequence[Mapping[str, Any]], name: str) -> tuple[int, Mapping[str, Any]] | None:
@@ -265,7 +273,7 @@ def _port_key(port: Mapping[str, Any]) -> tuple[Any, ...]:
     return (port.get("name"), port.get("containerPort"), port.get("protocol", "TCP"))
 
 
-def _put(target: dict[str, Any], key: str, value: Any, *, absent: bool) -> None:
+def put(target: dict[str, Any], key: str, value: Any, *, absent: bool) -> None:
     """Set a value, or leave the field out where it was absent before us and nothing is in it now."""
     if value or not absent:
         target[key] = value

@@ -23,6 +23,7 @@ from kvsync.core.manifest import (
 )
 from kvsync.core.placement import place
 from kvsync.core.planned import Outcome
+from kvsync.core.revert import put
 from kvsync.core.slot import NEUTRAL, SLOT_VARIABLE, SLOT_WORD, is_neutral
 from kvsync.core.slot_placement import slot_refusal
 from kvsync.model.finding import Refusal
@@ -193,19 +194,12 @@ def _without_word(container: Container) -> JSON:
         words: Sequence[str] = body.get(key) or ()
         left = [word.replace(f" {_IN_SCRIPT}", "") for word in words if word != SLOT_WORD]
         if left != [*words]:
-            _put(body, key, left)
+            put(body, key, left, absent=True)
     env: Sequence[Mapping[str, Any]] = body.get("env") or ()
     others = [item for item in env if item.get("name") != SLOT_VARIABLE]
     if len(others) != len(env):
-        _put(body, "env", others)
+        put(body, "env", others, absent=True)
     return body
-
-
-def _put(body: dict[str, Any], key: str, value: list[Any]) -> None:
-    if value:
-        body[key] = value
-    else:
-        del body[key]
 
 
 def _configured_already(template: Deployment) -> Refusal:

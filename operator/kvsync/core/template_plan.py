@@ -36,7 +36,7 @@ from kvsync.core.pieces import (
 from kvsync.core.planned import Ask, Change, ModelPlan, Outcome, Part
 from kvsync.core.preflight import args_at_risk, judge
 from kvsync.core.recognise import is_record_lost
-from kvsync.core.revert import record_of, token_of
+from kvsync.core.revert import is_marked_by, record_of, token_of
 from kvsync.model.finding import Refusal
 from kvsync.model.injection import Injection
 from kvsync.model.reasons import ModelReason
@@ -45,7 +45,6 @@ from kvsync.model.record import (
     RECORD_ANNOTATION,
     RelayChange,
     dump_record,
-    parse_owner,
 )
 from kvsync.model.spec import EngineLabels, Mode
 from kvsync.model.storm import role_of
@@ -293,9 +292,8 @@ def _owned(planned: ModelPlan, deployment: Deployment, ask: Ask) -> ModelPlan:
     is on trial from now on.
     """
     record = record_of(deployment)
-    mark = parse_owner(deployment.annotations.get(OWNER_ANNOTATION, ""))
     # Without a mark that can be read nobody would undo it when the object goes.
-    ours = mark is not None and mark.uid == ask.owner.uid
+    ours = is_marked_by(deployment, ask.owner)
     if record is None or record.is_rendered or (ours and record.at >= ask.proven_at):
         return planned
     annotations = {
