@@ -12,7 +12,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -106,6 +106,26 @@ class Api:
         if answer.status >= 400:
             raise ApiError(method, path, answer.status, answer.data)
         return answer.data
+
+    def watch(self, path: str, revision: int, *, seconds: int = 20) -> Iterator[Object]:
+        """The events of a collection behind a resourceVersion, bookmarks too, for so many seconds.
+
+        Raises ApiError, 410 where the server has forgotten that place, and urllib3's HTTPError.
+        """
+        query = {"watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": str(seconds)}
+        url = f"{self.server}{path}{_query({**query, 'resourceVersion': str(revision)})}"
+        answer = self._pool.request(
+            "GET", url, headers=self._pool.headers, timeout=seconds + 10.0, preload_content=False
+        )
+        try:
+            if answer.status >= 400:
+                raise ApiError("GET", path, answer.status, answer.read())
+            rest = b""
+            for piece in answer.stream(65536):
+                *lines, rest = (rest + piece).split(b"\n")
+                yield from map(json.loads, lines)
+        finally:
+            answer.close()
 
     def get(self, kind: str, name: str, namespace: str = "") -> Object:
         """The object. Raises ApiError (404) when it is not there."""

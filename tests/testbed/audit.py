@@ -40,6 +40,9 @@ class Request:
     code: int
     audit_id: str
     uri: str
+    received: str
+    """When it came and when it was answered: RFC 3339 with six digits, so that texts compare as times."""
+    answered: str
 
     @property
     def dry_run(self) -> bool:
@@ -117,4 +120,6 @@ def _request(event: dict[str, Any]) -> Request:
         code=event.get("responseStatus", {}).get("code", 0),
         audit_id=event["auditID"],
         uri=event["requestURI"],
+        received=event["requestReceivedTimestamp"],
+        answered=event["stageTimestamp"],
     )

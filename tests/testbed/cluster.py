@@ -16,7 +16,7 @@ import urllib3
 from testbed.api import Api, ApiError, Object
 from testbed.audit import Audit
 from testbed.certificates import Authority, Credential, write_kubeconfig
-from testbed.process import Process
+from testbed.process import GRACE, Process
 from testbed.waiting import wait_for
 
 AUDIT_POLICY = Path(__file__).parent / "controlplane" / "audit-policy.yaml"
@@ -105,13 +105,20 @@ class ControlPlane:
             process.stop()
             self._processes.remove(process)
 
-    def restart_apiserver(self, down: float = 0.0) -> None:
-        """Stop the API server and start it again, ``down`` seconds later, on the same database and port."""
-        place = next(n for n, each in enumerate(self._processes) if each.name == "kube-apiserver")
-        self._processes[place].stop()
+    def restart_apiserver(self, down: float = 0.0, *, kill: bool = False) -> None:
+        """Stop or kill the API server and start it again, ``down`` seconds later, with the same database."""
+        self._restart("kube-apiserver", self._start_apiserver, down, kill=kill)
+
+    def restart_etcd(self, down: float = 0.0, *, kill: bool = False) -> None:
+        """The same with etcd, beside an API server that runs on. What was written stays with the kernel."""
+        self._restart("etcd", self._start_etcd, down, kill=kill)
+
+    def _restart(self, name: str, start: Callable[[], None], down: float, *, kill: bool) -> None:
+        place = next(n for n, each in enumerate(self._processes) if each.name == name)
+        self._processes[place].stop(0.0 if kill else GRACE)
         time.sleep(down)
-        self._start_apiserver()
-        # Its place says when it is stopped: before etcd.
+        start()
+        # Its place says when it is stopped: the API server before etcd.
         self._processes[place] = self._processes.pop()
         self._await_ready()
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 LOG_LINES_SHOWN = 15
+GRACE = 2.0
+"""Seconds that a program has to end by itself."""
 
 
 class ProgramFailedError(RuntimeError):
@@ -64,9 +66,12 @@ class Process:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "\n".join(f"  {line[:400]}" for line in text.splitlines()[-lines:]) or "  (empty)"
 
-    def stop(self, grace: float = 2.0) -> None:
-        """End it: SIGTERM, and SIGKILL when it still runs after ``grace`` seconds."""
-        self.terminate()
+    def stop(self, grace: float = GRACE) -> None:
+        """End it: SIGTERM, and SIGKILL when it still runs after ``grace`` seconds; none: at once."""
+        if grace:
+            self.terminate()
+        elif self._popen.poll() is None:
+            self._popen.kill()
         try:
             self._popen.wait(grace)
         except subprocess.TimeoutExpired:
