@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from kvsync.core.annotations import beyond_limit
 from kvsync.core.assess import ModelView
 from kvsync.core.gateway import owners_of, plan_release, plan_retain
 from kvsync.core.handback import plan_handback
@@ -99,16 +100,24 @@ def rollback_action(view: ModelView) -> Action:
     assert view.deployment is not None  # only a configured model is rolled back
     assert view.plan is not None
     rejection = Rejection(view.reason, view.message, view.plan.fingerprint)
-    base = without_ours(view.deployment)
-    annotations = {
-        **base.annotations,
-        OWNER_ANNOTATION: view.deployment.annotations[OWNER_ANNOTATION],
-        REJECTED_ANNOTATION: dump_rejection(rejection),
-    }
-    target = base.with_annotations(annotations).body
-    operations = guarded(view.deployment, difference(view.deployment.body, target))
+    target = _rejected(view.deployment, rejection)
+    if beyond_limit(target):
+        # A crashing engine is not left so for want of a place to say why.
+        target = _rejected(view.deployment, replace(rejection, message=f"{view.reason}."))
+    operations = guarded(view.deployment, difference(view.deployment.body, target.body))
     note = f"Restored {view.deployment.title} to what it was: {view.message}"
     return replace(_on(view.deployment, operations, Deed.ROLLED_BACK, note), warning=True)
+
+
+def _rejected(deployment: Deployment, rejection: Rejection) -> Deployment:
+    """What a workload was, with the note of what it was rolled back for."""
+    base = without_ours(deployment)
+    annotations = {
+        **base.annotations,
+        OWNER_ANNOTATION: deployment.annotations[OWNER_ANNOTATION],
+        REJECTED_ANNOTATION: dump_rejection(rejection),
+    }
+    return base.with_annotations(annotations)
 
 
 def undo_action(deployment: Deployment | None) -> Action | None:

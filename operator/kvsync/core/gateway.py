@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+from kvsync.core.annotations import LARGEST_ANNOTATIONS, beyond_limit
 from kvsync.core.environment import is_referenced, reads
 from kvsync.core.patch import Operation, difference, guarded
 from kvsync.core.releases import gateway_release
@@ -26,6 +29,9 @@ from kvsync.model.workload import Container, Deployment
 
 OWNERS_ANNOTATION = "kvsync.aibrix.ai/owners"
 """The KVEventSyncs that need the gateway's settings, as ``namespace/name``, comma-separated."""
+
+_WORD = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+_MARK = re.compile(rf"(?=[^/]{{1,63}}/.{{1,253}}$){_WORD}/{_WORD}(\.{_WORD})*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +60,15 @@ def variable_names(environment: GatewayEnvironment, version: Version | None) -> 
 
 
 def owners_of(deployment: Deployment) -> tuple[str, ...]:
-    """The KVEventSyncs that a gateway is configured for."""
-    text = deployment.annotations.get(OWNERS_ANNOTATION, "")
-    return tuple(owner for owner in text.split(",") if owner)
+    """The KVEventSyncs that a gateway is configured for. What can be no object's mark holds nothing:
+    whoever may write the gateway may write the annotation too."""
+    return _marks(deployment.annotations.get(OWNERS_ANNOTATION, ""))
+
+
+@lru_cache(maxsize=64)
+def _marks(text: str) -> tuple[str, ...]:
+    # A pass asks for the same few texts many times, and there may be a thousand marks in one.
+    return tuple(mark for mark in text.split(",") if _MARK.fullmatch(mark))
 
 
 def configured_variables(deployment: Deployment) -> Mapping[str, str]:
@@ -103,7 +115,20 @@ def plan_gateway(
     if restarts and repairs is not None:
         noted = {**target.annotations, REPAIRS_ANNOTATION: dump_repairs(repairs)}
         target = target.with_annotations(noted)
-    return GatewayPlan(_patch(deployment, with_owners(target, owners), container), restarts)
+    target = with_owners(target, owners)
+    patch = _patch(deployment, target, container)
+    if patch and (size := beyond_limit(target)):
+        return GatewayPlan(refusal=_too_large(deployment, size))
+    return GatewayPlan(patch, restarts)
+
+
+def _too_large(deployment: Deployment, size: int) -> tuple[ConditionReason, str]:
+    return (
+        ConditionReason.RECORD_TOO_LARGE,
+        f"The annotations of Deployment {deployment.namespace}/{deployment.name} would come to {size} "
+        f"bytes with the record of its variables and the marks of those who need them, and the API server "
+        f"takes {LARGEST_ANNOTATIONS} at most. Take long annotations off it.",
+    )
 
 
 def _no_container(deployment: Deployment, container: str) -> tuple[ConditionReason, str]:

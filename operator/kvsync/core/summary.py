@@ -21,6 +21,7 @@ from kvsync.core.reached import note_on
 from kvsync.core.told import entry_of, record_mark
 from kvsync.core.wave import Wave
 from kvsync.model.observed import KVEventSync, Observed, ObservedConsumer
+from kvsync.model.printable import one_line
 from kvsync.model.reasons import ConditionReason, ModelReason
 from kvsync.model.source import ACTIVE, LOSSY, SourceReason
 
@@ -55,6 +56,7 @@ _GATEWAY_NEEDS_A_PERSON = frozenset(
         ConditionReason.GATEWAY_VARIABLE_REFERENCED,
         ConditionReason.GATEWAY_NOT_INITIALIZED,
         ConditionReason.RECORD_UNREADABLE,
+        ConditionReason.RECORD_TOO_LARGE,
         ConditionReason.CONFLICT,
         ConditionReason.TOKENIZER_FAILING,
     }
@@ -145,6 +147,11 @@ def refused(
     return {**status, "conditions": conditions(sync, now, findings)}
 
 
+def sentence(message: str) -> str:
+    """A sentence for the status: it may quote strangers, so it is bounded and on one line."""
+    return one_line(message[:MAX_MESSAGE])[:MAX_MESSAGE]
+
+
 def conditions(
     sync: KVEventSync, now: float, findings: Mapping[str, Finding]
 ) -> list[dict[str, Any]]:
@@ -159,7 +166,7 @@ def conditions(
             if before.get(kind, {}).get("status") == status
             else timestamp(now),
             "reason": str(reason),
-            "message": message[:MAX_MESSAGE],
+            "message": sentence(message),
         }
         for kind, (status, reason, message) in findings.items()
     ]
@@ -312,7 +319,7 @@ def _model_entry(view: ModelView, picture: Picture, compatible: Compatibility) -
         "name": view.name,
         "state": view.state.value,
         "reason": str(view.reason),
-        "message": view.message[:MAX_MESSAGE],
+        "message": sentence(view.message),
         "sources": {"total": view.expected_sources, "verified": view.verified_sources},
     }
     if view.name in compatible.models:
@@ -380,9 +387,9 @@ def _plan_entry(view: ModelView, observed: Observed) -> dict[str, Any]:
         return {}
     entry: dict[str, Any] = {}
     if planned.notes:
-        entry["notes"] = [str(note)[:MAX_MESSAGE] for note in planned.notes][:MAX_LINES]
+        entry["notes"] = [sentence(str(note)) for note in planned.notes][:MAX_LINES]
     if observed.held_by and view.state is ModelState.PENDING:
-        changes = [str(change)[:MAX_MESSAGE] for change in planned.changes][:MAX_LINES]
+        changes = [sentence(str(change)) for change in planned.changes][:MAX_LINES]
         model = next(each for each in observed.models if each.name == view.name)
         entry["plan"] = {"changes": changes, **cost_of_change(model, view).entry()}
     return entry
@@ -411,7 +418,7 @@ def _gateway_entry(picture: Picture) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "deployment": f"{spec.namespace}/{spec.deployment}",
         "state": str(picture.gateway.reason),
-        "message": picture.gateway.message[:MAX_MESSAGE],
+        "message": sentence(picture.gateway.message),
     }
     version = gateway_version(deployment, spec.container) if deployment else None
     if version is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from kvsync.core.annotations import LARGEST_ANNOTATIONS, beyond_limit
 from kvsync.core.applied import as_applied, bases_of, labelled_by_nobody
 from kvsync.core.changes import changes_of
 from kvsync.core.delivery import (
@@ -49,9 +50,6 @@ from kvsync.model.record import (
 from kvsync.model.spec import EngineLabels, Mode
 from kvsync.model.storm import role_of
 from kvsync.model.workload import Deployment
-
-_LARGEST_ANNOTATIONS = 256 * 1024
-"""Bytes of all annotations of an object (Kubernetes, ``TotalAnnotationSizeLimitB``)."""
 
 
 def plan_template(deployment: Deployment, ask: Ask) -> ModelPlan:
@@ -245,8 +243,7 @@ def _unwritable(deployment: Deployment, target: Deployment) -> Refusal | None:
     """Why a change is not written although it is right: it would reach no pod, or be refused."""
     if deployment.body["spec"].get("paused"):
         return rollout_paused(deployment)
-    size = sum(len(f"{key}{value}".encode()) for key, value in target.annotations.items())
-    return _too_large(deployment, size) if size > _LARGEST_ANNOTATIONS else None
+    return _too_large(deployment, target)
 
 
 def rollout_paused(deployment: Deployment) -> Refusal:
@@ -258,12 +255,16 @@ def rollout_paused(deployment: Deployment) -> Refusal:
     )
 
 
-def _too_large(deployment: Deployment, size: int) -> Refusal:
+def _too_large(deployment: Deployment, target: Deployment) -> Refusal | None:
+    size = beyond_limit(target)
+    if not size:
+        return None
     return Refusal(
         ModelReason.RECORD_TOO_LARGE,
         f"The annotations of {deployment.title} would come to {size} bytes with the record of its "
-        f"arguments, and the API server takes {_LARGEST_ANNOTATIONS} at most.",
-        "Move long values, such as a chat template, from its arguments into a file.",
+        f"arguments, and the API server takes {LARGEST_ANNOTATIONS} at most.",
+        "Take long annotations off it, and move long values, such as a chat template, from its arguments "
+        "into a file.",
     )
 
 
@@ -301,11 +302,14 @@ def _owned(planned: ModelPlan, deployment: Deployment, ask: Ask) -> ModelPlan:
         OWNER_ANNOTATION: str(ask.owner),
         RECORD_ANNOTATION: dump_record(replace(record, at=max(ask.at, ask.proven_at))),
     }
-    target = deployment.with_annotations(annotations).body
+    target = deployment.with_annotations(annotations)
+    refusal = _too_large(deployment, target)
+    if refusal is not None:
+        return ModelPlan(Outcome.REFUSED, refusal=refusal)
     return replace(
         planned,
         outcome=Outcome.CHANGE,
-        patch=guarded(deployment, difference(deployment.body, target)),
-        undo=tuple(difference(target, deployment.body)),
+        patch=guarded(deployment, difference(deployment.body, target.body)),
+        undo=tuple(difference(target.body, deployment.body)),
         changes=(Change("annotations of the Deployment", "they say who configured it, and when"),),
     )

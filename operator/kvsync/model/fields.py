@@ -9,17 +9,21 @@ from typing import Any, TypeVar
 
 from kvsync.model.duration import format_duration, parse_duration
 from kvsync.model.errors import KvsyncError
+from kvsync.model.printable import one_line
 
 _Choice = TypeVar("_Choice", bound=enum.StrEnum)
+_LONGEST = 400
+"""Characters of a path, and of a problem."""
 
 
 class SpecError(KvsyncError, ValueError):
     """A field of a KVEventSync holds what it may not; ``field`` is its path from the root."""
 
     def __init__(self, field: str, problem: str) -> None:
-        super().__init__(f"{field}: {problem}")
-        self.field = field
-        self.problem = problem
+        # Both may quote what an author wrote: a key, a value.
+        self.field = one_line(field)[:_LONGEST]
+        self.problem = one_line(problem)[:_LONGEST]
+        super().__init__(f"{self.field}: {self.problem}")
 
 
 class Fields:

@@ -99,6 +99,7 @@ class ConditionReason(enum.StrEnum):
     GATEWAY_ROLLING_OUT = "GatewayRollingOut"
     WAITING_FOR_EVENTS = "WaitingForEvents"
     RECORD_UNREADABLE = "RecordUnreadable"
+    RECORD_TOO_LARGE = "RecordTooLarge"
     CONFLICT = "Conflict"
     CONTENDED = "Contended"
     # Compatibility

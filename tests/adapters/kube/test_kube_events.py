@@ -197,6 +197,13 @@ async def test_after_the_end_nothing_is_told(recorder: EventRecorder, ear: Ear) 
     assert not ear.created
 
 
+async def test_a_note_is_one_printable_line(recorder: EventRecorder, ear: Ear) -> None:
+    tell(recorder, "x\n2026 ERROR forged\r\x1b[2J\x00\u2028\u202e\u200by")
+    await until(lambda: ear.created)
+    note = ear.created[0]["note"]
+    assert note == r"x\n2026 ERROR forged\r\x1b[2J\x00\u2028\u202e\u200by"
+
+
 async def test_long_words_and_notes_are_cut(recorder: EventRecorder, ear: Ear) -> None:
     recorder.record(MODEL, "Warning", "R" * 200, "A" * 200, "é" * 600)
     await until(lambda: ear.created)

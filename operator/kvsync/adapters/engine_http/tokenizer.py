@@ -10,10 +10,10 @@ import asyncio
 import ipaddress
 import socket
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from kvsync.model.tokenizer import TokenizerAnswer, TokenizerQuestion
 
@@ -29,7 +29,8 @@ _METADATA = frozenset(
 )
 """Where clouds serve a machine's credentials that is no link-local address (Alibaba, Oracle, AWS)."""
 
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_CARRYING = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")))
+"""IPv6 addresses whose last 32 bits are an IPv4 one: NAT64 (RFC 6052, RFC 8215), IPv4-compatible ones."""
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -74,8 +75,9 @@ class TokenizerHTTP:
         """One request. Raises TimeoutError."""
         body = {"prompt": _PROMPT} | ({"model": model} if model else {})
         try:
-            self._check(url)
-            async with self._opened().post(url, json=body, allow_redirects=False) as answer:
+            async with self._opened().post(
+                self._checked(url), json=body, allow_redirects=False
+            ) as answer:
                 answer.close()  # what it has to say more is not read
                 return TokenizerAnswer(answer.status)
         except TimeoutError:
@@ -83,21 +85,23 @@ class TokenizerHTTP:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return TokenizerAnswer(problem=_problem(error))
 
-    def _check(self, url: str) -> None:
-        """A host that is an address is not looked up, so it is checked here.
+    def _checked(self, url: str) -> URL:
+        """The URL as it is asked. A host that is an address is not looked up, so it is checked here; by
+        the very parser that the client has, for two may read two hosts out of one text.
 
         Raises:
             ValueError: it is no URL that is asked.
             OSError: its address is never asked.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        parsed = URL(url)
+        if parsed.scheme not in ("http", "https") or not parsed.host:
             raise ValueError("no HTTP URL")
         try:
-            address = ipaddress.ip_address(parts.hostname.partition("%")[0])
+            address = ipaddress.ip_address(parsed.host.partition("%")[0])
         except ValueError:
-            return
+            return parsed
         refuse(address, loopback=self._loopback)
+        return parsed
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -170,7 +174,9 @@ def _plain(address: IPAddress) -> IPAddress:
     """The IPv4 address inside of an IPv6 one, if there is one."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
-    if address in _NAT64:
+    if address.is_loopback or address.is_unspecified:
+        return address  # of the last of these networks
+    if any(address in network for network in _CARRYING):
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or address
 

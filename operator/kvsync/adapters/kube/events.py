@@ -23,6 +23,7 @@ from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.pace import Backoff, Timing, TokenBucket
 from kvsync.adapters.kube.resource import EVENTS
 from kvsync.model.errors import Conflict, NotFound, Unavailable
+from kvsync.model.printable import one_line
 
 log = logging.getLogger(__name__)
 
@@ -173,10 +174,14 @@ class EventRecorder:
         """Tell that something happened.
 
         ``type_`` is ``Normal`` or ``Warning``, ``reason`` and ``action`` are CamelCase words; what
-        is too long for the API is cut.
+        is too long for the API is cut, and what is not printable in ``note`` is escaped.
         """
         happening = Happening(
-            regarding, type_, reason[:_WORD_CHARS], action[:_WORD_CHARS], clip(note, _NOTE_BYTES)
+            regarding,
+            type_,
+            reason[:_WORD_CHARS],
+            action[:_WORD_CHARS],
+            clip(one_line(note), _NOTE_BYTES),
         )
         series = self._seen(happening)
         if series.queued or series.seen_at < series.tell_at:  # told later, with its count then
