@@ -31,6 +31,9 @@ STATES ?= 20000
 # How often `make relay-kills` kills a relay, its engine or both.
 RELAY_KILLS ?= 100
 
+# How long `make bench-steady` looks on.
+SECONDS ?= 60
+
 # The image: its base by digest, its name, and what builds it (docs/image.md).
 BASE      ?=
 VERSION   := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
@@ -38,7 +41,7 @@ IMAGE     ?= kvsync-operator:$(VERSION)
 PLATFORMS ?= linux/amd64,linux/arm64
 DOCKER    ?= docker
 
-.PHONY: help setup chart image image-check sbom demo demo-stop test test-unit test-bed conformance kills relay-kills relay-table properties explore fuzz bench bench-admission bench-core bench-probe bench-hostile bench-latency bench-publisher bench-relay bench-start lint format lock generate clean
+.PHONY: help setup chart image image-check sbom demo demo-stop test test-unit test-bed conformance kills relay-kills relay-table properties explore fuzz bench bench-admission bench-core bench-probe bench-hostile bench-latency bench-publisher bench-relay bench-start bench-converge bench-steady bench-render bench-import lint format lock generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -130,11 +133,26 @@ bench-admission: setup ## on request: what the admission policy costs a pod's cr
 bench-core: setup ## on request: the decisions alone, up to 10,000 models and 100,000 sources (8 minutes)
 	$(BENCH).core
 
+bench-converge: setup ## on request: from unconfigured to verified, beside a bare loop and kubectl, up to 200 models (6 minutes)
+	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
+	$(BENCH).converge
+
+bench-steady: setup ## on request: what runs while nothing happens, up to 1,000 models, for SECONDS=60 (4 minutes)
+	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
+	$(BENCH).steady --seconds $(SECONDS)
+
+bench-render: setup ## on request: kvsync render of 20 to 2,000 Deployments in files (1 minute)
+	$(BENCH).render
+
+bench-import: setup ## on request: what commands cost before they do anything, and kvsync run until it is ready (1 minute)
+	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
+	$(BENCH).imports
+
 bench-start: setup ## on request: from a process' start to the first right status, beside plain kopf, at 200 to 20,000 pods (3 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
 	$(BENCH).start
 
-bench: bench-admission bench-core bench-publisher bench-latency bench-hostile bench-probe bench-relay bench-start ## on request: all measurements, one after another
+bench: bench-admission bench-core bench-publisher bench-latency bench-hostile bench-probe bench-relay bench-start bench-converge bench-steady bench-render bench-import ## on request: all measurements, one after another
 
 lint: setup ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check operator tests docs charts

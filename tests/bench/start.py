@@ -18,8 +18,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.meter import Meter
+from bench.operating import ACCOUNT, KVSYNC, USER, family, peak, prepare
 from bench.report import Page, Plot, Points, exponent, write
-from bench.stock import EACH, PODS, Stock, fill
+from bench.stock import EACH, PODS, Stock, fill, select
 from testbed.api import Object
 from testbed.cluster import ControlPlane
 from testbed.partner import TESTS
@@ -31,7 +32,6 @@ SIZES = (10, 100, 1000)
 """Models that are selected."""
 ROUNDS = 2
 WITHIN = 120.0
-KVSYNC = str(Path(sys.executable).parent / "kvsync")
 GOAL_CPU, GOAL_PEAK = 5.0, 200e6
 
 TOLD = f"""
@@ -87,37 +87,6 @@ WAYS = (
 )
 
 
-def family(pid: int) -> list[int]:
-    """A process and those that it started (Linux, proc(5))."""
-    below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(each for child in below for each in family(int(child)))]
-
-
-def peak(pid: int) -> int:
-    """The most memory that a process had, in bytes (Linux, proc(5): VmHWM)."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"process {pid} has ended; its log says why")
-
-
-def prepare(plane: ControlPlane) -> None:
-    """Let any ServiceAccount of this namespace do all: rights are not what is measured."""
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
-    subject = {"kind": "ServiceAccount", "name": "contestant", "namespace": "default"}
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "contestant"}}
-    plane.api.create(account, "default")
-    plane.api.create(
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": "contestant"},
-            "roleRef": role,
-            "subjects": [subject],
-        }
-    )
-
-
 def start(plane: ControlPlane, way: Way) -> Cost:
     """Start it, and wait until the status of every object is right."""
     for body in plane.api.list("kveventsyncs"):
@@ -127,7 +96,7 @@ def start(plane: ControlPlane, way: Way) -> Cost:
         )
     meter, mark = Meter(plane.port), plane.audit.mark()
     config = plane.kubeconfig_for_service_account(
-        "default", "contestant", server=f"https://127.0.0.1:{meter.port}"
+        "default", ACCOUNT, server=f"https://127.0.0.1:{meter.port}"
     )
     log = plane.directory / "logs" / f"{way.name.replace(' ', '-')}.log"
     environment = {**os.environ, "KVSYNC_METRICS_ADDRESS": "127.0.0.1:0"}
@@ -154,9 +123,8 @@ def start(plane: ControlPlane, way: Way) -> Cost:
             process.terminate()
             process.wait(20)
             meter.end()
-    user = "system:serviceaccount:default:contestant"
     # A watch is written down once it ends, which it did with the process.
-    return Cost(took, cpu, most, received, len(plane.audit.requests(user=user, since=mark)))
+    return Cost(took, cpu, most, received, len(plane.audit.requests(user=USER, since=mark)))
 
 
 def is_right(way: Way, body: Object) -> bool:
@@ -175,7 +143,8 @@ def at_size(ours: int, rounds: int) -> dict[str, list[Cost]]:
     ):
         prepare(plane)
         began = time.monotonic()
-        fill(plane, stock, paused=True, gateway={"manage": False})
+        fill(plane, stock)
+        select(plane, stock, paused=True, gateway={"manage": False})
         print(f"{stock.models} Deployments, {stock.pods} pods in {time.monotonic() - began:.0f} s")
         for _ in range(rounds):
             for way in WAYS:

@@ -13,7 +13,7 @@ import json
 import socket
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from bed.admission.stage import established
 from e2e.manifests import Object, model, sync
 from testbed.api import Api
 from testbed.cluster import ControlPlane
+from testbed.crowd import address, running
 from testbed.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,8 +30,12 @@ PODS = 10
 EACH = 10
 """Models that an object selects; as many others stand beside them."""
 FIRST, ORIGIN = "first-model", "first-namespace"
-_STARTED = "2026-01-01T00:00:00Z"
 _WRITES = 100  # etcd takes 128 in one transaction
+
+
+def first_model(pods: int = PODS) -> Object:
+    """The Deployment that all others are copies of."""
+    return model(FIRST, ORIGIN, replicas=pods)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,9 @@ class Stock:
 
     namespaces: int
     each: int = EACH
+    others: int = EACH
+    """As many models stand beside ours in each namespace, and are selected by none."""
+    first: Object = field(default_factory=first_model)
 
     @property
     def ours(self) -> int:
@@ -46,41 +54,65 @@ class Stock:
 
     @property
     def models(self) -> int:
-        return 2 * self.ours
+        return self.namespaces * (self.each + self.others)
 
     @property
     def pods(self) -> int:
-        return self.models * PODS
+        return self.models * self.replicas
+
+    @property
+    def replicas(self) -> int:
+        """Pods of each model."""
+        return int(self.first["spec"]["replicas"])
 
 
-def fill(plane: ControlPlane, stock: Stock, **spec: Any) -> None:
-    """Put it there, with an object of this spec in each namespace. The controllers are stopped."""
+def fill(plane: ControlPlane, stock: Stock) -> None:
+    """Put it there. The controllers are stopped: what is written stays so."""
     plane.api.apply(ROOT / "crds" / "kveventsync.yaml")
     established(plane.api)
-    bodies = _originals(plane)
+    bodies = _originals(plane, stock)
     plane.stop_controllers()
-    database = _Database(plane.directory / "etcd.sock")
+    database, addresses = _Database(plane.directory / "etcd.sock"), map(address, itertools.count())
     for number in range(stock.namespaces):
-        namespace = f"team-{number}"
+        namespace = namespace_of(number)
         plane.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-        ours = [f"model-{number}-{n}" for n in range(stock.each)]
-        others = [f"other-{number}-{n}" for n in range(stock.each)]
-        for name in (*ours, *others):
-            database.put(_copies(bodies, namespace, name))
-        plane.api.create(sync("all", namespace, *ours, **spec))
+        for name in (
+            *ours_in(stock, number),
+            *(f"other-{number}-{n}" for n in range(stock.others)),
+        ):
+            database.put(_copies(bodies, namespace, name, addresses))
 
 
-def _originals(plane: ControlPlane) -> list[tuple[str, Object]]:
+def select(plane: ControlPlane, stock: Stock, **spec: Any) -> None:
+    """Create an object of this spec in each namespace, which selects our models there."""
+    for number in range(stock.namespaces):
+        plane.api.create(sync("all", namespace_of(number), *ours_in(stock, number), **spec))
+
+
+def namespace_of(number: int) -> str:
+    """The name of a namespace."""
+    return f"team-{number}"
+
+
+def ours_in(stock: Stock, number: int) -> list[str]:
+    """The names of our models in a namespace."""
+    return [f"model-{number}-{n}" for n in range(stock.each)]
+
+
+def _originals(plane: ControlPlane, stock: Stock) -> list[tuple[str, Object]]:
     """The first Deployment, its ReplicaSet and pods, once all are as in a quiet cluster."""
-    api = plane.api
+    api, pods = plane.api, stock.replicas
     api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ORIGIN}})
     plane.wait_for_namespace(ORIGIN)
-    api.create(model(FIRST, ORIGIN, replicas=PODS))
-    wait_for(lambda: len(api.list("pods", ORIGIN)) == PODS, 30.0, what="the pods of one model")
+    (container,) = api.create(stock.first)["spec"]["template"]["spec"]["containers"]
+    wait_for(lambda: len(api.list("pods", ORIGIN)) == pods, 30.0, what="the pods of one model")
     for number, pod in enumerate(api.list("pods", ORIGIN)):
-        name = pod["metadata"]["name"]
-        api.patch("pods", name, _running(number), ORIGIN, subresource="status")
-    wait_for(lambda: _available(api) == PODS, 30.0, what="the model to be available")
+        name, status = (
+            pod["metadata"]["name"],
+            running(f"198.51.100.{number + 1}", container["image"]),
+        )
+        api.patch("pods", name, status, ORIGIN, subresource="status")
+    wait_for(lambda: _available(api) == pods, 30.0, what="the model to be available")
     return [
         # An item of a list does not say of what kind it is.
         (plural, api.get(plural, body["metadata"]["name"], ORIGIN))
@@ -95,45 +127,17 @@ def _available(api: Api) -> int:
     return int(status.get("availableReplicas", 0)) if same else 0
 
 
-def _running(number: int) -> Object:
-    """A pod's status as a kubelet writes it."""
-    image = "vllm/vllm-openai:v0.16.0"
-    container = {
-        "name": "vllm",
-        "image": image,
-        "imageID": f"{image}@sha256:{'0' * 64}",
-        "containerID": f"containerd://{'0' * 64}",
-        "ready": True,
-        "started": True,
-        "restartCount": 0,
-        "state": {"running": {"startedAt": _STARTED}},
-    }
-    kinds = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
-    address = f"198.51.100.{number + 1}"  # of no machine (RFC 5737)
-    return {
-        "status": {
-            "phase": "Running",
-            "hostIP": "198.51.100.254",
-            "podIP": address,
-            "podIPs": [{"ip": address}],
-            "startTime": _STARTED,
-            "conditions": [
-                {"type": kind, "status": "True", "lastTransitionTime": _STARTED} for kind in kinds
-            ],
-            "containerStatuses": [container],
-        }
-    }
-
-
 def _copies(
-    bodies: Iterable[tuple[str, Object]], namespace: str, name: str
+    bodies: Iterable[tuple[str, Object]], namespace: str, name: str, addresses: Iterator[str]
 ) -> Iterator[tuple[str, str]]:
-    """Keys and values of a model that is like the first one in all but names and uids."""
+    """Keys and values of a model that is like the first one in all but names, uids and addresses."""
     uids = {body["metadata"]["uid"] for _, body in bodies}
     changed = {ORIGIN: namespace, FIRST: name, **{uid: str(uuid.uuid4()) for uid in uids}}
     for plural, body in bodies:
         kept = {k: v for k, v in body["metadata"].items() if k != "resourceVersion"}
         text = json.dumps({**body, "metadata": kept})
+        if plural == "pods":
+            text = text.replace(body["status"]["podIP"] + '"', next(addresses) + '"')
         for old, new in changed.items():
             text = text.replace(old, new)
         own = json.loads(text)["metadata"]["name"]

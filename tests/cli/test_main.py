@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -41,6 +42,39 @@ def test_every_command_is_there_and_documents_itself() -> None:
         done = CliRunner().invoke(cli, [name, "--help"])
         assert done.exit_code == 0, name
         assert len(done.output.splitlines()) > 4, name
+
+
+def test_the_list_of_commands_says_what_each_of_them_says_of_itself() -> None:
+    for name, told in COMMANDS.items():
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        first = (command.help or "").partition("\n\n")[0]
+        assert told == " ".join(first.split())
+    listed = CliRunner().invoke(cli, ["--help"]).output
+    assert all(f"\n  {name} " in listed for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "words", ["--help", "--version", "render --help", "render -f MANIFEST", "decode --help"]
+)
+def test_what_needs_no_cluster_loads_nothing_that_reaches_one(words: str, tmp_path: Path) -> None:
+    manifest = tmp_path / "none.yaml"
+    manifest.write_text("kind: ConfigMap\n")
+    code = (
+        "import sys, atexit; from kvsync.cli.main import main\n"
+        "atexit.register(lambda: print([m for m in ('kubernetes', 'kopf', 'aiohttp', 'zmq') "
+        "if m in sys.modules], file=sys.stderr))\n"
+        "main()"
+    )
+    given = words.replace("MANIFEST", str(manifest)).split()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *given],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "[]\n")
 
 
 def test_commands_and_options_are_completed() -> None:

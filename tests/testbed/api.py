@@ -23,7 +23,7 @@ import yaml
 from testbed.resources import Resource, Resources
 from testbed.waiting import wait_for
 
-__all__ = ["Api", "ApiError", "Object", "objects_of", "wait_for"]
+__all__ = ["Api", "ApiError", "Object", "entrance", "objects_of", "wait_for"]
 
 Object = dict[str, Any]
 Objects = list[Object]
@@ -58,15 +58,9 @@ class Api:
 
     def __init__(self, kubeconfig: Path, *, user_agent: str = ADMIN_AGENT) -> None:
         self.kubeconfig = kubeconfig
-        config = yaml.safe_load(kubeconfig.read_text())
-        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        self.server: str = cluster["server"]
-        headers = {"User-Agent": user_agent, "Accept": "application/json"}
-        if "token" in user:
-            headers["Authorization"] = f"Bearer {user['token']}"
-        self._pool = urllib3.PoolManager(
-            ssl_context=_tls(cluster, user), headers=headers, maxsize=8, retries=False
-        )
+        self.server, tls, proof = entrance(kubeconfig)
+        headers = {"User-Agent": user_agent, "Accept": "application/json", **proof}
+        self._pool = urllib3.PoolManager(ssl_context=tls, headers=headers, maxsize=8, retries=False)
         self._resources = Resources(self.request)
 
     def request(
@@ -278,6 +272,14 @@ def objects_of(source: Source) -> Objects:
         elif document:
             found.append(document)
     return found
+
+
+def entrance(kubeconfig: Path) -> tuple[str, ssl.SSLContext, dict[str, str]]:
+    """The server of a kubeconfig, its TLS, and the headers by which its user is known."""
+    config = yaml.safe_load(kubeconfig.read_text())
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    headers = {"Authorization": f"Bearer {user['token']}"} if "token" in user else {}
+    return cluster["server"], _tls(cluster, user), headers
 
 
 def find_kubectl() -> str:

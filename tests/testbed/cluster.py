@@ -105,6 +105,10 @@ class ControlPlane:
             process.stop()
             self._processes.remove(process)
 
+    def start_controller_manager(self) -> None:
+        """Start kube-controller-manager again, alone: pods are put on no node, and rollouts go on."""
+        self._start_client("kube-controller-manager", self._controller_manager_flags())
+
     def restart_apiserver(self, down: float = 0.0, *, kill: bool = False) -> None:
         """Stop or kill the API server and start it again, ``down`` seconds later, with the same database."""
         self._restart("kube-apiserver", self._start_apiserver, down, kill=kill)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from kvsync.adapters.kube.access import Impersonation
-from kvsync.adapters.kube.client import Kube
 from kvsync.cli.options import cluster_options
+
+if TYPE_CHECKING:
+    from kvsync.adapters.kube.client import Kube
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -31,6 +32,10 @@ class Door:
         Raises:
             AccessError: there is no usable kubeconfig or service account.
         """
+        # Half a second of CPU, and only for those who go there.
+        from kvsync.adapters.kube.access import Impersonation  # noqa: PLC0415
+        from kvsync.adapters.kube.client import Kube  # noqa: PLC0415
+
         acting = Impersonation(self.user, self.groups) if self.user else None
         return await Kube.connect(self.kubeconfig, self.context, acting)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
+from types import MappingProxyType
 from typing import TextIO
 
 import click
@@ -14,22 +15,30 @@ from click.shell_completion import CompletionItem
 from kvsync.cli.table import printable
 from kvsync.model.errors import KvsyncError
 
-COMMANDS = (
-    "quickstart",
-    "enable",
-    "disable",
-    "verify",
-    "top",
-    "doctor",
-    "render",
-    "probe",
-    "record",
-    "decode",
-    "completion",
-    "run",
-    "relay",
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "quickstart": "Print Deployment, Service and KVEventSync of a new model NAME.",
+        "enable": "Turn KV event synchronization on for one existing DEPLOYMENT, or StormService, in "
+        "NAMESPACE.",
+        "disable": "Undo kvsync enable for one DEPLOYMENT in NAMESPACE, or for all: gateways first, then "
+        "models.",
+        "verify": "Look once, from here, at every source of KVEventSync NAME in NAMESPACE, and say what "
+        "is wrong.",
+        "top": "Show what the sources of KVEventSync NAME in NAMESPACE do, seen from here, until Ctrl-C.",
+        "doctor": "Check an installation: API server, CRD, rights, operator, gateway, engines, the way to "
+        "their ports.",
+        "render": "Show what a KVEventSync would change on manifests, or write them changed.",
+        "probe": "Say what is true of the publisher of KV events at tcp://HOST:PORT, and what to do about "
+        "it.",
+        "record": "Write what the publisher at tcp://HOST:PORT sends from now on, for kvsync decode.",
+        "decode": "Decode recorded messages of FILE, or of stdin, to JSON Lines. Needs no cluster.",
+        "completion": "Print the completion script of a SHELL.",
+        "run": "Run the operator until SIGINT or SIGTERM.",
+        "relay": "Stand between the engine in this pod and the gateway, until SIGINT or SIGTERM.",
+    }
 )
-"""Each is a module of this package with a command of the same name."""
+"""Each is a module of this package with a command of the same name, whose help begins with these words:
+a list of commands loads none of them."""
 
 PLUGIN = "kubectl-kvsync"
 """By this name on PATH kubectl finds its plugin ``kvsync`` (Kubernetes, "Extend kubectl with plugins")."""
@@ -51,6 +60,17 @@ class Commands(click.Group):
             return None
         command: click.Command = getattr(import_module(f"kvsync.cli.{cmd_name}"), cmd_name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List them without loading them."""
+        limit = formatter.width - 6 - max(map(len, COMMANDS))
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, click.Command(name, help=told).get_short_help_str(limit))
+                    for name, told in COMMANDS.items()
+                ]
+            )
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Names of subcommands without loading them: a person waits."""

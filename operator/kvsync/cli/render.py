@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +15,6 @@ from kvsync.cli.door import Door, door_options
 from kvsync.cli.named import namespace_option, one_object
 from kvsync.cli.options import relay_options
 from kvsync.cli.policy_options import FORM, Reader
-from kvsync.cli.reading import Scope
 from kvsync.cli.render_files import One, Order, Work
 from kvsync.cli.render_forms import (
     all_as_yaml,
@@ -26,19 +25,21 @@ from kvsync.cli.render_forms import (
     change_entry,
     template_diff,
 )
-from kvsync.cli.render_live import Live, read_live
 from kvsync.cli.render_slot import ADVICE, argocd_for_slot, slot_kinds
 from kvsync.cli.render_usage import FOR_ITS_OWNER, Asked, check
 from kvsync.cli.table import printable
-from kvsync.cli.wanted import run_looking
 from kvsync.core.manifest_policy import Network, is_policy
 from kvsync.core.owner_change import OwnerChange
 from kvsync.core.owner_gateway import OwnersVariables, owners_variables
 from kvsync.core.planned import Outcome
+from kvsync.core.render import Templates
 from kvsync.model.network import NetworkPolicy, Peer
 from kvsync.model.relay import RelayMeans, form_in
 from kvsync.model.spec import Dialect, EngineType, RelayMode
 from kvsync.model.version import Version
+
+if TYPE_CHECKING:
+    from kvsync.cli.render_live import Live
 
 
 @click.command()
@@ -133,8 +134,7 @@ def render(
     relays = RelayMeans(relay_image, form_in(kubernetes_version))
     known_templates = read_templates(templates)
     if words or given:
-        scope = Scope(*one_object(words, given, "NAME"))
-        live = run_looking(read_live(door, scope, known_templates, relays))
+        live = _read_live(door, one_object(words, given, "NAME"), known_templates, relays)
         refused = _print_live(live, output)
         sys.exit(1 if strict and refused else 0)
     order = Order.read(cr) if cr else Order.from_options(options)
@@ -178,6 +178,17 @@ def _print_rendered(
             click.echo("".join(all_as_yaml(done)), nl=False)
         case _:
             click.echo("".join(map(as_diff, rendered)), nl=False)
+
+
+def _read_live(
+    door: Door, named: tuple[str | None, str], templates: Templates, relays: RelayMeans
+) -> Live:
+    # What reads a cluster is most of this command, and files need none of it.
+    from kvsync.cli.reading import Scope  # noqa: PLC0415
+    from kvsync.cli.render_live import read_live  # noqa: PLC0415
+    from kvsync.cli.wanted import run_looking  # noqa: PLC0415
+
+    return run_looking(read_live(door, Scope(*named), templates, relays))
 
 
 def _print_live(live: Live, output: str) -> bool:
