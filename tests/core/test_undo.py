@@ -108,6 +108,17 @@ def test_a_model_that_rolls_already_is_taken_back_first() -> None:
     assert done_to(leaving(done("a"), rolling("b", ours=True))) == [("Reverted", "b")]
 
 
+def test_a_model_that_somebody_edited_a_moment_ago_waits_for_its_place() -> None:
+    # An annotation is a new generation too; until its controller has seen it, it looks as if it rolled.
+    body = configured(deployment(name="b"))
+    metadata = {**body["metadata"], "generation": 3}
+    told = {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}
+    status = {**rolled_out(body)["status"], "observedGeneration": 2, "conditions": [told]}
+    edited = model({**body, "metadata": metadata, "status": status})
+    assert done_to(leaving(rolling("a", ours=False), edited)) == []
+    assert done_to(leaving(edited)) == [("Reverted", "b")]
+
+
 def progressing(body: Json, status: str, reason: str, at: float) -> ObservedModel:
     """A model that is not rolled out, with what its controller says of that."""
     told = {"type": "Progressing", "status": status, "reason": reason}

@@ -53,6 +53,12 @@ def test_what_rolls_anyway_is_taken_back_at_once() -> None:
     assert (wave.take_back, wave.waiting) == (("b", "d"), ("a",))
 
 
+def test_what_only_may_roll_waits_for_its_place() -> None:
+    unseen = Turn("b", Move.TAKE_BACK, awaits=ROLLED_OUT, certain=False)
+    assert next_wave([Turn("a", awaits=ROLLED_OUT), unseen], ONE).take_back == ()
+    assert next_wave([unseen], ONE).take_back == ("b",)
+
+
 def test_what_restarts_no_pod_needs_no_place() -> None:
     marked = Turn("z", Move.CHANGE, restarts=False)
     wave = next_wave([*pending("a", "b"), marked], ONE)

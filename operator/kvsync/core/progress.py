@@ -36,6 +36,17 @@ def is_replacing(workload: Deployment, now: float, patience: float, since: float
     return at is None or (at >= since and now - at <= patience)
 
 
+def is_unseen(workload: Deployment) -> bool:
+    """Whether its controller was through with all but a change that it has not looked at yet.
+
+    Nobody can tell then whether that one replaces pods: an edit of a Deployment's annotations is a new
+    generation too (Kubernetes, ``pkg/registry/apps/deployment/strategy.go``, PrepareForUpdate).
+    """
+    progress = condition(workload, "Progressing")
+    through = progress is not None and progress.get("reason") == _THROUGH
+    return through and not workload.rollout.observed
+
+
 def is_halted(workload: Deployment) -> bool:
     """Whether its controller gave a rollout up (reason ``ProgressDeadlineExceeded``)."""
     progress = condition(workload, "Progressing")

@@ -8,7 +8,7 @@ from functools import reduce
 from kvsync.core.actions import mark_of, owned_by, undo_action
 from kvsync.core.assess import ModelState, ModelView
 from kvsync.core.moment import seconds
-from kvsync.core.progress import is_replacing
+from kvsync.core.progress import is_replacing, is_unseen
 from kvsync.core.recognise import newest_record
 from kvsync.core.wave import Awaited, Budget, Claim, Move, Turn
 from kvsync.model.decision import Action
@@ -137,6 +137,7 @@ def _leaving(model: ObservedModel, observed: Observed, undos: dict[str, Action])
         move=Move.TAKE_BACK if undo is not None else None,
         awaits=Awaited.ROLLED_OUT if ours and moving else None,
         restarts=undo is not None and undo.restarts,
+        certain=model.deployment is None or not is_unseen(model.deployment),
     )
 
 
@@ -180,6 +181,7 @@ def _on_the_way_out(
         move=Move.TAKE_BACK if undo is not None else None,
         awaits=Awaited.ROLLED_OUT if moving else None,
         restarts=undo is not None and undo.restarts,
+        certain=deployment is None or not is_unseen(deployment),
     )
 
 

@@ -42,6 +42,8 @@ class Turn:
     """Whether the move restarts pods; one that does not needs no place."""
     common: bool = True
     """Whether it takes one of the places of all objects too, while it is on its way."""
+    certain: bool = True
+    """Whether it is known that its pods are being replaced, and not only possible."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -147,7 +149,8 @@ def _why_not(
         return "Paused: nothing is changed.", False
     if failed and turn.move is Move.CHANGE:
         return f"Stopped: {listed(failed)} failed. Repair it to go on.", False
-    if not turn.restarts or (turn.awaits and turn.move is Move.TAKE_BACK):
+    rolls = turn.awaits is not None and turn.certain
+    if not turn.restarts or (rolls and turn.move is Move.TAKE_BACK):
         return None  # taking back what rolls already puts no further model out of service
     if len(taken) >= budget.at_once:
         return f"Next: {_told(turn)}, when {_awaited(taken)}.", False
