@@ -9,8 +9,9 @@ from core.objects import deployment, planned
 from core.scenes import configured, pod_of
 from golden.owners import CORPUS, Json, owned
 from kvsync.core.moment import timestamp
+from kvsync.model.relay import RELAY_CONTAINER
 from kvsync.model.workload import Pod
-from kvsync.shell.projection import project_pod, project_workload
+from kvsync.shell.projection import PROJECTED_PODS, project_pod, project_workload
 
 
 def test_a_pods_age_and_template_are_kept() -> None:
@@ -134,3 +135,62 @@ def _variables(body: object) -> list[str]:
     assert isinstance(body, dict)
     fields = body["metadata"]["managedFields"][0]["fieldsV1"]
     return list(fields["f:spec"]["f:template"]["f:spec"]["f:containers"][NAME]["f:env"])
+
+
+def read(body: Json) -> Json:
+    """A pod as a watch reads it."""
+    page = PROJECTED_PODS.shape.page(json.dumps({"items": [body]}).encode(), "LIST")
+    (found,) = page["items"]
+    return dict(found)
+
+
+def test_all_that_is_kept_of_a_pod_is_read_of_it() -> None:
+    body: Json = {
+        "metadata": {
+            **{key: key for key in ("name", "namespace", "uid", "creationTimestamp")},
+            "deletionTimestamp": "now",
+            "resourceVersion": "7",
+            "labels": {"a": "b"},
+            "annotations": {"model.aibrix.ai/name": "m", "note": "x"},
+            "ownerReferences": [{"kind": "ReplicaSet", "name": "r"}],
+            "managedFields": [{}],
+        },
+        "spec": {
+            "volumes": [{}],
+            "containers": [
+                {
+                    "name": "vllm",
+                    "image": "i",
+                    "command": ["c"],
+                    "args": ["a"],
+                    "env": [{"name": "INFERENCE_ENGINE", "value": "vllm"}],
+                    "ports": [{"containerPort": 8000, "protocol": "TCP"}],
+                    "volumeMounts": [{}],
+                }
+            ],
+            "initContainers": [{"name": RELAY_CONTAINER, "image": "r", "restartPolicy": "Always"}],
+        },
+        "status": {
+            "phase": "Running",
+            "podIP": "10.0.0.1",
+            "hostIP": "10.0.0.2",
+            "conditions": [
+                {"type": "Ready", "status": "True", "reason": "r", "lastTransitionTime": "t"},
+                {"type": "Initialized", "status": "True"},
+            ],
+            "containerStatuses": [{"name": "vllm", "restartCount": 1, "state": {}, "imageID": "x"}],
+            "initContainerStatuses": [{"name": RELAY_CONTAINER, "lastState": {"a": "b"}}],
+        },
+    }
+    assert project_pod(read(body)) == project_pod(body)
+    assert "managedFields" not in read(body)["metadata"]
+    assert read(body)["metadata"]["resourceVersion"] == "7", "the watch goes on from there"
+
+
+def test_what_pods_of_one_template_have_in_common_is_kept_once() -> None:
+    one, other = (project_pod(pod_of(configured(deployment())).body) for _ in range(2))
+    assert one["spec"] is other["spec"]
+    assert one["metadata"]["labels"] is other["metadata"]["labels"]
+    changed = pod_of(configured(deployment()))
+    changed.body["metadata"]["labels"]["mine"] = "yes"
+    assert project_pod(changed.body)["metadata"]["labels"] == changed.labels

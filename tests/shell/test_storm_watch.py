@@ -42,7 +42,7 @@ class Server:
         if refusal:
             raise refusal
         self.listed.append((resource, namespace))
-        items = [pod("a", "pd", "decode")] if resource is PODS else [storm()]
+        items = [pod("a", "pd", "decode")] if resource == PODS else [storm()]
         yield {"metadata": {"resourceVersion": "1"}, "items": items}
 
     @asynccontextmanager

@@ -12,14 +12,13 @@ from kvsync.adapters.kube.mirror import key_of
 from kvsync.adapters.kube.resource import (
     DEPLOYMENTS,
     KVEVENTSYNCS,
-    PODS,
     STORMSERVICES,
     Resource,
 )
 from kvsync.core.gateway_access import GatewayGrant
 from kvsync.model.errors import AccessError, ApiError, Forbidden, Gone, NotFound
 from kvsync.model.observed import KVEventSync
-from kvsync.shell.projection import project_pod, project_workload
+from kvsync.shell.projection import PROJECTED_PODS, project_pod, project_workload
 from kvsync.shell.settings import Settings
 from kvsync.shell.world import World
 
@@ -92,7 +91,7 @@ async def _required(kube: Kube, scope: Scope) -> tuple[Objects, Objects, Objects
     results = await asyncio.gather(
         _listed(kube, KVEVENTSYNCS, where, dict),
         _listed(kube, DEPLOYMENTS, where, project_workload),
-        _listed(kube, PODS, where, project_pod, "pod-template-hash"),
+        _listed(kube, PROJECTED_PODS, where, project_pod, "pod-template-hash"),
         _storms(kube, where),
         return_exceptions=True,
     )
@@ -111,7 +110,7 @@ def _raise_forbidden(errors: Iterable[BaseException], scope: Scope) -> None:
     said = " ".join(f"{refusal.message.rstrip('.')}." for refusal in refusals)
     raise AccessError(
         f"{said} This command reads only, and needs the verb list on "
-        f"{KVEVENTSYNCS}, {DEPLOYMENTS} and {PODS} in {scope.place}."
+        f"{KVEVENTSYNCS}, {DEPLOYMENTS} and {PROJECTED_PODS} in {scope.place}."
     )
 
 
@@ -128,7 +127,7 @@ async def _storms(kube: Kube, namespace: str | None) -> Storms:
         return {}, {}, (note,) if served else ()
     if not storms:
         return {}, {}, ()
-    pods = await _listed(kube, PODS, namespace, project_pod, "storm-service-name")
+    pods = await _listed(kube, PROJECTED_PODS, namespace, project_pod, "storm-service-name")
     return storms, pods, ()
 
 

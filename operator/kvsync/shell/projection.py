@@ -3,30 +3,94 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, TypedDict
 
+import msgspec
+
+from kvsync.adapters.kube.resource import PODS
+from kvsync.adapters.kube.shape import Shape
 from kvsync.model.record import INJECTION_ANNOTATION
 from kvsync.model.relay import RELAY_CONTAINER
 
 Json = Mapping[str, Any]
 
-_POD_METADATA = (
-    "name",
-    "namespace",
-    "uid",
-    "labels",
-    "creationTimestamp",
-    "ownerReferences",
-    "deletionTimestamp",
-)
+# What is kept of a pod, and so read of it: an API server's types need no second look here.
+
+
+class _Metadata(TypedDict, total=False):
+    name: Any
+    namespace: Any
+    uid: Any
+    labels: Any
+    creationTimestamp: Any
+    ownerReferences: Any
+    deletionTimestamp: Any
+
+
+class _ReadMetadata(_Metadata, total=False):
+    annotations: Any
+    resourceVersion: Any
+    """Only for the watch, which goes on from there."""
+
+
+class _Container(TypedDict, total=False):
+    name: Any
+    image: Any
+    command: Any
+    args: Any
+
+
+class _ReadContainer(_Container, total=False):
+    env: Any
+    ports: Any
+
+
+class _Condition(TypedDict, total=False):
+    type: Any
+    status: Any
+    reason: Any
+    message: Any
+    lastTransitionTime: Any
+
+
+class _ContainerStatus(TypedDict, total=False):
+    name: Any
+    restartCount: Any
+    state: Any
+    lastState: Any
+
+
+class _Spec(TypedDict, total=False):
+    containers: list[_ReadContainer] | None
+    initContainers: list[_ReadContainer] | None
+
+
+class _Status(TypedDict, total=False):
+    phase: Any
+    podIP: Any
+    conditions: list[_Condition] | None
+    containerStatuses: list[_ContainerStatus] | None
+    initContainerStatuses: list[_ContainerStatus] | None
+
+
+class _Pod(TypedDict, total=False):
+    metadata: _ReadMetadata
+    spec: _Spec | None
+    status: _Status | None
+
+
+PROJECTED_PODS = PODS.read_as(Shape(_Pod))
+"""Pods, with what ``project_pod`` looks at."""
+
 # What the gateway reads of a pod beside its labels (AIBrix ``pkg/constants``, ``tokenizer_pool.go``), and
 # what the pod asks for at admission.
 _ANNOTATIONS = ("model.aibrix.ai/name", "model.aibrix.ai/engine", INJECTION_ANNOTATION)
+_OF_TEMPLATE = ("labels", "ownerReferences")
 _ENGINE_VARIABLE = "INFERENCE_ENGINE"
-_CONTAINER = ("name", "image", "command", "args")
 _EVENT_WORD = "kv-events"
-_CONTAINER_STATUS = ("name", "restartCount", "state", "lastState")
+_JUDGED_CONDITIONS = ("Ready", "PodScheduled")
 _MAX_MESSAGE = 2048
 _NOTHING: Json = {}
 
@@ -86,30 +150,49 @@ def _only_written(fields: Json, shape: _Shape) -> Json:
 def project_pod(body: Json) -> Json:
     """The parts of a pod that decide anything; volumes are not among them."""
     spec, status = body.get("spec") or {}, body.get("status") or {}
-    annotations = _only(body["metadata"].get("annotations") or {}, _ANNOTATIONS)
     return {
-        "metadata": _only(body["metadata"], _POD_METADATA)
-        | ({"annotations": _bounded(annotations)} if annotations else {}),
-        "spec": {
-            "containers": [_project_container(c) for c in spec.get("containers") or ()],
-            **_of_relay("initContainers", spec, _CONTAINER),
-        },
+        "metadata": _project_pod_metadata(body["metadata"]),
+        "spec": _one_for_all(
+            {
+                "containers": [_project_container(c) for c in spec.get("containers") or ()],
+                **_of_relay("initContainers", spec, _Container.__annotations__),
+            }
+        ),
         "status": {
             **_only(status, ("phase", "podIP")),
             "conditions": [
-                _only(c, ("type", "status", "reason", "message", "lastTransitionTime"))
+                _only(c, _Condition.__annotations__)
                 for c in status.get("conditions") or ()
-                if c.get("type") in ("Ready", "PodScheduled")
+                if c.get("type") in _JUDGED_CONDITIONS
             ],
             "containerStatuses": [
-                _bounded(_only(c, _CONTAINER_STATUS)) for c in status.get("containerStatuses") or ()
+                _bounded(_only(c, _ContainerStatus.__annotations__))
+                for c in status.get("containerStatuses") or ()
             ],
-            **_of_relay("initContainerStatuses", status, _CONTAINER_STATUS),
+            **_of_relay("initContainerStatuses", status, _ContainerStatus.__annotations__),
         },
     }
 
 
-def _of_relay(key: str, body: Json, kept: tuple[str, ...]) -> Json:
+def _project_pod_metadata(body: Json) -> Json:
+    kept = _only(body, _Metadata.__annotations__)
+    kept |= {key: _one_for_all(kept[key]) for key in _OF_TEMPLATE if key in kept}
+    annotations = _only(body.get("annotations") or {}, _ANNOTATIONS)
+    return kept | ({"annotations": _one_for_all(_bounded(annotations))} if annotations else {})
+
+
+def _one_for_all(value: Json) -> Any:
+    """The same value; equal ones of late are one: the pods of a template differ in little, and that is
+    half of what they take. What is kept is never changed in place (``model.workload``)."""
+    return _made_of(msgspec.json.encode(value))
+
+
+@lru_cache(maxsize=1024)  # a list is sorted by name, so the pods of one template come together
+def _made_of(text: bytes) -> Any:
+    return msgspec.json.decode(text)
+
+
+def _of_relay(key: str, body: Json, kept: Iterable[str]) -> Json:
     """Of init containers only our own sidecar is looked at."""
     found = [each for each in body.get(key) or () if each.get("name") == RELAY_CONTAINER]
     return {key: [_bounded(_only(each, kept)) for each in found]} if found else {}
@@ -118,7 +201,7 @@ def _of_relay(key: str, body: Json, kept: tuple[str, ...]) -> Json:
 def _project_container(body: Json) -> Json:
     """Of the environment only what carries event arguments, for it tells which template a pod is of,
     and what names the engine to the gateway; of ports only the numbers."""
-    kept = _only(body, _CONTAINER)
+    kept = _only(body, _Container.__annotations__)
     env = [item for item in body.get("env") or () if _is_read(item)]
     ports = [_only(port, ("containerPort",)) for port in body.get("ports") or ()]
     return kept | ({"env": env} if env else {}) | ({"ports": ports} if ports else {})
@@ -128,7 +211,7 @@ def _is_read(item: Json) -> bool:
     return item.get("name") == _ENGINE_VARIABLE or _EVENT_WORD in str(item.get("value"))
 
 
-def _only(body: Json, names: tuple[str, ...]) -> dict[str, Any]:
+def _only(body: Json, names: Iterable[str]) -> dict[str, Any]:
     return {name: body[name] for name in names if name in body}
 
 
@@ -137,5 +220,5 @@ def _bounded(value: Any) -> Any:
     if isinstance(value, str):
         return value[-_MAX_MESSAGE:]
     if isinstance(value, Mapping):
-        return {key: _bounded(item) for key, item in value.items()}
+        return {key: _bounded(item) for key, item in value.items()} if value else _NOTHING
     return value

@@ -10,10 +10,10 @@ from typing import Any
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.mirror import OnChange
 from kvsync.adapters.kube.pace import Timing
-from kvsync.adapters.kube.resource import PODS, STORMSERVICES
+from kvsync.adapters.kube.resource import STORMSERVICES
 from kvsync.adapters.kube.watch import Trouble, Watch
 from kvsync.model.errors import ApiError, Forbidden, NotFound
-from kvsync.shell.projection import project_pod, project_workload
+from kvsync.shell.projection import PROJECTED_PODS, project_pod, project_workload
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class StormWatch:
         )
         self.pods: Watch[Json] = Watch(
             kube,
-            PODS,
+            PROJECTED_PODS,
             project=project_pod,
             on_change=on_pod,
             namespaces=namespaces or None,

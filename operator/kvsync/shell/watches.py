@@ -16,7 +16,6 @@ from kvsync.adapters.kube.resource import (
     DEPLOYMENTS,
     KVEVENTSYNCS,
     NETWORKPOLICIES,
-    PODS,
     STORMSERVICES,
 )
 from kvsync.adapters.kube.watch import Watch
@@ -25,7 +24,7 @@ from kvsync.model.errors import ApiError, NotFound
 from kvsync.shell.handlers import watch_objects
 from kvsync.shell.namespaces import NamespaceLabels
 from kvsync.shell.policies import project_policy
-from kvsync.shell.projection import project_pod, project_workload
+from kvsync.shell.projection import PROJECTED_PODS, project_pod, project_workload
 from kvsync.shell.settings import Settings
 from kvsync.shell.storms import StormWatch
 
@@ -90,7 +89,7 @@ class Watches:
         )
         self.pods: Watch[Json] = Watch(
             kube,
-            PODS,
+            PROJECTED_PODS,
             project=project_pod,
             on_change=lambda *change: self._tell.pod_changed(*change),
             namespaces=namespaces,

@@ -147,7 +147,8 @@ class Kube:
         path, doing = resource.collection(namespace), f"LIST {resource.where(namespace)}"
         query = {**query, "limit": limit or None}
         while True:
-            page = await self._ask(Request("GET", path, doing, query))
+            request = Request("GET", path, doing, query)
+            page = resource.shape.page(await self._transport.answer(request), doing)
             yield page
             token = (page.get("metadata") or {}).get("continue")
             if not token:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import aiohttp
 
-from kvsync.adapters.kube.answer import Json, from_status, parse
+from kvsync.adapters.kube.answer import Json, from_status
 from kvsync.adapters.kube.client import PAGE, Kube, items
 from kvsync.adapters.kube.mirror import Key, Mirror, key_of
 from kvsync.adapters.kube.pace import Timing
@@ -114,6 +114,7 @@ class Follow:
         }
         limits = aiohttp.ClientTimeout(total=seconds + 60, sock_connect=5, sock_read=QUIET)
         opened = heard = False
+        doing = f"WATCH {self.resource.where(self.namespace)}"
         try:
             async with self.kube.stream(self.resource, self.namespace, query, limits) as content:
                 opened = True
@@ -121,7 +122,7 @@ class Follow:
                 self.listener.opened(self)
                 async for line in lines(content):
                     self.heard_at = self.timing.clock()
-                    self._take(parse(line, f"WATCH {self.resource.where(self.namespace)}"))
+                    self._take(self.resource.shape.event(line, doing))
                     heard = True
         except (Timeout, ConnectionLost) as error:
             if not opened or error.status:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
+from kvsync.adapters.kube.shape import WHOLE, Shape
 from kvsync.model.errors import Invalid
 
 
@@ -16,9 +17,15 @@ class Resource:
     version: str
     plural: str
     namespaced: bool = True
+    shape: Shape = field(default=WHOLE, compare=False, repr=False)
+    """What lists and watches read of each object."""
 
     def __str__(self) -> str:
         return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    def read_as(self, shape: Shape) -> Resource:
+        """The same, of whose objects lists and watches read only these fields."""
+        return replace(self, shape=shape)
 
     @property
     def api_version(self) -> str:
