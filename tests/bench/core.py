@@ -25,6 +25,8 @@ SIZES = (10, 100, 1_000)
 """Models that the exponents are of."""
 LARGE = (10, 100, 500)
 """Models an object, of 10,000; 500 is the most that mode Admission has room for."""
+SHORT_LARGE = (100,)
+"""The same in the short form."""
 MODELS = 10_000
 ROUNDS, ENOUGH = 5, 3.0
 """Each figure is the median of so many passes over everything, or of fewer once these seconds are over."""
@@ -137,15 +139,15 @@ def page(
     )
 
 
-def main() -> None:
-    """Measure all, and write the page."""
+def main(sizes: Sequence[int]) -> None:
+    """Measure all, and write the page; ``sizes``: models an object, of 10,000."""
     before = os.getloadavg()[0]
     groups = {
         "one object of all models": [_asked(1, size) for size in SIZES],
         "objects of 10, apart": [_asked(size // 10, 10) for size in SIZES],
         "objects of 10, together": [_asked(size // 10, 10, apart=False) for size in SIZES],
     }
-    large = [_asked(MODELS // size, size) for size in LARGE]
+    large = [_asked(MODELS // size, size) for size in sizes]
     made = page(groups, large, (before, os.getloadavg()[0]))
     print(f"\n{markdown(made)}{write(made)}")
 
@@ -155,5 +157,7 @@ if __name__ == "__main__":
         case [objects, models, where]:
             found = measure(int(objects), int(models), apart=where == "apart")
             print(json.dumps(dataclasses.asdict(found)))
+        case ["--short"]:
+            main(SHORT_LARGE)
         case _:
-            main()
+            main(LARGE)

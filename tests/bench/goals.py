@@ -28,5 +28,5 @@ def growth(cost: str, points: Points) -> str:
     told = "**reached**" if round(power, 2) <= GROWTH else "**not reached**"
     return (
         f"{cost}: beyond what the smallest size takes, it grows with the power {power:.2f} of the "
-        f"number of models (goal {GROWTH} at most, {told})."
+        f"size (goal {GROWTH} at most, {told})."
     )

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+SUMMARY = "README.md"
 _GIB = 1 << 30
 
 Points = Sequence[tuple[float, float]]
@@ -43,12 +44,37 @@ class Page:
 
 
 def write(page: Page, folder: Path = PAGES) -> Path:
-    """Write ``NAME.md``, and ``NAME.png`` where there is a plot; returns the page's path."""
+    """Write ``NAME.md``, ``NAME.png`` where there is a plot, and the summary; returns the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
     picture = draw(page, folder / f"{page.name}.png") if page.plots else None
     path = folder / f"{page.name}.md"
     path.write_text(markdown(page, picture), encoding="utf-8")
+    (folder / SUMMARY).write_text(summary(folder), encoding="utf-8")
     return path
+
+
+def summary(folder: Path = PAGES) -> str:
+    """One page of all: what each bench's page says of its goals, and of the run."""
+    parts = [
+        "# Goals, and what the benches found",
+        "Written anew by each of them (`make bench` runs all). Trust ratios of one run, not absolutes "
+        "([more](../benchmarks.md)).",
+    ]
+    for path in sorted(folder.glob("*.md")):
+        if path.name != SUMMARY:
+            parts += _summed_up(path)
+    return "\n\n".join(parts) + "\n"
+
+
+def _summed_up(path: Path) -> list[str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    title, ran = (
+        lines[0].removeprefix("# "),
+        next((x for x in lines if x.startswith("Written by ")), ""),
+    )
+    goals = [line for line in lines if line.startswith("- ") and "goal" in line.lower()]
+    said = "\n".join(goals) or "No goal was set."
+    return [f"## [{title}]({path.name})", ran.partition(" Trust ")[0], said]
 
 
 def markdown(page: Page, picture: Path | None = None) -> str:

@@ -34,15 +34,15 @@ SIZES = (10, 100, 1000)
 PODS = 2
 SECONDS, SHORT = 60.0, 20.0
 """How long the largest is watched, and each of the others."""
-SETTLING = 20.0
-"""Seconds from all verified until it is measured."""
+QUIET = 15.0
+"""Seconds without a request before it is measured: Events of the start are sent a few at a time."""
 WITHIN = 300.0
 GOAL_CPU = 0.01
 
 TOLD = f"""
 Models of {PODS} pods each, {EACH} an object and namespace, all configured (mode Render) and verified. Engines
-are idle: they publish nothing, and answer heartbeats, replay requests and `GET /metrics`. Measured from
-{SETTLING:.0f} s after the last source was verified, {{seconds}} at the largest size, {{short}} at the others
+are idle: they publish nothing, and answer heartbeats, replay requests and `GET /metrics`. Measured after
+{QUIET:.0f} s without any request, {{seconds}} at the largest size, {{short}} at the others
 (`make bench-steady SECONDS=600` is longer). CPU is in parts of a core, of the operator's own process and of
 the one that watches; requests are those that ended meanwhile, bytes are to and from the API server. Memory
 is of both processes, at the beginning and at the end."""
@@ -109,10 +109,21 @@ def measure(models: int, seconds: float) -> Use:
                     return all(map(is_idle, plane.api.list("kveventsyncs")))
 
                 wait_for(all_are_idle, WITHIN, what="all sources to be verified", pause=0.5)
-                pass_time(SETTLING)
+                await_quiet(plane)
                 return watched(plane, operator, meter, seconds)
         finally:
             meter.end()
+
+
+def await_quiet(plane: ControlPlane) -> None:
+    """Let time pass until nothing was asked of the API server for a while."""
+
+    def is_quiet() -> bool:
+        mark = plane.audit.mark()
+        pass_time(QUIET)
+        return not plane.audit.requests(user=USER, since=mark)
+
+    wait_for(is_quiet, WITHIN, what="the operator to fall silent")
 
 
 def watched(plane: ControlPlane, operator: Operator, meter: Meter, seconds: float) -> Use:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.report import Page, Plot, exponent, machine, table, write
+from bench.report import Page, Plot, exponent, machine, summary, table, write
 
 POINTS = [(10.0, 1.0), (100.0, 10.0), (1000.0, 100.0)]
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -38,4 +38,14 @@ def test_a_page_is_written_with_its_picture(tmp_path: Path) -> None:
 
 def test_a_page_without_a_plot_has_no_picture(tmp_path: Path) -> None:
     write(Page("some", "Some cost", "How.", ["models"], [[10]]), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["some.md"]
+    assert {path.name for path in tmp_path.iterdir()} == {"some.md", "README.md"}
+
+
+def test_the_summary_tells_the_goals_of_every_page(tmp_path: Path) -> None:
+    for name, remark in (("b", "Goal 5: reached."), ("a", "Nothing to reach.")):
+        write(Page(name, f"Title {name}", "How.", ["x"], [[1]], remarks=[remark]), tmp_path)
+    first, second = summary(tmp_path).split("\n## ")[1:]
+    assert first.startswith("[Title a](a.md)\n\nWritten by `make bench-a` (")
+    assert first.rstrip().endswith("No goal was set.")
+    assert second.rstrip().endswith("- Goal 5: reached.")
+    assert (tmp_path / "README.md").read_text() == summary(tmp_path)
