@@ -70,6 +70,7 @@ def test_labels_are_of_a_bounded_kind() -> None:
         "verb",
         "code",
         "version",
+        "shard",
         "result",
         "watch",
         "state",

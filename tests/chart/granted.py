@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from kvsync.core.rights import MODEL_POLICY_RIGHTS, RIGHTS, Grant, Right, Spot, Spots, grants
+from kvsync.core.rights import (
+    MODEL_POLICY_RIGHTS,
+    RIGHTS,
+    SHARD_RIGHTS,
+    Grant,
+    Right,
+    Spot,
+    Spots,
+    grants,
+)
 
 Object = dict[str, Any]
 
@@ -44,28 +53,37 @@ def _given(role: Object, binding: Object) -> Iterator[Grant]:
                         yield Grant(group, resource, verb, Spot(namespace, name))
 
 
-def rights(*, policies: bool) -> tuple[Right, ...]:
-    """The operator's rights; with those for policies of models, or without."""
-    return (*RIGHTS, *MODEL_POLICY_RIGHTS) if policies else RIGHTS
+def rights(*, policies: bool, shards: bool) -> tuple[Right, ...]:
+    """The operator's rights; with those for policies of models and for shards, or without."""
+    return (*RIGHTS, *(MODEL_POLICY_RIGHTS * policies), *(SHARD_RIGHTS * shards))
 
 
 def missing(
-    have: set[Grant], spots: Spots, *, optional: bool = True, policies: bool = False
+    have: set[Grant],
+    spots: Spots,
+    *,
+    optional: bool = True,
+    policies: bool = False,
+    shards: bool = False,
 ) -> list[Grant]:
     """Of the operator's rights those that are not given; the ``optional`` ones too, or not."""
     wanted = (
         grant
-        for right in rights(policies=policies)
+        for right in rights(policies=policies, shards=shards)
         if optional or not right.optional
         for grant in grants(right, spots)
     )
     return [grant for grant in wanted if not any(given.covers(grant) for given in have)]
 
 
-def surplus(have: set[Grant], spots: Spots, *, policies: bool = False) -> list[Grant]:
+def surplus(
+    have: set[Grant], spots: Spots, *, policies: bool = False, shards: bool = False
+) -> list[Grant]:
     """What is given beyond the operator's rights."""
     needed = {
-        (right, grant) for right in rights(policies=policies) for grant in grants(right, spots)
+        (right, grant)
+        for right in rights(policies=policies, shards=shards)
+        for grant in grants(right, spots)
     }
     return sorted(given for given in have if not any(_is_for(given, *each) for each in needed))
 

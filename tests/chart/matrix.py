@@ -32,6 +32,13 @@ EVERYTHING: Values = {
     "serviceAccount": {"name": "kv-account", "annotations": {"a": "b"}},
     "replicas": 3,
     "leaseDuration": 15,
+    "objectSelector": {
+        "matchLabels": {"example.com/shard": "a"},
+        "matchExpressions": [
+            {"key": "tier", "operator": "NotIn", "values": ["x", "y"]},
+            {"key": "team", "operator": "Exists"},
+        ],
+    },
     "uninstall": {"undo": {"timeout": "2h"}},
     "gatewayAccess": {
         "action": "Deny",

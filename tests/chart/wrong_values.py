@@ -37,6 +37,13 @@ WRONG: list[tuple[str, Any]] = [
     ("watchNamespaces", "team-a"),
     ("watchNamespaces", ["team-*"]),
     ("watchNamespaces", [""]),
+    ("objectSelector", "shard=a"),
+    ("objectSelector", {"matchLabels": {"shard": "a,b"}}),
+    ("objectSelector", {"matchExpressions": [{"key": "shard", "operator": "In"}]}),
+    (
+        "objectSelector",
+        {"matchExpressions": [{"key": "shard", "operator": "Exists", "values": ["a"]}]},
+    ),
     ("uninstall.undo.timeout", "5 minutes"),
     ("uninstall.undo.timeout", "0s"),
     ("uninstall.undo.timeout", 300),

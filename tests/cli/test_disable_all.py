@@ -12,6 +12,7 @@ from kvsync.adapters.kube.resource import KVEVENTSYNCS, Resource
 from kvsync.cli.disable import disable
 from kvsync.cli.disable_all import undo_all
 from kvsync.model.errors import Conflict, NotFound, Unavailable
+from kvsync.model.selector_text import parse_selector
 
 Body = dict[str, Any]
 
@@ -74,6 +75,22 @@ async def test_only_the_namespaces_that_were_named_are_looked_at() -> None:
     assert cluster.deleted == [("b", "y", "b/y")]
     assert set(cluster.asked) == {"b"}
     assert [b["metadata"]["name"] for b in cluster.bodies] == ["x"]
+
+
+async def test_only_the_objects_that_a_selector_means_are_undone() -> None:
+    mine, other = sync("a", "x"), sync("a", "y")
+    mine["metadata"]["labels"] = {"shard": "a"}
+    cluster = Cluster(mine, other)
+    selector = parse_selector("shard=a")
+    assert await undo_all(cluster, (), 60, cluster.clock, cluster.pause, selector=selector)
+    assert cluster.deleted == [("a", "x", "a/x")]
+    assert cluster.bodies == [other]
+
+
+def test_a_selector_without_all_is_refused() -> None:
+    done = CliRunner().invoke(disable, ["team", "m", "--object-selector", "shard=a"])
+    assert done.exit_code == 2
+    assert "--object-selector goes with --all" in done.output
 
 
 async def test_nothing_to_undo_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,12 +14,14 @@ from cli.runs import settings_of
 from kvsync.cli.main import cli
 from kvsync.cli.run import run
 from kvsync.model.address import Address
+from kvsync.model.selector_text import parse_selector
 from kvsync.shell.settings import BOUNDS, Settings, SettingsError
 
 SETTINGS = {str(param.name): param for param in run.params}
 
 WRONG = {
     "namespaces": ("Team_A", "name of a namespace"),
+    "object_selector": ("replicas>3", "shard in (a, b)"),
     "gateways": ("gateway", "NAMESPACE/NAME"),
     "operator_namespace": ("a/b", "name of a namespace"),
     "operator_labels": ("app", "KEY=VALUE"),
@@ -111,6 +113,7 @@ def test_settings_are_the_commands_options_and_none_is_left_out() -> None:
 
 RIGHT: dict[str, tuple[str, Any]] = {
     "namespaces": ("team-a team-b", ("team-a", "team-b")),
+    "object_selector": ("tier!=x, shard in (b)", parse_selector("shard=b,tier!=x")),
     "operator_labels": ("b=c a=", (("a", ""), ("b", "c"))),
     "model_network_policy": ("true", True),
     "admission_policy": ("true", True),
@@ -168,6 +171,27 @@ def test_leaders_are_elected_in_a_pod_unless_it_is_said_otherwise(
     found = Settings(leader_elect=said).at(pod)
     assert found.leader_elect is elects
     assert found.operator_namespace == pod
+
+
+def test_operators_of_different_objects_have_leases_of_their_own() -> None:
+    names = ["kvsync-operator"]
+    for text in ("shard=a", "shard=b", "!shard"):
+        shard = Settings(object_selector=parse_selector(text)).at("ops").shard
+        assert shard is not None
+        names.append(shard.name)
+    assert len(set(names)) == 4
+    same = Settings(object_selector=parse_selector("shard in (a)")).at("ops").shard
+    assert same is not None
+    assert same.name == names[1]
+    assert same.name.startswith("ops/kvsync-operator-")
+    named = Settings(object_selector=parse_selector("shard=a"), lease_name="mine").at("ops")
+    assert named.shard_name == "ops/mine"
+    assert Settings().at("ops").shard is None
+
+
+def test_a_selector_without_a_lease_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"--object-selector .*--leader-elect"):
+        Settings(object_selector=parse_selector("shard=a")).at("")
 
 
 def test_an_election_without_a_namespace_is_refused_with_the_ways_out(

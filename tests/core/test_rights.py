@@ -8,7 +8,16 @@ import pytest
 import yaml
 
 from chart.granted import granted, missing, surplus
-from kvsync.core.rights import MODEL_POLICY_RIGHTS, RIGHTS, Grant, Place, Right, Spot, grants
+from kvsync.core.rights import (
+    MODEL_POLICY_RIGHTS,
+    RIGHTS,
+    SHARD_RIGHTS,
+    Grant,
+    Place,
+    Right,
+    Spot,
+    grants,
+)
 
 INSTALL = Path(__file__).resolve().parents[2] / "docs" / "samples" / "install" / "operator.yaml"
 SPOTS = {
@@ -40,7 +49,7 @@ def test_one_right_more_or_less_is_noticed() -> None:
 
 
 def test_each_right_says_what_it_is_for_and_what_is_lost() -> None:
-    for right in (*RIGHTS, *MODEL_POLICY_RIGHTS):
+    for right in (*RIGHTS, *MODEL_POLICY_RIGHTS, *SHARD_RIGHTS):
         assert right.why[0].islower(), right
         assert not right.why.endswith("."), right
         assert right.lost.endswith("."), right
@@ -95,6 +104,6 @@ def test_a_wider_grant_covers_a_narrower_one(mine: Spot, theirs: Spot, *, covere
 
 
 def test_none_is_on_admission_objects_nor_on_what_pods_are_made_of() -> None:
-    every = (*RIGHTS, *MODEL_POLICY_RIGHTS)
+    every = (*RIGHTS, *MODEL_POLICY_RIGHTS, *SHARD_RIGHTS)
     assert not [right for right in every if right.group == "admissionregistration.k8s.io"]
     assert not [right for right in every if right.resource == "pods" and "create" in right.verbs]

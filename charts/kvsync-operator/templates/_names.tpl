@@ -126,6 +126,22 @@ without a cluster: v1, unless an older one is named. */ -}}
 {{- end }}
 {{- end }}
 
+{{- /* objectSelector in one line, as `kvsync run` and kubectl take it; empty where it selects all. */ -}}
+{{- define "kvsync.objectSelector" -}}
+{{- $parts := list -}}
+{{- with .Values.objectSelector -}}
+{{- range $key, $value := .matchLabels -}}
+{{- $parts = append $parts (printf "%s=%s" $key $value) -}}
+{{- end -}}
+{{- range .matchExpressions -}}
+{{- $values := join "," .values -}}
+{{- $forms := dict "In" (printf "%s in (%s)" .key $values) "NotIn" (printf "%s notin (%s)" .key $values) "Exists" .key "DoesNotExist" (printf "!%s" .key) -}}
+{{- $parts = append $parts (get $forms .operator) -}}
+{{- end -}}
+{{- end -}}
+{{ join "," $parts }}
+{{- end }}
+
 {{- /* The binding of a role to an account. */ -}}
 {{- define "kvsync.bound" -}}
 roleRef:

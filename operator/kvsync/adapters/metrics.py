@@ -45,9 +45,12 @@ class Result(StrEnum):
 
 
 class Metrics:
-    """What the operator does itself is noted as it happens; everything else is handed to a scrape."""
+    """What the operator does itself is noted as it happens; everything else is handed to a scrape.
 
-    def __init__(self) -> None:
+    ``shard`` names its part of the objects; empty where it serves all.
+    """
+
+    def __init__(self, shard: str = "") -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
@@ -109,10 +112,10 @@ class Metrics:
         )
         Gauge(
             "kvsync_build_info",
-            "Always 1; the operator's version.",
-            ("version",),
+            "Always 1; the operator's version, and its shard where several share the objects.",
+            ("version", "shard"),
             registry=registry,
-        ).labels(_version()).set(1)
+        ).labels(_version(), shard).set(1)
         for result in Result:  # a first failure is an increase only where 0 was told before
             self._results.labels(result)
 

@@ -9,11 +9,12 @@ from kvsync.adapters.kube.resource import DEPLOYMENTS, KVEVENTSYNCS
 from kvsync.cli.disable_all import disable_all
 from kvsync.cli.door import Door, door_options
 from kvsync.cli.named import one_object
-from kvsync.cli.options import Duration, NamespaceName
+from kvsync.cli.options import Duration, NamespaceName, ObjectSelector
 from kvsync.cli.progress import wait_gone
 from kvsync.cli.upshot import Upshot, carry_out, output_option
 from kvsync.model.errors import KvsyncError, NotFound
 from kvsync.model.record import OWNER_ANNOTATION, parse_owner
+from kvsync.model.selector import LabelSelector
 from kvsync.model.spec import KVEventSyncSpec
 from kvsync.model.workload import Deployment
 
@@ -35,6 +36,12 @@ from kvsync.model.workload import Deployment
     metavar="NAME",
     help="The namespace, in place of the word NAMESPACE; with --all: of this one only, repeatable.",
 )
+@click.option(
+    "--object-selector",
+    type=ObjectSelector(),
+    metavar="SELECTOR",
+    help="With --all: only objects with these labels, as kubectl -l takes them.",
+)
 @click.option("--name", metavar="NAME", help="Name of the KVEventSync, if it cannot be found.")
 @click.option("--wait/--no-wait", default=True, help="Wait until all is undone (default).")
 @click.option("--timeout", type=Duration(), default="30m", show_default=True)
@@ -45,6 +52,7 @@ def disable(
     words: tuple[str, ...],
     everything: bool,
     namespaces: tuple[str, ...],
+    object_selector: LabelSelector | None,
     name: str | None,
     wait: bool,
     timeout: float,
@@ -61,8 +69,10 @@ def disable(
             raise click.UsageError(
                 "--all takes neither NAMESPACE DEPLOYMENT nor --name or --no-wait."
             )
-        carry_out(disable_all(door, namespaces, timeout), output)
+        carry_out(disable_all(door, namespaces, timeout, object_selector), output)
         return
+    if object_selector:
+        raise click.UsageError("--object-selector goes with --all.")
     if len(namespaces) > 1:
         raise click.UsageError("several namespaces go with --all.")
     if not words:

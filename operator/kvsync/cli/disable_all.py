@@ -14,6 +14,7 @@ from kvsync.cli.door import Door
 from kvsync.cli.progress import Teller, last_said
 from kvsync.cli.upshot import Upshot
 from kvsync.model.errors import Conflict, NotFound, Unavailable
+from kvsync.model.selector import LabelSelector
 
 POLL = 1.0
 """Seconds between looks: each is one list."""
@@ -37,8 +38,12 @@ class Objects(Protocol):
         """Ask for the deletion of the object of this uid. Raises ApiError."""
 
 
-async def disable_all(door: Door, namespaces: tuple[str, ...], timeout: float) -> Upshot:
+async def disable_all(
+    door: Door, namespaces: tuple[str, ...], timeout: float, selector: LabelSelector | None = None
+) -> Upshot:
     """Undo every object of these namespaces, of all if there are none; done where nothing is left.
+
+    With a selector those alone that it selects.
 
     It may be ended and begun again at any time.
 
@@ -46,7 +51,7 @@ async def disable_all(door: Door, namespaces: tuple[str, ...], timeout: float) -
         ApiError: KVEventSyncs cannot be listed or deleted.
     """
     async with await door.open() as kube:
-        if await undo_all(kube, namespaces, timeout):
+        if await undo_all(kube, namespaces, timeout, selector=selector):
             return Upshot("", "", True, "Undone", "Nothing is left.")
         return Upshot("", "", False, "Undoing", "Not all is undone.")
 
@@ -57,9 +62,11 @@ async def undo_all(
     timeout: float,
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    *,
+    selector: LabelSelector | None = None,
 ) -> bool:
     """The same, by an API server that is known. Raises ApiError."""
-    found = await _all(kube, namespaces)
+    found = await _all(kube, namespaces, selector)
     if not found:
         click.echo("There is no KVEventSync: nothing to undo.")
         return True
@@ -70,7 +77,7 @@ async def undo_all(
     left: Mapping[Key, Body] = found
     while True:
         try:
-            now = await _all(kube, namespaces)
+            now = await _all(kube, namespaces, selector)
         except Unavailable as error:
             teller.tell(f"cannot look, and goes on trying: {error}")
         else:
@@ -86,7 +93,9 @@ async def undo_all(
         await pause(POLL)
 
 
-async def _all(kube: Objects, namespaces: tuple[str, ...]) -> dict[Key, Body]:
+async def _all(
+    kube: Objects, namespaces: tuple[str, ...], selector: LabelSelector | None
+) -> dict[Key, Body]:
     """Every object by its key; none where the kind is not served."""
     try:
         listed = [await kube.list(KVEVENTSYNCS, each) for each in namespaces or (None,)]
@@ -96,6 +105,7 @@ async def _all(kube: Objects, namespaces: tuple[str, ...]) -> dict[Key, Body]:
         (body["metadata"]["namespace"], body["metadata"]["name"]): body
         for bodies in listed
         for body in bodies
+        if selector is None or selector.matches(body["metadata"].get("labels") or {})
     }
 
 

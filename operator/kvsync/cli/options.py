@@ -16,7 +16,8 @@ from click.core import ParameterSource
 from kvsync.cli.values import Duration, ListenAddress, SourceAddress
 from kvsync.core.gateway_access import GatewayGrant, parse_grant
 from kvsync.model.relay import repository_of
-from kvsync.model.selector import LABEL_KEY, LABEL_VALUE
+from kvsync.model.selector import LABEL_KEY, LABEL_VALUE, LabelSelector
+from kvsync.model.selector_text import parse_selector
 from kvsync.model.spec import DNS_LABEL, DNS_SUBDOMAIN, IMAGE
 from kvsync.model.version import Version, parse_version
 
@@ -30,6 +31,7 @@ __all__ = [
     "NamespaceName",
     "Number",
     "ObjectName",
+    "ObjectSelector",
     "Repository",
     "SourceAddress",
     "Whole",
@@ -142,6 +144,26 @@ class Label(click.ParamType[tuple[str, str]]):
                 f"{value!r} is no label of the form KEY=VALUE, such as app=kvsync", param, ctx
             )
         return key, text
+
+
+class ObjectSelector(click.ParamType[LabelSelector]):
+    """A label selector in one line."""
+
+    name = "selector"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> LabelSelector:
+        """The selector, or a usage error that says what of it cannot be read."""
+        if isinstance(value, LabelSelector):
+            return value
+        try:
+            return parse_selector(str(value))
+        except ValueError as error:
+            self.fail(
+                f"{value!r} is no label selector, such as shard=a or 'shard in (a, b)': {error}.",
+                *(param, ctx),
+            )
 
 
 class NamespaceName(click.ParamType[str]):

@@ -16,13 +16,15 @@ from kvsync.cli.options import (
     NamespaceName,
     Number,
     ObjectName,
+    ObjectSelector,
     Repository,
     Whole,
     cluster_options,
     run_async,
 )
+from kvsync.core.leadership import DEFAULT_LEASE
 from kvsync.shell.process import serve
-from kvsync.shell.settings import BOUNDS, DEFAULT_GATEWAYS, DEFAULT_LEASE, Settings, SettingsError
+from kvsync.shell.settings import BOUNDS, DEFAULT_GATEWAYS, Settings, SettingsError
 
 _GATEWAYS = " ".join(f"{each.gateway_namespace}/{each.gateway}" for each in DEFAULT_GATEWAYS)
 
@@ -42,6 +44,15 @@ setting = partial(click.option, show_envvar=True, show_default=True)
     envvar="KVSYNC_NAMESPACES",
     help="Serve KVEventSync objects of this namespace only; repeatable. In the variable they are "
     "separated by spaces.",
+)
+@setting(
+    "--object-selector",
+    type=ObjectSelector(),
+    show_default="all",
+    metavar="SELECTOR",
+    envvar="KVSYNC_OBJECT_SELECTOR",
+    help="Serve only those of them with these labels, as kubectl -l takes them: several operators can "
+    "share the objects, each with a selector and a Lease of its own. Needs --leader-elect.",
 )
 @setting(
     "--gateway",
@@ -188,7 +199,8 @@ setting = partial(click.option, show_envvar=True, show_default=True)
 @setting(
     "--lease-name",
     type=ObjectName(),
-    default=DEFAULT_LEASE,
+    default=None,
+    show_default=f"{DEFAULT_LEASE}; with --object-selector a name that follows from it",
     metavar="NAME",
     envvar="KVSYNC_LEASE_NAME",
     help="That Lease, in the operator's own namespace.",

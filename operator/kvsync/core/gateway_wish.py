@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from kvsync.core.actions import mark_of
 from kvsync.core.assess import ModelState, ModelView
@@ -12,6 +12,10 @@ from kvsync.core.gateway_fold import Member
 from kvsync.core.subscribed import unanswering
 from kvsync.model.observed import Observed
 from kvsync.model.standing import GatewayWish
+
+MOST_NUMBERS = 16
+"""Block sizes and ports of one object that others are told of, the least first: two that differ are a
+contradiction already."""
 
 
 def own_member(observed: Observed, views: Sequence[ModelView]) -> Member:
@@ -28,8 +32,8 @@ def wish_of(observed: Observed, views: Sequence[ModelView]) -> GatewayWish:
         and gateway.permitted
         and all(each.permitted for each in gateway.also),
         derived_endpoint=_endpoint(observed, views),
-        block_sizes=frozenset(view.block_size for view in views if view.block_size),
-        http_ports=frozenset(
+        block_sizes=_few(view.block_size for view in views if view.block_size),
+        http_ports=_few(
             view.plan.engine.http_port for view in views if view.plan and view.plan.engine
         ),
         usual_port=ENGINES[spec.engine.type].http_port,
@@ -37,6 +41,10 @@ def wish_of(observed: Observed, views: Sequence[ModelView]) -> GatewayWish:
         retry=observed.sync.retry,
         unanswering=unanswering(observed, views),
     )
+
+
+def _few(numbers: Iterable[int]) -> frozenset[int]:
+    return frozenset(sorted({*numbers})[:MOST_NUMBERS])
 
 
 def waiting_for(views: Sequence[ModelView]) -> str:

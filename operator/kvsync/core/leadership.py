@@ -12,11 +12,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kvsync.core.digest import digest
 from kvsync.model.lease import MOST_TRANSITIONS, Lease
+from kvsync.model.selector import LabelSelector
+from kvsync.model.selector_text import selector_text
 
 SHORTEST, LONGEST = 3, 60
 """Seconds that a Lease may be asked to last. A holder's own wish beyond that is not believed: whoever
 may write Leases could lock everybody out with one write."""
+
+
+DEFAULT_LEASE = "kvsync-operator"
+
+
+def lease_of(selector: LabelSelector | None) -> str:
+    """The Lease of an operator that was told of none: operators of different objects never share one."""
+    if selector is None:
+        return DEFAULT_LEASE
+    return f"{DEFAULT_LEASE}-{digest(selector_text(selector))[:8]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,6 +189,16 @@ MODEL_POLICY_RIGHTS = (
 )
 """Needed beside the others only with ``kvsync run --model-network-policy``."""
 
+SHARD_RIGHTS = (
+    Right(
+        *("coordination.k8s.io", "leases", ("get",), (Place.OWN,)),
+        why="see whether anybody leads by the Lease of another shard (--object-selector)",
+        lost="Objects of a shard that is gone are not taken over by the one that selects them.",
+        optional=True,
+    ),
+)
+"""Needed beside the others only with ``kvsync run --object-selector``."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Spot:

@@ -37,8 +37,9 @@ class GatewayWish:
 class Standing:
     """What the last pass over one object found, for the passes over the others.
 
-    ``sync`` is its ``namespace/name``. Kept in memory alone: after a start every object is looked
-    at once before anything that depends on the others is done.
+    ``sync`` is its ``namespace/name``. Kept in memory, and told in the status where other operators serve
+    other objects (``core.shards``): after a start every object is looked at once before anything that
+    depends on the others is done.
     """
 
     sync: str

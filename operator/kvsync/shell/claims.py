@@ -28,7 +28,7 @@ class Claims:
             (spec.models, _rival(other, spec))
             for other in others
             if other.owner.uid != sync.owner.uid and not other.deleting
-            if (spec := self._spec(other)) is not None and not (spec.paused or other.held_by)
+            if (spec := self.spec(other)) is not None and not (spec.paused or other.held_by)
         ]
         return tuple(sorted(found, key=lambda claimant: claimant[1].seniority))
 
@@ -36,7 +36,8 @@ class Claims:
         """Forget an object that is gone."""
         self._read.pop(uid, None)
 
-    def _spec(self, sync: KVEventSync) -> KVEventSyncSpec | None:
+    def spec(self, sync: KVEventSync) -> KVEventSyncSpec | None:
+        """The spec of an object; None where it cannot be used."""
         body: Json = sync.body.get("spec") or {}
         known = self._read.get(sync.owner.uid)
         if known is None or known[0] != body:

@@ -7,21 +7,25 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from kvsync.adapters.kube.access import Access
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.events import EventRecorder
+from kvsync.adapters.kube.lease import find_lease
 from kvsync.adapters.kube.server_version import server_version
 from kvsync.adapters.metrics import Metrics
 from kvsync.adapters.templates import read_templates
+from kvsync.core.leadership import Terms
 from kvsync.model.errors import ApiError
+from kvsync.model.observed import KVEventSync
 from kvsync.model.relay import RelayForm, form_in
 from kvsync.shell.admission import renewed
 from kvsync.shell.gateway_logs import GatewayLogs
 from kvsync.shell.inquiries import Inquiries
 from kvsync.shell.last_words import LastWordsDesk
-from kvsync.shell.leadership import LEADERSHIP, Leadership
+from kvsync.shell.leadership import LEADERSHIP, Leadership, boot_clock
 from kvsync.shell.leftovers import Leftovers
 from kvsync.shell.metering import Metering
 from kvsync.shell.monitoring import Monitoring
@@ -31,6 +35,7 @@ from kvsync.shell.policies import Policies
 from kvsync.shell.queue import WorkQueue
 from kvsync.shell.reconcile import Reconciler
 from kvsync.shell.settings import Settings
+from kvsync.shell.shards import OtherLeases, Shards
 from kvsync.shell.sources import Sources
 from kvsync.shell.standings import Standings
 from kvsync.shell.strangers import Strangers
@@ -78,17 +83,26 @@ class Operator:
             watches.labels.of,
             Policies(settings, watches.policies.store) if settings.model_network_policy else None,
         )
-        self._recorder = EventRecorder(kube)
+        self._recorder = EventRecorder(kube, shard=settings.shard_name)
         self._sources = Sources(settings, queue.add)
         standings = Standings(queue.add, time.monotonic)
         self._inquiries = self._make_inquiries(queue)
         writer = ClusterWriter(kube, self._recorder, self._world, metrics)
+        self._shards = Shards(
+            settings.shard,
+            self._world,
+            standings,
+            writer,
+            watches.hear_objects,
+            OtherLeases(partial(find_lease, kube), Terms(settings.lease_duration), boot_clock),
+            time.time,
+        )
         self._leftovers = Leftovers(self._world, writer)
         self._news = News(self._world, self._inquiries, standings, self._leftovers, self._enqueue)
         self._watching = False
         self._monitoring = Monitoring(
             metrics,
-            Metering(self._sources.probes.snapshot, self._world.objects, time.monotonic),
+            Metering(self._sources.probes.snapshot, self._own_objects, time.monotonic),
             vitals=lambda: vitals_of(queue, self._recorder, watches.followed, leadership),
             workers=self._sources.workers,
             unready=self._unready,
@@ -103,8 +117,12 @@ class Operator:
             writer,
             read_templates(settings.templates),
             time.time,
+            self._shards,
         )
         self._passes = Passes(queue, reconciler, standings, self._monitoring)
+
+    def _own_objects(self) -> tuple[KVEventSync, ...]:
+        return tuple(sync for sync in self._world.objects() if self._shards.is_ours(sync))
 
     def _make_inquiries(self, queue: WorkQueue[Key]) -> Inquiries:
         return Inquiries(
@@ -141,7 +159,7 @@ class Operator:
             await self._look_at_admission()
             self._watching = True
             on_watching()
-            log.info("watching %s", ", ".join(self._settings.namespaces) or "all namespaces")
+            log.info("watching %s", self._settings.scope)
             if self._leadership is not None:
                 # Not before: a leader that sees nothing would keep one out that does.
                 followers.append(self._leadership.start())

@@ -48,7 +48,7 @@ async def serve(settings: Settings) -> None:
     heed_signals()
     access = await Access.find(settings.kubeconfig, settings.context)
     settings = settings.at(access.pod_namespace)
-    metrics = Metrics()
+    metrics = Metrics(settings.shard_name)
     me = _identity()
     # Of its own: what says who may write must pass while nothing else may, and wait for nobody.
     lease = Kube(access, on_answer=metrics.note_request, instance=me)
@@ -65,7 +65,7 @@ async def serve(settings: Settings) -> None:
 
 
 def _leadership(settings: Settings, kube: Kube, me: str) -> Leadership:
-    door = LeaseDoor(kube, settings.operator_namespace, settings.lease_name)
+    door = LeaseDoor(kube, settings.operator_namespace, settings.lease)
     return Leadership(door, me, Terms(settings.lease_duration), on_lost=end_at_once)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from kvsync.core.actions import mark_of
@@ -18,6 +18,7 @@ from kvsync.model.standing import Standing
 from kvsync.shell.decision_log import log_action, log_refused, log_status
 from kvsync.shell.inquiries import Inquiries
 from kvsync.shell.probes import Probes
+from kvsync.shell.shards import Shards
 from kvsync.shell.standings import Standings
 from kvsync.shell.world import Heard, World
 
@@ -60,8 +61,10 @@ class Reconciler:
         writer: Writer,
         templates: Templates,
         clock: Callable[[], float],
+        shards: Shards | None = None,
     ) -> None:
         self._world = world
+        self._shards = shards
         self._probes = probes
         self._inquiries = inquiries
         self._standings = standings
@@ -83,14 +86,27 @@ class Reconciler:
             self._probes.assign(key, {})
             self._standings.forget(key)
             self._inquiries.forget(key)
+            if self._shards is not None:
+                self._shards.forget(key)
             return Outcome(acted=False, look_again=None)
+        if self._shards is not None:
+            served = await self._shards.serve(sync)
+            if not served.ours:
+                self._probes.assign(key, {})
+                self._inquiries.forget(key)
+                return Outcome(served.acted, served.look_again)
         # No pass of another object may decide between these two: both would take the last place.
         decision = self._decide(sync)
-        self._standings.note(key, decision.standing or Standing(mark_of(sync)))
+        standing = decision.standing or Standing(mark_of(sync))
+        self._standings.note(key, standing)
+        if self._shards is not None and decision.status is not None:
+            status = self._shards.with_entry(sync, decision.status, standing)
+            decision = replace(decision, status=status)
         self._probes.assign(key, decision.targets)
         self._inquiries.ask(key, decision)
         if decision.actions:
-            await self._carry_out(sync, decision)
+            if self._shards is None or not await self._shards.announce(sync, standing):
+                await self._carry_out(sync, decision)
             return Outcome(acted=True, look_again=None)
         await self._report(sync, decision.status, decision.announcements)
         return Outcome(acted=False, look_again=decision.look_again)

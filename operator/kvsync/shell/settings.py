@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from kvsync.core.gateway_access import GatewayAccess, GatewayGrant
-from kvsync.core.leadership import LONGEST, SHORTEST
+from kvsync.core.leadership import LONGEST, SHORTEST, lease_of
 from kvsync.model.address import Address
 from kvsync.model.admission import AdmissionMeans
 from kvsync.model.errors import KvsyncError
+from kvsync.model.selector import LabelSelector
+from kvsync.model.selector_text import selector_text
+from kvsync.model.shard import Shard
 
 DEFAULT_GATEWAYS = (
     GatewayGrant("aibrix-system", "aibrix-gateway-plugins"),
@@ -18,8 +21,6 @@ DEFAULT_GATEWAYS = (
 )
 """What AIBrix's own manifests install, and what is named as the second reader of its variables: for the
 namespaces that carry the label."""
-
-DEFAULT_LEASE = "kvsync-operator"
 
 BOUNDS: Mapping[str, tuple[int, int]] = MappingProxyType(
     {
@@ -47,6 +48,8 @@ class Settings:
     context: str | None = None
     namespaces: tuple[str, ...] = ()
     """Namespaces whose objects are served; empty for all."""
+    object_selector: LabelSelector | None = None
+    """The objects of them that are served, by their labels; None for all."""
     gateways: tuple[GatewayGrant, ...] = DEFAULT_GATEWAYS
     """Gateways that may be changed, and for objects of which namespaces."""
     operator_namespace: str = ""
@@ -78,8 +81,8 @@ class Settings:
     """Where metrics and health are served over HTTP; None for nowhere."""
     leader_elect: bool | None = None
     """Whether one of several replicas leads; None: where the operator runs in a pod."""
-    lease_name: str = DEFAULT_LEASE
-    """The Lease of the operator's own namespace by which the leader is found."""
+    lease_name: str | None = None
+    """The Lease of the operator's own namespace by which the leader is found; None: see ``lease``."""
     lease_duration: float = 10.0
     """Seconds without a renewal after which another one leads."""
     log_format: str = "text"
@@ -107,7 +110,37 @@ class Settings:
                 "--operator-namespace NAME (env KVSYNC_OPERATOR_NAMESPACE), or --no-leader-elect "
                 "where no other operator runs"
             )
+        if self.object_selector is not None and not elect:
+            raise SettingsError(
+                "--object-selector (env KVSYNC_OBJECT_SELECTOR) needs a Lease, by which the operators of "
+                "other objects know this one: give --leader-elect and --operator-namespace NAME"
+            )
         return replace(self, operator_namespace=own, leader_elect=elect)
+
+    @property
+    def lease(self) -> str:
+        """The name of its Lease."""
+        return self.lease_name or lease_of(self.object_selector)
+
+    @property
+    def shard(self) -> Shard | None:
+        """The part of all objects that is served; None where it is all of them. As of ``at``."""
+        if self.object_selector is None:
+            return None
+        return Shard(f"{self.operator_namespace}/{self.lease}", self.object_selector)
+
+    @property
+    def shard_name(self) -> str:
+        """Its name; empty where all objects are served."""
+        return self.shard.name if self.shard else ""
+
+    @property
+    def scope(self) -> str:
+        """What is served, in words."""
+        where = ", ".join(self.namespaces) or "all namespaces"
+        if self.object_selector is None:
+            return where
+        return f"{where}, objects with {selector_text(self.object_selector)}"
 
     @property
     def access(self) -> GatewayAccess:

@@ -191,9 +191,10 @@ class Watches:
 
         Repeated once in a while: kopf does not tell of one that was deleted while its watch was away.
         """
-        await self._patiently(stop, "KVEventSyncs", self._list_objects)
+        await self._patiently(stop, "KVEventSyncs", self.hear_objects)
 
-    async def _list_objects(self) -> None:
+    async def hear_objects(self) -> None:
+        """Know every object as it stands in the cluster at this moment. Raises ApiError."""
         known = self._tell.known_objects()
         try:
             listed = [

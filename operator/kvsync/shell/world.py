@@ -161,7 +161,10 @@ class World:
     def note_object(self, key: Key, body: Json) -> bool:
         """Keep an object as its watch tells. Returns whether its claims to models may have changed:
         then the others of its namespace are concerned."""
-        before, self.syncs[key] = self.syncs.get(key), body
+        before = self.syncs.get(key)
+        if before is not None and _is_older(body, before):
+            return False  # a list showed a newer one
+        self.syncs[key] = body
         return before is None or _claims(before) != _claims(body)
 
     def objects(self) -> tuple[KVEventSync, ...]:
@@ -172,6 +175,18 @@ class World:
         """The objects of one namespace."""
         found = (self.sync(key) for key in self.syncs if key[0] == namespace)
         return tuple(sync for sync in found if sync is not None)
+
+    def spec(self, sync: KVEventSync) -> KVEventSyncSpec | None:
+        """What an object wants, read once; None where it cannot be read."""
+        return self._claims.spec(sync)
+
+    def may_manage(self, sync: KVEventSync, spec: KVEventSyncSpec) -> bool:
+        """Whether an object may have all that it names as its gateway changed."""
+        named = (
+            self._gateways.may_manage(sync.namespace, *consumer)
+            for consumer in spec.gateway.consumers
+        )
+        return all(permission.granted for permission in named)
 
     def sync_gone(self, key: Key) -> None:
         """Forget an object that is gone."""
@@ -355,6 +370,11 @@ def _claims(body: Json) -> Json:
     metadata = body["metadata"]
     marks = ("uid", "generation", "deletionTimestamp", "finalizers")
     return {mark: metadata.get(mark) for mark in marks} | {"held": KVEventSync(body).held_by}
+
+
+def _is_older(body: Json, than: Json) -> bool:
+    same = body["metadata"].get("uid") == than["metadata"].get("uid")
+    return same and _version(body) < _version(than)
 
 
 def _version(body: Json) -> int:

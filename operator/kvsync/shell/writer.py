@@ -16,6 +16,7 @@ from kvsync.adapters.kube.resource import (
 )
 from kvsync.adapters.metrics import Metrics
 from kvsync.core.patch import expect
+from kvsync.core.shards import FIELD, server_of
 from kvsync.model.decision import Action, Announcement, Kind, kind_of
 from kvsync.model.observed import KVEventSync
 from kvsync.shell.world import World
@@ -55,10 +56,18 @@ class ClusterWriter:
             self._world.note_written(action.kind, body)
         self._metrics.note_patch(action)
 
-    async def write_status(self, sync: KVEventSync, status: Mapping[str, Any]) -> None:
-        """Replace the status as a whole. Raises ApiError."""
+    async def write_status(
+        self, sync: KVEventSync, status: Mapping[str, Any], *, unchanged: bool = False
+    ) -> None:
+        """Replace the status as a whole; ``unchanged``: only where nothing of the object changed since.
+
+        Never where another operator has taken the object meanwhile. Raises ApiError.
+        """
+        server, version = server_of(sync), sync.body["metadata"].get("resourceVersion")
         operations = [
             expect("/metadata/uid", sync.owner.uid),
+            *([expect(f"/status/{FIELD}/name", server)] if server else ()),
+            *([expect("/metadata/resourceVersion", version)] if unchanged else ()),
             {"op": "add", "path": "/status", "value": dict(status)},
         ]
         body = await self._kube.json_patch(

@@ -83,6 +83,14 @@ async def test_an_event_as_the_api_wants_it(recorder: EventRecorder, ear: Ear) -
     assert "series" not in body
 
 
+async def test_where_operators_share_the_objects_an_event_names_the_one(ear: Ear) -> None:
+    made = EventRecorder(cast("Kube", ear), "pod-1", shard="ops/shard-a")
+    tell(made)
+    await until(lambda: ear.created)
+    await made.close()
+    assert ear.created[0]["metadata"]["annotations"] == {"kvsync.aibrix.ai/shard": "ops/shard-a"}
+
+
 async def test_repetitions_are_one_series(recorder: EventRecorder, ear: Ear, clock: Clock) -> None:
     tell(recorder)
     await until(lambda: ear.created)

@@ -61,6 +61,21 @@ def test_policies_of_models_are_written_only_where_they_are_asked_for(
     assert {grant.resource for grant in surplus(have, spots)} == {"networkpolicies"}
 
 
+SHARD: Values = {"objectSelector": {"matchLabels": {"shard": "a"}}}
+
+
+@pytest.mark.parametrize(
+    ("values", "spots"), [(SHARD, SPOTS), (merged(LISTED, SHARD), LISTED_SPOTS)]
+)
+def test_leases_of_others_are_read_only_where_others_share_the_objects(
+    values: Values, spots: Spots
+) -> None:
+    have = granted(rendered(values), NAME)
+    assert missing(have, spots, shards=True) == []
+    assert surplus(have, spots, shards=True) == []
+    assert surplus(have, spots) == [Grant("coordination.k8s.io", "leases", "get", Spot("ops"))]
+
+
 def test_without_the_rights_to_read_logs_only_these_are_missing() -> None:
     have = granted(rendered({"rbac": {"gatewayLogs": False, "engineLogs": False}}), NAME)
     assert {grant.resource for grant in missing(have, SPOTS)} == {"pods/log"}

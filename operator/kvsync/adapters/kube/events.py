@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 CONTROLLER = "kvsync.aibrix.ai/kvsync-operator"
 
+SHARD_ANNOTATION = "kvsync.aibrix.ai/shard"
+
 SERIES_WINDOW = 600.0
 """Seconds without a repetition after which the same thing is told anew."""
 REPEAT_EVERY = 30.0
@@ -115,7 +117,8 @@ class _Recent(OrderedDict[_Key, _Value], Generic[_Key, _Value]):
 class EventRecorder:
     """Records Events from one event loop; a background task sends them.
 
-    ``instance`` names this process; by default its host's name, which is a pod's own name.
+    ``instance`` names this process; by default its host's name, which is a pod's own name. ``shard``
+    stands in an annotation of each Event, where several operators share the objects.
     ``dropped`` counts what was not told: over an object's budget, a full queue, a server that
     refused. ``written`` counts what was told, repetitions of one as part of it.
     """
@@ -125,12 +128,14 @@ class EventRecorder:
         kube: Kube,
         instance: str = "",
         *,
+        shard: str = "",
         timing: Timing | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.dropped = 0
         self.written = 0
         self._kube = kube
+        self._shard = shard
         self._instance = (instance or socket.gethostname())[:_WORD_CHARS]
         self._timing = timing or Timing()
         self._now = now
@@ -278,6 +283,8 @@ class EventRecorder:
             "note": said.note,
             "type": said.type,
         }
+        if self._shard:
+            body["metadata"] |= {"annotations": {SHARD_ANNOTATION: self._shard}}
         if count > 1:
             body["series"] = _repetition(series, count)
         return body

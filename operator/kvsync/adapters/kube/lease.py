@@ -9,6 +9,7 @@ from kvsync.adapters.kube.answer import Json
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.resource import LEASES
 from kvsync.model.errors import NotFound
+from kvsync.model.lease import Lease, read_lease
 
 
 class LeaseDoor:
@@ -45,3 +46,11 @@ class LeaseDoor:
     async def replace(self, body: Mapping[str, Any]) -> Json:
         """Write what was read and changed. Raises Conflict where another wrote meanwhile, else ApiError."""
         return await self._kube.replace(LEASES, self._namespace, self._name, body)
+
+
+async def find_lease(kube: Kube, namespace: str, name: str) -> Lease | None:
+    """Somebody's Lease as it stands now, or None where there is none. Raises ApiError."""
+    try:
+        return read_lease(await kube.get(LEASES, namespace, name))
+    except NotFound:
+        return None

@@ -31,12 +31,13 @@ from kvsync.core.doctor.facts import (
 )
 from kvsync.core.doctor.told_settings import ToldSettings, told_settings
 from kvsync.core.gateway_access import GatewayAccess, GatewayGrant
+from kvsync.core.leadership import DEFAULT_LEASE
 from kvsync.core.render import Templates
-from kvsync.core.rights import MODEL_POLICY_RIGHTS, RIGHTS, Place, Spot
+from kvsync.core.rights import MODEL_POLICY_RIGHTS, RIGHTS, SHARD_RIGHTS, Place, Spot
 from kvsync.model.errors import ApiError, Forbidden, Unauthorized
 from kvsync.model.observed import KVEventSync
 from kvsync.model.version import Version, parse_version
-from kvsync.shell.settings import DEFAULT_GATEWAYS, DEFAULT_LEASE
+from kvsync.shell.settings import DEFAULT_GATEWAYS
 
 USUAL_NAMESPACE = "kvsync-system"
 """Where README and the install manifest put the operator."""
@@ -193,7 +194,8 @@ class _Gathering:
                 return Unread("The operator's account is not known, for its Deployment is not.")
             account = f"{home}/{self._user.rpartition(':')[2]}"
         itself = self._user == _ACCOUNT + account.replace("/", ":")
-        rights = (*RIGHTS, *(MODEL_POLICY_RIGHTS if told.model_network_policy else ()))
+        policies = MODEL_POLICY_RIGHTS if told.model_network_policy else ()
+        rights = (*RIGHTS, *policies, *(SHARD_RIGHTS if told.object_selector else ()))
         asking = rights_facts(self._kube, account, rights, spots, itself=itself)
         return await read_part(asking, f"The rights of {account}", self._left)
 
