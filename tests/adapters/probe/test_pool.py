@@ -1,6 +1,7 @@
 """The processes that watch: what they may not do, and that their end is no verdict on a source."""
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -113,6 +114,24 @@ async def test_an_end_is_no_verdict_and_it_comes_back() -> None:
             (worker,) = made.workers()
             assert worker.restarts == 1
             assert worker.pid != first
+
+
+async def test_it_comes_back_once_there_are_file_descriptors_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    true, refused = os.memfd_create, [OSError(errno.EMFILE, "Too many open files")] * 2
+
+    def create(name: str) -> int:
+        if refused:
+            raise refused.pop()
+        return true(name)
+
+    monkeypatch.setattr(os, "memfd_create", create)
+    with publishers("a") as (a,):
+        async with pool() as made:
+            watch(made, a)
+            await until(lambda: is_up(made, a))
+            assert [each.restarts for each in made.workers()] == [2]
 
 
 async def test_it_ends_with_the_operator() -> None:

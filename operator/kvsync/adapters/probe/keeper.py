@@ -102,7 +102,10 @@ class Keeper:
 
     async def _run_once(self) -> tuple[str, int]:
         """Why it ended, and the source that it read then."""
-        mark = os.memfd_create("kvsync-mark")
+        try:
+            mark = os.memfd_create("kvsync-mark")
+        except OSError as error:  # such as no descriptor left: for a while, and not for ever
+            return f"it could not be started: {error}", 0
         try:
             os.ftruncate(mark, protocol.MARK_OCTETS)
             with mmap.mmap(mark, protocol.MARK_OCTETS, prot=mmap.PROT_READ) as shared:
