@@ -9,7 +9,9 @@ from chaos.looks import (
     flag_is_on,
     is_configured,
     is_leaving,
+    is_marked_for,
     is_meant,
+    is_named_on,
     is_told_verified,
     manages_gateway,
     told_of,
@@ -20,8 +22,9 @@ from testbed.api import Object, rolled_out
 def early_flags(history: History, gateway: Key | None) -> Iterator[str]:
     """Moments at which the operator turned the flag on too early, or restarted a model beside it.
 
-    Every model that is meant has been configured and rolled out since the operator changed it last,
-    and once its object is deleted the flag is off before its template is taken back.
+    Every model that is meant by an object which the gateway is configured for has been configured and
+    rolled out since the operator changed it last; and before a template is taken back because its object
+    is deleted, the flag is off, or on for others only.
     """
     proven: set[Key] = set()
     for moment in history.moments():
@@ -45,7 +48,11 @@ def early_flags(history: History, gateway: Key | None) -> Iterator[str]:
 
 
 def _unproven(state: Mapping[Key, Object], gateway: Key, proven: set[Key]) -> list[str]:
-    syncs = [b for k, b in state.items() if k[0] == SYNCS and not is_leaving(b)]
+    syncs = [
+        b
+        for k, b in state.items()
+        if k[0] == SYNCS and not is_leaving(b) and is_named_on(b, state[gateway])
+    ]
     return [
         key[2]
         for key, body in sorted(state.items())
@@ -62,10 +69,14 @@ def _is_refused(sync: Object, model: str) -> bool:
 def _beside_flag(
     state: Mapping[Key, Object], gateway: Key | None, model: Key, revision: int
 ) -> Iterator[str]:
+    if gateway is None or gateway not in state or not flag_is_on(state[gateway]):
+        return
     syncs = [b for k, b in state.items() if k[0] == SYNCS and manages_gateway(b)]
     meant = [sync for sync in syncs if is_meant(sync, state[model])]
-    last_out = meant and all(map(is_leaving, syncs))
-    if last_out and gateway and gateway in state and flag_is_on(state[gateway]):
+    others = [sync for sync in syncs if sync not in meant]
+    let_go = not any(is_marked_for(sync, state[gateway]) for sync in meant)
+    theirs = any(is_marked_for(sync, state[gateway]) for sync in others)
+    if meant and all(map(is_leaving, meant)) and not (let_go and theirs):
         yield f"{model[2]} is taken back at {revision}, and the gateway's flag is still on"
 
 
@@ -110,6 +121,8 @@ def _ends(moment: Moment, sync: Key, model: Key) -> bool:
 def _pairs(state: Mapping[Key, Object], gateway: Key) -> Iterator[tuple[Key, Key]]:
     for key, sync in state.items():
         if key[0] != SYNCS or is_leaving(sync) or not manages_gateway(sync):
+            continue
+        if not is_named_on(sync, state[gateway]):
             continue
         for model, body in state.items():
             pods = body["spec"].get("replicas", 1)

@@ -21,11 +21,12 @@ from chaos.history import (
     template_of,
     with_changes,
 )
-from chaos.looks import configurations
+from chaos.looks import condition, configurations
 from testbed.api import Object, rolled_out
 
 REVISION = "deployment.kubernetes.io/revision"
 """Written by the Deployment controller."""
+_COUNTS = ("replicas", "updatedReplicas", "availableReplicas")
 
 
 @dataclass(frozen=True)
@@ -197,3 +198,33 @@ def differences(wanted: Any, found: Any, path: str = "") -> Iterator[str]:
             yield from differences(one, other, f"{path}/{number}")
     elif wanted != found:
         yield f"{path} is {str(found)[:300]}, was {str(wanted)[:300]}"
+
+
+def retold(history: History) -> str:
+    """The history in lines, for who looks for the cause of a broken promise."""
+    return "\n".join(_line(history, moment.version, moment.before) for moment in history.moments())
+
+
+def _line(history: History, version: Version, before: Object | None) -> str:
+    words = [str(version.revision), version.key[2]]
+    body = version.body
+    if body is None:
+        return " ".join([*words, "is gone"])
+    status = body.get("status") or {}
+    if version.key[0] == DEPLOYMENTS:
+        if before is not None and template_of(before) != template_of(body):
+            words.append("NEW TEMPLATE")
+        counts = [f"{k}={status.get(k, 0)}" for k in _COUNTS]
+        seen = f"{status.get('observedGeneration')}/{body['metadata']['generation']}"
+        words += ["generation", seen, *counts, "rolled out" if rolled_out(body) else "rolls"]
+        words += [
+            f"{c['reason']} {c['lastUpdateTime']}"
+            for c in status.get("conditions") or ()
+            if c["type"] == "Progressing"
+        ]
+    else:
+        said = condition(body, "Ready")
+        words += [f"Ready={said.get('status')} {said.get('reason')}"]
+        words += [f"{m['name']}={m.get('state')}" for m in status.get("models") or ()]
+        words += ["deleted"] if "deletionTimestamp" in body["metadata"] else []
+    return " ".join([*words, "(user)"] if history.is_users(version) else words)

@@ -48,6 +48,19 @@ def is_leaving(sync: Object) -> bool:
     return "deletionTimestamp" in sync["metadata"]
 
 
+def is_marked_for(sync: Object, gateway: Object) -> bool:
+    """Whether a gateway's annotations name a KVEventSync as one that it is configured for."""
+    metadata = sync["metadata"]
+    marks = (gateway["metadata"].get("annotations") or {}).get("kvsync.aibrix.ai/owners") or ""
+    return f"{metadata['namespace']}/{metadata['name']}" in marks
+
+
+def is_named_on(sync: Object, gateway: Object) -> bool:
+    """The same; all count where it names none."""
+    marks = (gateway["metadata"].get("annotations") or {}).get("kvsync.aibrix.ai/owners")
+    return not marks or is_marked_for(sync, gateway)
+
+
 def manages_gateway(sync: Object) -> bool:
     """Whether a KVEventSync has the gateway configured: the default of ``spec.gateway.manage``."""
     return bool((sync["spec"].get("gateway") or {}).get("manage", True))

@@ -340,6 +340,18 @@ def test_a_flag_that_is_still_on_when_a_model_is_taken_back_is_told() -> None:
     assert any("the gateway's flag is still on" in line for line in story.told())
 
 
+@pytest.mark.parametrize(("owners", "let_go"), [("ns/kv ns/other", False), ("ns/other", True)])
+def test_a_flag_that_is_on_for_others_only_may_stay_on(owners: str, let_go: bool) -> None:
+    story = enabled()
+    other = sync_of("n")
+    other["metadata"]["name"] = "other"
+    story._write((SYNCS, "ns", "other"), other)
+    story.delete_sync()
+    story.change(GATEWAY, annotated("kvsync.aibrix.ai/owners", owners))
+    story.restore("m")
+    assert any("the gateway's flag is still on" in line for line in story.told()) is not let_go
+
+
 def test_a_gateway_that_the_object_does_not_manage_may_have_its_flag() -> None:
     story = Story()
     story.create_sync("m")

@@ -1,7 +1,7 @@
 """One bed for the run, with the CRD, the gateway and the operator's ServiceAccount installed."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -95,8 +95,11 @@ def start_operator(installed: Bed, tmp_path: Path) -> Iterator[Callable[..., Ope
     started: list[OperatorProcess] = []
     kubeconfig = installed.kubeconfig_for_service_account("kvsync-system", "kvsync-operator")
 
-    def start(*options: str, through: Path | None = None) -> OperatorProcess:
-        process = OperatorProcess(through or kubeconfig, tmp_path / "operator.log", *options)
+    def start(
+        *options: str, through: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> OperatorProcess:
+        log = tmp_path / "operator.log"
+        process = OperatorProcess(through or kubeconfig, log, *options, env=env)
         started.append(process)
         return process
 

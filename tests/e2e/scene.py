@@ -30,14 +30,16 @@ OPERATOR_ENVIRONMENT = {
 class OperatorProcess:
     """`kvsync run` as a process of its own, under the ServiceAccount of the install manifest."""
 
-    def __init__(self, kubeconfig: Path, log: Path, *options: str) -> None:
+    def __init__(
+        self, kubeconfig: Path, log: Path, *options: str, env: Mapping[str, str] | None = None
+    ) -> None:
         self.log = log
         self._log = log.open("ab")
         self.process = subprocess.Popen(
             [KVSYNC, "run", "--kubeconfig", str(kubeconfig), *options],
             stdout=self._log,
             stderr=subprocess.STDOUT,
-            env={**OPERATOR_ENVIRONMENT, **os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**OPERATOR_ENVIRONMENT, **os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
         )
 
     def kill(self) -> None:
