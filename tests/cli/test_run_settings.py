@@ -15,6 +15,7 @@ from kvsync.cli.main import cli
 from kvsync.cli.run import run
 from kvsync.model.address import Address
 from kvsync.model.selector_text import parse_selector
+from kvsync.model.shard import Shard
 from kvsync.shell.settings import BOUNDS, Settings, SettingsError
 
 SETTINGS = {str(param.name): param for param in run.params}
@@ -174,19 +175,18 @@ def test_leaders_are_elected_in_a_pod_unless_it_is_said_otherwise(
 
 
 def test_operators_of_different_objects_have_leases_of_their_own() -> None:
-    names = ["kvsync-operator"]
-    for text in ("shard=a", "shard=b", "!shard"):
-        shard = Settings(object_selector=parse_selector(text)).at("ops").shard
-        assert shard is not None
-        names.append(shard.name)
+    selectors = map(parse_selector, ("shard=a", "shard=b", "!shard"))
+    shards = [Settings(object_selector=each).at("ops").shard_name for each in selectors]
+    names = ["ops/kvsync-operator", *shards]
     assert len(set(names)) == 4
-    same = Settings(object_selector=parse_selector("shard in (a)")).at("ops").shard
-    assert same is not None
-    assert same.name == names[1]
-    assert same.name.startswith("ops/kvsync-operator-")
+    same = Settings(object_selector=parse_selector("shard in (a)")).at("ops")
+    assert same.shard_name == names[1]
+    assert same.shard_name.startswith("ops/kvsync-operator-")
     named = Settings(object_selector=parse_selector("shard=a"), lease_name="mine").at("ops")
     assert named.shard_name == "ops/mine"
-    assert Settings().at("ops").shard is None
+    alone = Settings().at("ops")
+    assert (alone.shard.name, alone.shard_name) == ("ops/kvsync-operator", "")
+    assert Settings().at("").shard == Shard()
 
 
 def test_a_selector_without_a_lease_is_refused() -> None:

@@ -30,7 +30,6 @@ from kvsync.model.standing import GatewayWish, Standing
 
 A = Shard("ops/kvsync-a", parse_selector("shard=a"))
 B = Shard("ops/kvsync-b", parse_selector("shard=b"))
-NOW = 1_000_000.0
 
 
 def sync(
@@ -40,7 +39,7 @@ def sync(
     return KVEventSync({"metadata": metadata, "status": dict(status or {})})
 
 
-def of(shard: Shard | None, label: str, server: str) -> Serving:
+def of(shard: Shard, label: str, server: str) -> Serving:
     return serving(sync(label, {"shard": {"name": server}} if server else None), shard)
 
 
@@ -51,8 +50,14 @@ def test_an_object_is_served_by_one_who_took_it_and_selects_it() -> None:
     assert of(A, "b", A.name) is Serving.LEAVING
     assert of(A, "b", B.name) is Serving.FOREIGN
     assert of(A, "b", "") is Serving.FOREIGN
-    assert of(None, "b", "") is Serving.OURS
-    assert of(None, "b", B.name) is Serving.HELD
+
+
+def test_an_operator_without_a_selector_serves_what_nobody_else_holds() -> None:
+    for alone in (Shard(), Shard("ops/kvsync")):
+        assert of(alone, "b", "") is Serving.OURS
+        assert of(alone, "b", B.name) is Serving.HELD
+    # It had a selector once, and the same Lease.
+    assert of(Shard(B.name), "b", B.name) is Serving.OURS
 
 
 @given(
@@ -60,21 +65,21 @@ def test_an_object_is_served_by_one_who_took_it_and_selects_it() -> None:
     st.sampled_from(("", A.name, B.name, "ops/elsewhere")),
 )
 def test_two_shards_never_serve_the_same(label: str, server: str) -> None:
-    found = [of(shard, label, server) for shard in (A, B, None)]
+    found = [of(shard, label, server) for shard in (A, B, Shard("ops/kvsync"))]
     assert found.count(Serving.OURS) <= 1
 
 
 def test_what_an_object_was_to_the_others_stays_when_it_changes_hands() -> None:
     standing = Standing("team/kv", in_flight=("m",), waiting=True, last_change=7)
-    served = sync(status={"modelsTotal": 1, "shard": entry_of(sync(), standing, A, NOW)})
+    served = sync(status={"modelsTotal": 1, "shard": entry_of(standing, A)})
     free = sync("b", let_go(served))
     assert serving(free, A) is Serving.FOREIGN
     assert serving(free, B) is Serving.FREE
-    assert standing_of(free, None, NOW, permitted=True) == standing
+    assert standing_of(free, None, 0.0, permitted=True) == standing
     ours = sync("b", taken(free, B))
     assert serving(ours, B) is Serving.OURS
-    assert standing_of(ours, None, NOW, permitted=True) == standing
-    assert taken(served, None) == {"modelsTotal": 1}
+    assert standing_of(ours, None, 0.0, permitted=True) == standing
+    assert taken(served, Shard()) == {"modelsTotal": 1}
 
 
 SPEC = spec_of()
@@ -105,8 +110,8 @@ def told(
     standing: Standing, spec: KVEventSyncSpec = SPEC, *, permitted: bool = True, age: float = 0.0
 ) -> Standing:
     """A standing as another operator reads it."""
-    status = {"shard": entry_of(sync(), standing, A, NOW)}
-    return standing_of(sync(status=status), spec, NOW + age, permitted=permitted)
+    status = {"shard": entry_of(standing, A)}
+    return standing_of(sync(status=status), spec, age, permitted=permitted)
 
 
 @given(STANDINGS)
@@ -118,8 +123,8 @@ def test_what_one_finds_is_what_the_other_reads(standing: Standing) -> None:
 def test_what_is_told_changes_with_what_is_found_and_with_nothing_else(
     one: Standing, other: Standing
 ) -> None:
-    before = entry_of(sync(), one, A, NOW)
-    after = entry_of(sync(status={"shard": before}), other, A, NOW + 60)
+    before = entry_of(one, A)
+    after = entry_of(other, A)
     assert (before == after) is (one == other)
 
 
@@ -151,9 +156,9 @@ def test_places_and_turns_of_an_operator_that_says_nothing_any_more_come_free() 
 
 def test_new_places_and_wishes_must_be_known_before_they_count_and_less_need_not() -> None:
     wish = GatewayWish(GatewaySpec(), ready=True)
-    entry = entry_of(sync(), Standing("team/kv", wish, in_flight=("m", "n")), A, NOW)
-    less = entry_of(sync(), Standing("team/kv", wish, in_flight=("m",)), A, NOW)
-    other = entry_of(sync(), Standing("team/kv", replace(wish, ready=False)), A, NOW)
+    entry = entry_of(Standing("team/kv", wish, in_flight=("m", "n")), A)
+    less = entry_of(Standing("team/kv", wish, in_flight=("m",)), A)
+    other = entry_of(Standing("team/kv", replace(wish, ready=False)), A)
     assert claims_of(less) <= claims_of(entry)
     assert not claims_of(entry) <= claims_of(less)
     assert not claims_of(other) <= claims_of(entry)

@@ -163,6 +163,18 @@ def test_they_share_a_gateway_a_model_and_the_limit_of_restarts(stage: Stage) ->
     assert {name: scene.template(name) for name in originals} == originals
     assert scene.gateway()["spec"]["template"] == gateway["spec"]["template"]
 
+    # Deleted by force: both see the mark that is left, and it is taken off.
+    stage.create("a", "kv-f", "a")
+    scene.wait_ready("kv-f")
+    patch = {"metadata": {"finalizers": None, "labels": {"shard": "none"}}}
+    scene.api.patch("kveventsyncs", "kv-f", patch, scene.namespace)
+    scene.wait("let go of", lambda: stage.server("kv-f") == "")
+    scene.api.delete("kveventsyncs", "kv-f", scene.namespace)
+    scene.wait(
+        "the gateway restored",
+        lambda: scene.gateway()["spec"]["template"] == gateway["spec"]["template"],
+    )
+
 
 def test_one_dies_in_the_middle_of_a_wave_and_its_object_goes_over_to_the_other(
     stage: Stage,

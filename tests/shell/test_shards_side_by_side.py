@@ -102,7 +102,7 @@ class Operator:
             self,
             self.hear,
             OtherLeases(self.lease, Terms(10.0), lambda: 0.0),
-            lambda: 100_000.0,
+            lambda: 0.0,
         )
         for key, cluster in self.server.clusters.items():
             self.world.note_object(key, self.server.body(key))
@@ -307,16 +307,17 @@ class Taker:
         self.lease = lease
         self.now = 0.0
         self.written: list[Mapping[str, Any]] = []
-        world = World(Settings(), {}, {})
+        self.world = world = World(Settings(), {}, {})
         metadata = {"name": "kv", "namespace": "n", "uid": "u", "labels": {"shard": "a"}}
         self.sync = KVEventSync(
             {"metadata": metadata, "spec": {}, "status": {"shard": {"name": "ops/dead"}}}
         )
         world.note_object(("n", "kv"), self.sync.body)
+        self.standings = Standings(lambda _: None, lambda: self.now)
         self.shards = Shards(
             Shard("ops/a", parse_selector("shard=a")),
             world,
-            Standings(lambda _: None, lambda: self.now),
+            self.standings,
             self,
             self.hear,
             OtherLeases(self.read, Terms(10.0), lambda: self.now),
@@ -350,6 +351,29 @@ async def test_an_object_of_a_shard_that_nobody_leads_any_more_is_taken_over(
     served = await taker.shards.serve(taker.sync)
     assert served.acted
     assert taker.written == [{"shard": {"name": "ops/a"}}]
+
+
+async def test_what_another_one_said_ages_by_our_own_clock_until_it_says_something_else() -> None:
+    taker = Taker(None)
+    key = ("n", "kv")
+
+    async def seen(at: float, **entry: Any) -> Standing:
+        taker.now = at
+        status = {"shard": {"name": "ops/b", **entry}}
+        metadata = {**taker.sync.body["metadata"], "labels": {"shard": "b"}}
+        taker.world.syncs[key] = {**taker.sync.body, "metadata": metadata, "status": status}
+        await taker.shards.serve(KVEventSync(taker.world.syncs[key]))
+        (standing,) = taker.standings.others(("n", "ours"))
+        return standing
+
+    assert (await seen(1e6, inFlight=["m"], waiting=True)).in_flight == ("m",)
+    old = await seen(1e6 + 400, inFlight=["m"], waiting=True)
+    assert (old.in_flight, old.waiting) == (("m",), False)
+    assert (await seen(1e6 + 1801, inFlight=["m"], waiting=True)).in_flight == ()
+    anew = await seen(1e6 + 1802, inFlight=["m", "o"], waiting=True)
+    assert (anew.in_flight, anew.waiting) == (("m", "o"), True)
+    taker.shards.forget(key)
+    assert (await seen(1e6 + 9999, inFlight=["m", "o"])).in_flight == ("m", "o")
 
 
 async def test_where_its_lease_may_not_be_read_it_is_waited_for_and_told_once(

@@ -50,19 +50,17 @@ class Serving(enum.Enum):
 
 def server_of(sync: KVEventSync) -> str:
     """The shard that serves an object; empty where none does, or an operator without shards."""
-    return str((sync.status.get(FIELD) or {}).get("name") or "")
+    return str(entry_in(sync).get("name") or "")
 
 
-def serving(sync: KVEventSync, shard: Shard | None) -> Serving:
-    """What an object is to the operator of this shard; None: to one that serves all there are."""
+def serving(sync: KVEventSync, shard: Shard) -> Serving:
+    """What an object is to the operator of this shard."""
     server = server_of(sync)
-    if shard is None:
-        return Serving.HELD if server else Serving.OURS
-    if shard.selects(sync):
-        if server == shard.name:
-            return Serving.OURS
-        return Serving.HELD if server else Serving.FREE
-    return Serving.LEAVING if server == shard.name else Serving.FOREIGN
+    if not shard.selects(sync):
+        return Serving.LEAVING if server == shard.name else Serving.FOREIGN
+    if server == shard.name or not (server or shard.is_part):
+        return Serving.OURS
+    return Serving.HELD if server else Serving.FREE
 
 
 def is_given_up(sight: Sight, terms: Terms, now: float) -> bool:
@@ -77,21 +75,21 @@ def is_given_up(sight: Sight, terms: Terms, now: float) -> bool:
     return now - sight.since >= max(terms.duration, asked)
 
 
-def taken(sync: KVEventSync, shard: Shard | None) -> dict[str, Any]:
+def taken(sync: KVEventSync, shard: Shard) -> dict[str, Any]:
     """The status by which an operator takes an object; what it was to the others stays."""
-    if shard is not None:
-        return {**sync.status, FIELD: {**_entry(sync), "name": shard.name}}
+    if shard.is_part:
+        return {**sync.status, FIELD: {**entry_in(sync), "name": shard.name}}
     return {key: value for key, value in sync.status.items() if key != FIELD}
 
 
 def let_go(sync: KVEventSync) -> dict[str, Any]:
     """The status by which an operator lets go of an object."""
-    entry = {key: value for key, value in _entry(sync).items() if key != "name"}
+    entry = {key: value for key, value in entry_in(sync).items() if key != "name"}
     return {**sync.status, FIELD: entry}
 
 
-def entry_of(sync: KVEventSync, standing: Standing, shard: Shard, now: float) -> dict[str, Any]:
-    """What the status says of an object for the passes over others; the same as long as nothing is new."""
+def entry_of(standing: Standing, shard: Shard) -> dict[str, Any]:
+    """What the status says of an object for the passes over others."""
     said: dict[str, Any] = {"name": shard.name}
     if standing.in_flight:
         said["inFlight"] = sorted(standing.in_flight)[:MOST_IN_FLIGHT]
@@ -101,22 +99,19 @@ def entry_of(sync: KVEventSync, standing: Standing, shard: Shard, now: float) ->
         said["lastChange"] = standing.last_change
     if standing.wish is not None:
         said["wish"] = _told(standing.wish)
-    before = dict(_entry(sync))
-    at = before.pop("publishedAt", None)
-    same = before == said and at is not None
-    return {**said, "publishedAt": at if same else int(now)}
+    return said
 
 
 def standing_of(
-    sync: KVEventSync, spec: KVEventSyncSpec | None, now: float, *, permitted: bool
+    sync: KVEventSync, spec: KVEventSyncSpec | None, age: float, *, permitted: bool
 ) -> Standing:
     """What an object that another operator serves is to the others, by what that one said.
 
-    ``spec`` is None where it cannot be read. ``permitted``: whether it may have its gateway changed by
-    our own settings: nobody else's word counts for that.
+    ``spec`` is None where it cannot be read. ``age``: the seconds for which that one has said the same,
+    by a clock of our own. ``permitted``: whether the object may have its gateway changed by our own settings:
+    nobody else's word counts for that.
     """
-    entry = _entry(sync)
-    age = now - _whole(entry.get("publishedAt"))
+    entry = entry_in(sync)
     wish: Json | None = entry.get("wish")
     return Standing(
         mark_of(sync),
@@ -134,7 +129,8 @@ def claims_of(entry: Json) -> frozenset[str]:
     return frozenset({*(f"model {name}" for name in entry.get("inFlight") or ()), f"wish {wish}"})
 
 
-def _entry(sync: KVEventSync) -> Json:
+def entry_in(sync: KVEventSync) -> Json:
+    """What its server says of an object; empty where nobody said anything."""
     found = sync.status.get(FIELD)
     return found if isinstance(found, Mapping) else {}
 

@@ -95,7 +95,7 @@ class Operator:
             writer,
             watches.hear_objects,
             OtherLeases(partial(find_lease, kube), Terms(settings.lease_duration), boot_clock),
-            time.time,
+            boot_clock,
         )
         self._leftovers = Leftovers(self._world, writer)
         self._news = News(self._world, self._inquiries, standings, self._leftovers, self._enqueue)

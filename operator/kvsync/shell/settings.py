@@ -123,16 +123,15 @@ class Settings:
         return self.lease_name or lease_of(self.object_selector)
 
     @property
-    def shard(self) -> Shard | None:
-        """The part of all objects that is served; None where it is all of them. As of ``at``."""
-        if self.object_selector is None:
-            return None
-        return Shard(f"{self.operator_namespace}/{self.lease}", self.object_selector)
+    def shard(self) -> Shard:
+        """The part of all objects that is served, which may be all of them. As of ``at``."""
+        name = f"{self.operator_namespace}/{self.lease}" if self.leader_elect else ""
+        return Shard(name, self.object_selector)
 
     @property
     def shard_name(self) -> str:
-        """Its name; empty where all objects are served."""
-        return self.shard.name if self.shard else ""
+        """The shard's name, for whoever is told of it; empty where all objects are served."""
+        return self.shard.name if self.shard.is_part else ""
 
     @property
     def scope(self) -> str:

@@ -18,6 +18,7 @@ from kvsync.core.shards import (
     FIELD,
     Serving,
     claims_of,
+    entry_in,
     entry_of,
     is_given_up,
     let_go,
@@ -37,6 +38,7 @@ from kvsync.shell.world import World
 log = logging.getLogger(__name__)
 
 Key = tuple[str, str]
+Json = Mapping[str, Any]
 
 LOOK = 2.0
 """Seconds between looks at an object that another operator has still to let go of."""
@@ -86,21 +88,18 @@ class OtherLeases:
 
 
 class Shards:
-    """``shard`` None: this operator serves all objects that no other one holds.
-
-    ``hear`` lists all objects anew, so that `world` knows them. ``clock`` tells the time, in seconds
-    since the epoch.
-    """
+    """``hear`` lists all objects anew, so that `world` knows them. ``timer`` is a clock that only grows, in
+    seconds."""
 
     def __init__(
         self,
-        shard: Shard | None,
+        shard: Shard,
         world: World,
         standings: Standings,
         writer: Writer,
         hear: Callable[[], Awaitable[None]],
         leases: OtherLeases,
-        clock: Callable[[], float],
+        timer: Callable[[], float],
     ) -> None:
         self._shard = shard
         self._world = world
@@ -108,9 +107,11 @@ class Shards:
         self._writer = writer
         self._hear = hear
         self._leases = leases
-        self._clock = clock
+        self._timer = timer
         self._claims: dict[Key, frozenset[str]] = {}
         """What of an object was told to the others before they were heard last."""
+        self._said: dict[Key, tuple[Json, float]] = {}
+        """What others say of their objects, and since when it has been the same."""
         self._waits: dict[Key, str] = {}
         """The shard that still holds an object of ours: it is told once in the log."""
 
@@ -128,6 +129,7 @@ class Shards:
         key = (sync.namespace, sync.name)
         if what is Serving.OURS:
             self._waits.pop(key, None)
+            self._said.pop(key, None)
             return Served(ours=True)
         self._claims.pop(key, None)
         acted, again = False, None
@@ -149,15 +151,15 @@ class Shards:
         Raises:
             ApiError: it could not be told, or the others not be heard; come again.
         """
-        if self._shard is None:
+        if not self._shard.is_part:
             return False
         key = (sync.namespace, sync.name)
-        entry = entry_of(sync, standing, self._shard, self._clock())
-        told = claims_of(sync.status.get(FIELD) or {})
+        entry = entry_of(standing, self._shard)
+        told = claims_of(entry_in(sync))
         if claims_of(entry) <= told & self._claims.get(key, frozenset()):
             return False
         self._claims.pop(key, None)
-        if sync.status.get(FIELD) != entry:
+        if entry_in(sync) != entry:
             await self._writer.write_status(sync, {**sync.status, FIELD: entry})
         await self._hear()
         for other in self._world.objects():
@@ -170,10 +172,10 @@ class Shards:
         self, sync: KVEventSync, status: Mapping[str, Any], standing: Standing
     ) -> Mapping[str, Any]:
         """A status with what the others are to know of the object."""
-        if self._shard is None:
+        if not self._shard.is_part:
             return status
         key = (sync.namespace, sync.name)
-        entry = entry_of(sync, standing, self._shard, self._clock())
+        entry = entry_of(standing, self._shard)
         if key in self._claims:  # what is not told any more must be told anew before it counts
             self._claims[key] &= claims_of(entry)
         return {**status, FIELD: entry}
@@ -181,14 +183,18 @@ class Shards:
     def forget(self, key: Key) -> None:
         """Forget an object that is gone."""
         self._claims.pop(key, None)
+        self._said.pop(key, None)
         self._waits.pop(key, None)
 
     def _note(self, sync: KVEventSync) -> None:
         """What an object of another operator is to ours."""
+        key, entry, now = (sync.namespace, sync.name), entry_in(sync), self._timer()
+        said, since = self._said.get(key, (entry, now))
+        self._said[key] = (entry, since if said == entry else now)
         spec = self._world.spec(sync)
         permitted = spec is not None and self._world.may_manage(sync, spec)
-        standing = standing_of(sync, spec, self._clock(), permitted=permitted)
-        self._standings.note((sync.namespace, sync.name), standing)
+        age = now - self._said[key][1]
+        self._standings.note(key, standing_of(sync, spec, age, permitted=permitted))
 
     async def _wait(self, key: Key, sync: KVEventSync) -> tuple[bool, float]:
         """Take an object from an operator that is gone; else wait until that one lets go of it."""

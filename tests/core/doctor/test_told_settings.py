@@ -6,6 +6,8 @@ from typing import Any
 
 from kvsync.core.doctor.told_settings import ToldSettings, runs_it, told_settings
 from kvsync.core.gateway_access import GatewayGrant
+from kvsync.core.leadership import lease_of
+from kvsync.model.selector_text import parse_selector
 from kvsync.model.workload import Deployment
 
 
@@ -21,6 +23,17 @@ def test_both_forms_of_options_are_read() -> None:
     assert told_settings(operator(*words, serviceAccountName="sa")) == ToldSettings(
         ("a", "b"), (GatewayGrant("x", "gw", ("a", "b")),), "l", "sa"
     )
+
+
+def test_a_selector_is_read_in_both_forms_and_names_the_lease() -> None:
+    by_word = told_settings(operator("run", "--object-selector", "shard in (b, a)"))
+    by_variable = told_settings(operator("run", env={"KVSYNC_OBJECT_SELECTOR": "shard in (a,b)"}))
+    assert by_word == by_variable
+    assert by_word.object_selector == parse_selector("shard in (a,b)")
+    assert by_word.lease_name == lease_of(by_word.object_selector)
+    named = told_settings(operator("run", "--object-selector=shard=a", "--lease-name=l"))
+    assert named.lease_name == "l"
+    assert told_settings(operator("run", "--object-selector=a>1")).object_selector is None
 
 
 def test_variables_stand_in_for_options() -> None:

@@ -140,6 +140,7 @@ class _Gathering:
             gateways,
             tuple(objects),
             await self._admission(operator, told, wanting(syncs)),
+            syncs,
         )
 
     async def _admission(

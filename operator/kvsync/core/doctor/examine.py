@@ -12,6 +12,7 @@ from kvsync.core.doctor import (
     operator_rules,
     rights_rules,
     server_rules,
+    shard_rules,
     source_rules,
 )
 from kvsync.core.doctor.facts import Facts, Unread
@@ -31,6 +32,7 @@ RULES: tuple[Rule, ...] = (
     gateway_rules.variables,
     gateway_rules.redis,
     gateway_rules.tokenizer,
+    shard_rules.shards,
     object_rules.objects,
     object_rules.engines,
     object_rules.prefix_caching,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kvsync.core.rights import Grant, Right
+from kvsync.model.observed import KVEventSync
 from kvsync.model.source import SourceKey, Traffic
 from kvsync.model.tokenizer import TokenizerAnswer
 from kvsync.model.verification import ObjectFinding
@@ -206,6 +207,8 @@ class Facts:
     objects: tuple[ObjectsFacts | Unread, ...]
     admission: AdmissionFacts | Unread | None = None
     """None where nobody needs it."""
+    listed: tuple[KVEventSync, ...] = ()
+    """The KVEventSyncs that were asked about, as the API server lists them."""
 
     @property
     def syncs(self) -> Iterator[ObjectFacts]:

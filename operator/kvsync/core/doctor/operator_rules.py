@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from kvsync.core.doctor.facts import Facts, LeaseFacts, OperatorFacts, Unread
 from kvsync.core.doctor.finding import Finding, good, left_open, wrong
+from kvsync.core.doctor.told_settings import told_settings
 from kvsync.model.image import parse_image
 from kvsync.model.version import Version
 from kvsync.model.workload import JSON, Deployment, Pod
@@ -32,12 +33,13 @@ def pods(facts: Facts) -> Iterator[Finding]:
     for deployment in said.deployments:
         own = [pod for pod in said.pods if pod.deployment == deployment.name]
         yield _pods(deployment, [pod for pod in own if pod.namespace == deployment.namespace])
-    if len(said.deployments) > 1:
+    parts = [told_settings(each).object_selector for each in said.deployments]
+    if len(said.deployments) > 1 and None in parts:
         titles = ", ".join(f"{d.namespace}/{d.name}" for d in said.deployments)
         yield left_open(
             check,
             f"There are {len(said.deployments)} operators: {titles}.",
-            "Uninstall all but one, unless each serves namespaces of its own.",
+            "Uninstall all but one, unless each serves namespaces or objects of its own.",
         )
 
 
