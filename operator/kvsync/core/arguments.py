@@ -15,6 +15,11 @@ FALSE = frozenset({"0", "false", "no", "off"})
 """What vLLM takes for no, in arguments and in environment variables."""
 
 
+def program_of(word: str) -> str:
+    """The name of the program that a word is, with or without its path."""
+    return word.rpartition("/")[2]
+
+
 def flag_of(word: str) -> str:
     """The name of the flag that a word is: without dashes, value and dotted tail; empty if none."""
     if not word.startswith("--"):
@@ -32,7 +37,7 @@ def value_of(words: Sequence[str], *names: str) -> str | None:
     """
     found: str | None = None
     for index, word in enumerate(words):
-        if (flag_of(word) or _short_of(word)) in names:
+        if word.startswith("-") and (flag_of(word) or _short_of(word)) in names:
             following = words[index + 1] if index + 1 < len(words) else ""
             inline = word.partition("=")[2] if "=" in word else None
             found = inline if inline is not None else "" if following.startswith("-") else following

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from kvsync.core.delivery import stands
@@ -32,7 +33,7 @@ from kvsync.model.record import (
     Record,
 )
 from kvsync.model.repairs import Repairs, dump_repairs, load_repairs, read_repairs
-from kvsync.model.spec import Mode
+from kvsync.model.spec import EngineSpec, EventsSpec, Mode
 from kvsync.model.workload import Container, Deployment
 
 Entry = Mapping[str, Any]
@@ -60,8 +61,14 @@ class Contest:
 def terms_of(ask: Ask) -> str:
     """A digest of what we want of a model. What its owner writes is no part of it."""
     spec = ask.spec
-    mode = [] if spec.mode is Mode.PATCH else [spec.mode.value]
-    return digest([ask.owner.uid, ask.retry, asdict(spec.engine), asdict(spec.events), *mode])
+    return _terms(ask.owner.uid, ask.retry, spec.engine, spec.events, spec.mode)
+
+
+@lru_cache(maxsize=64)
+def _terms(uid: str, retry: str, engine: EngineSpec, events: EventsSpec, mode: Mode) -> str:
+    # One pass asks for each model of an object, and they are the same.
+    named = [] if mode is Mode.PATCH else [mode.value]
+    return digest([uid, retry, asdict(engine), asdict(events), *named])
 
 
 def repairs_so_far(workload: Deployment | None, entry: Entry, ask: Ask, now: float) -> Count:

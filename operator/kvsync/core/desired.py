@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from kvsync.core.delivery import with_token
@@ -129,7 +130,7 @@ def is_heard(events: EventsSpec) -> bool:
 
 def _free_name(base: Deployment, name: str) -> str:
     taken = {port.get("name") for c in base.containers for port in c.ports}
-    candidates = (name, *(f"{name}-{number}" for number in range(2, 100)))
+    candidates = chain((name,), (f"{name}-{number}" for number in range(2, 100)))
     return next(candidate for candidate in candidates if candidate not in taken)
 
 

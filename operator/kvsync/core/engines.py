@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
-from pathlib import PurePosixPath
 
-from kvsync.core.arguments import int_of, switch_of, value_of
+from kvsync.core.arguments import int_of, program_of, switch_of, value_of
 from kvsync.model.image import Image
 from kvsync.model.spec import EngineType
 
@@ -58,12 +57,12 @@ class Engine:
         """Whether a command line starts its server, behind whatever wrapper."""
         if any(module in words for module in self.modules):
             return True
-        names = [PurePosixPath(word).name for word in words]
+        names = [program_of(word) for word in words]
         return any(pair in self.commands for pair in pairwise(names))
 
     def options_end(self, words: tuple[str, ...]) -> int:
         """Where a further option goes: the end, or a ``--`` of the server's own that ends its options."""
-        names = [PurePosixPath(word).name for word in words]
+        names = [program_of(word) for word in words]
         starts = [i for i, word in enumerate(words) if word in self.modules]
         starts += [i for i, pair in enumerate(pairwise(names)) if pair in self.commands]
         first = min(starts, default=0)

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from pathlib import PurePosixPath
 
-from kvsync.core.arguments import kv_event_words
+from kvsync.core.arguments import kv_event_words, program_of
 from kvsync.core.engines import Engine
 from kvsync.core.script.model import Quoting, Script, ScriptCommand, Slot, Word
 from kvsync.core.script.programs import SHELLS
@@ -151,7 +150,7 @@ def runs_shell(words: tuple[str, ...]) -> bool:
 
 
 def _is_shell(word: str) -> bool:
-    return PurePosixPath(word).name in SHELLS
+    return program_of(word) in SHELLS
 
 
 def _through_shell(container: Container, engine: Engine) -> Start:
@@ -254,7 +253,7 @@ def _script_of(container: Container) -> ScriptText | None:
     shell = next((i for i, word in enumerate(words) if _is_shell(word)), len(words))
     for index in range(shell + 1, len(words) - 1):
         if _RUNS_TEXT.match(words[index]):
-            return _at(container, index + 1, PurePosixPath(words[shell]).name)
+            return _at(container, index + 1, program_of(words[shell]))
     return None
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from kvsync.model.events import EventLayout
@@ -149,6 +150,7 @@ GATEWAY_REPLAY_PORT = 5558
 """Where the gateway asks every pod for a replay; not configurable."""
 
 
+@lru_cache(maxsize=64)
 def engine_release(engine: EngineType, version: Version) -> EngineRelease:
     """The row that holds for a version of an engine."""
     rows = ENGINE_RELEASES[engine]
