@@ -53,10 +53,16 @@ class NoDiffBaseStorage(kopf.DiffBaseStorage):
 def make_registry(on_object: OnObject, access: Access) -> kopf.OperatorRegistry:
     """The handlers: ``on_object(key, body)`` for each news of an object, body None when it is gone."""
     registry = kopf.OperatorRegistry()
+    given: set[str] = set()
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.ConnectionInfo:
-        return connection(access.configuration, await access.authorization())
+        authorization = await access.authorization()
+        # kopf asks again only after a 401, and gives up where it is told the same once more.
+        if authorization in given and await access.renew(authorization):
+            authorization = await access.authorization()
+        given.add(authorization or "")
+        return connection(access.configuration, authorization)
 
     @kopf.on.event(KVEVENTSYNCS.group, KVEVENTSYNCS.version, KVEVENTSYNCS.plural, registry=registry)
     async def changed(event: Mapping[str, Any], body: kopf.Body, **_: Any) -> None:

@@ -40,6 +40,7 @@ from kvsync.shell.sources import Sources
 from kvsync.shell.standings import Standings
 from kvsync.shell.strangers import Strangers
 from kvsync.shell.vitals import vitals_of
+from kvsync.shell.wall_clock import WallClock
 from kvsync.shell.watches import Watches
 from kvsync.shell.world import World
 from kvsync.shell.writer import ClusterWriter
@@ -116,7 +117,7 @@ class Operator:
             standings,
             writer,
             read_templates(settings.templates),
-            time.time,
+            WallClock(),
             self._shards,
         )
         self._passes = Passes(queue, reconciler, standings, self._monitoring)

@@ -151,6 +151,18 @@ async def test_a_pods_token_is_followed_as_it_rotates(
     assert (await access.authorization() or "").endswith(" two")  # a bad moment loses nothing
 
 
+async def test_a_clock_that_is_set_back_keeps_no_dead_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    token = pod_files(tmp_path, monkeypatch)
+    access = await Access.find()
+    access._clock = clock
+    clock.now = access._due - 4000
+    token.write_text("two\n")
+    assert await access.renew("Bearer one"), "after a 401"
+    assert (await access.authorization() or "").endswith(" two")
+
+
 async def test_only_a_pod_that_says_so_is_in_a_namespace(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,15 +132,20 @@ class Access:
 
     async def authorization(self) -> str | None:
         """The Authorization header's value for a request made now."""
-        if self._clock() >= self._due:
+        if self._is_past(self._due):
             await self._reload(self._loaded)
         return self._loaded.authorization
 
     async def renew(self, refused: str | None) -> bool:
         """After a 401 on ``refused``: whether there is another header value to try."""
-        if self._loaded.authorization == refused and self._clock() >= self._earliest:
+        if self._loaded.authorization == refused and self._is_past(self._earliest):
             await self._reload(self._loaded)
         return self._loaded.authorization != refused
+
+    def _is_past(self, moment: float) -> bool:
+        """A clock that was set back since the last load tells nothing of what has passed."""
+        now = self._clock()
+        return now >= moment or now < self._taken
 
     async def _reload(self, seen: Loaded) -> None:
         async with self._lock:
@@ -153,7 +158,7 @@ class Access:
                 self._take(seen)
 
     def _take(self, loaded: Loaded) -> None:
-        now = self._clock()
+        now = self._taken = self._clock()
         self._loaded = loaded
         self._earliest = now + SHORTEST_RELOAD
         self._due = due(loaded, now)
