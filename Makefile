@@ -41,7 +41,7 @@ IMAGE     ?= kvsync-operator:$(VERSION)
 PLATFORMS ?= linux/amd64,linux/arm64
 DOCKER    ?= docker
 
-.PHONY: help setup chart image image-check sbom demo demo-stop test test-unit test-bed conformance kills relay-kills relay-table properties explore fuzz bench bench-admission bench-core bench-probe bench-hostile bench-latency bench-publisher bench-relay bench-start bench-converge bench-steady bench-render bench-import lint format lock generate clean
+.PHONY: help setup chart image image-check sbom demo demo-stop test test-unit test-bed conformance kills relay-kills relay-table properties explore fuzz soak bench bench-admission bench-core bench-probe bench-hostile bench-latency bench-publisher bench-relay bench-start bench-converge bench-steady bench-render bench-import lint format lock generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -110,6 +110,11 @@ $(VENV)/.fuzz-installed: requirements/fuzz.txt $(STAMP)
 
 explore: setup ## on request: every order of events over small clusters in memory, STATES=20000 states of each (10 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m explore --states $(STATES)
+
+soak: SECONDS = 1800
+soak: setup ## on request: SECONDS=1800 of churn beside hostile publishers, and what the operator holds meanwhile
+	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
+	@$(INSIDE) $(BIN)/python -m chaos.soak --seconds $(SECONDS) --write
 
 bench-probe: setup ## on request: memory and CPU a source at 1,000 to 5,000 publishers, beside two other ways (10 minutes)
 	$(BENCH).probe

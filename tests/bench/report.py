@@ -41,6 +41,8 @@ class Page:
     """Sentences after the table: exponents, goals."""
     loads: Sequence[float] = field(default_factory=tuple)
     """Load averages of the machine (one minute) before and after."""
+    command: str = ""
+    """What writes it; ``make bench-NAME`` by default."""
 
 
 def write(page: Page, folder: Path = PAGES) -> Path:
@@ -81,7 +83,7 @@ def markdown(page: Page, picture: Path | None = None) -> str:
     """The page's text."""
     parts = [
         f"# {page.title}",
-        f"Written by `make bench-{page.name}` ({machine(page.loads)}). "
+        f"Written by `{page.command or f'make bench-{page.name}'}` ({machine(page.loads)}). "
         "Trust ratios of one run, not absolutes ([more](../benchmarks.md)).",
         page.told.strip(),
         table(page.columns, page.rows),

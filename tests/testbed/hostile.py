@@ -1,7 +1,8 @@
 """Publishers that mean harm: each listens at a port of its own and does one thing to whoever comes.
 
-All but the flood of a real PUB speak ZMTP by hand (RFC 37). ``python -m testbed.hostile`` prints
-where they listen as JSON, and ends with its stdin.
+All but the flood of a real PUB speak ZMTP by hand (RFC 37). ``python -m testbed.hostile acts`` prints
+where they listen as JSON, and ends with its stdin. ``python -m testbed.hostile ACT PORT`` is one of them,
+at this port of every address, for a pod.
 """
 
 import json
@@ -255,7 +256,9 @@ def _publish_for_ever(publisher: "zmq.Socket[bytes]") -> None:
 
 
 def main() -> None:
-    """Listen, say where, and go on until stdin ends."""
+    """Listen, say where, and go on until stdin ends; as a pod for ever."""
+    if len(sys.argv) == 3:
+        _serve(socket.create_server(("", int(sys.argv[2])), backlog=512), ACTS[sys.argv[1]])
     if sys.argv[1] == PUB_FLOOD:
         ports = {PUB_FLOOD: _flood_pub()}
     else:
