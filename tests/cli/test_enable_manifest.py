@@ -8,6 +8,7 @@ from kvsync.cli.enable import manifest
 from kvsync.model.spec import KVEventSyncSpec, RelayMode
 
 PLAIN: dict[str, Any] = {
+    "labels": (),
     "name": None,
     "engine_type": "VLLM",
     "dialect": "Auto",
@@ -18,6 +19,12 @@ PLAIN: dict[str, Any] = {
     "gateway": True,
     "gateway_deployment": "aibrix-system/aibrix-gateway-plugins",
 }
+
+
+def test_labels_are_those_of_the_object() -> None:
+    made = manifest("team", "m", **{**PLAIN, "labels": (("shard", "a"), ("tier", ""))})
+    assert made["metadata"]["labels"] == {"shard": "a", "tier": ""}
+    assert "labels" not in manifest("team", "m", **PLAIN)["metadata"]
 
 
 @pytest.mark.parametrize("mode", RelayMode)

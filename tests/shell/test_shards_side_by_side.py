@@ -306,6 +306,7 @@ class Taker:
     def __init__(self, lease: Lease | Exception | None) -> None:
         self.lease = lease
         self.now = 0.0
+        self.asked = 0
         self.written: list[Mapping[str, Any]] = []
         self.world = world = World(Settings(), {}, {})
         metadata = {"name": "kv", "namespace": "n", "uid": "u", "labels": {"shard": "a"}}
@@ -329,6 +330,7 @@ class Taker:
 
     async def read(self, namespace: str, name: str) -> Lease | None:
         assert (namespace, name) == ("ops", "dead")
+        self.asked += 1
         if isinstance(self.lease, Exception):
             raise self.lease
         return self.lease
@@ -380,8 +382,10 @@ async def test_where_its_lease_may_not_be_read_it_is_waited_for_and_told_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     taker = Taker(Forbidden("leases is forbidden", status=403, reason="Forbidden"))
-    for taker.now in (0.0, 100.0, 1000.0):
+    for taker.now in (10.0, 100.0, 1000.0):
         served = await taker.shards.serve(taker.sync)
         assert (served.acted, served.look_again) == (False, 60.0)
+        assert await taker.shards.serve(taker.sync) == served
     assert taker.written == []
+    assert taker.asked == 3, "not for each of its objects"
     assert caplog.text.count("waits until shard ops/dead lets go of it") == 1

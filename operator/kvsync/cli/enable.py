@@ -13,7 +13,7 @@ from kvsync.cli.choosing import AUTO, CHOICES, with_mode
 from kvsync.cli.door import Door, door_options
 from kvsync.cli.foreseen import ask_for, find_workload, show_plan, warn_refused
 from kvsync.cli.named import namespace_option, one_object
-from kvsync.cli.options import Duration
+from kvsync.cli.options import Duration, Label
 from kvsync.cli.progress import wait_ready
 from kvsync.cli.upshot import Upshot, carry_out, output_option
 from kvsync.core.gateway_access import ACCESS_LABEL, is_labelled, label_command
@@ -26,6 +26,14 @@ from kvsync.model.workload import Deployment
 @click.argument("words", nargs=-1, metavar="[NAMESPACE] DEPLOYMENT")
 @namespace_option("The namespace, in place of the word NAMESPACE.  [default: the current one]")
 @click.option("--name", metavar="NAME", help="Name of the KVEventSync; default: the Deployment's.")
+@click.option(
+    "--label",
+    "labels",
+    type=Label(),
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A label of the KVEventSync, by which operators share the objects (docs/scale.md); repeatable.",
+)
 @click.option(
     "--engine-type",
     type=click.Choice([e.value for e in EngineType]),
@@ -103,6 +111,7 @@ def manifest(
     deployment: str,
     *,
     name: str | None,
+    labels: tuple[tuple[str, str], ...],
     engine_type: str,
     dialect: str,
     engine_version: str,
@@ -132,10 +141,13 @@ def manifest(
         spec["gateway"] |= {"namespace": gateway_namespace, "deployment": gateway_name}
     if gateway and tokenizer_endpoint:
         spec["gateway"]["remoteTokenizer"] = {"endpoint": tokenizer_endpoint}
+    metadata: dict[str, Any] = {"name": name or deployment, "namespace": namespace}
+    if labels:
+        metadata["labels"] = dict(labels)
     return {
         "apiVersion": KVEVENTSYNCS.api_version,
         "kind": "KVEventSync",
-        "metadata": {"name": name or deployment, "namespace": namespace},
+        "metadata": metadata,
         "spec": spec,
     }
 
@@ -204,7 +216,9 @@ async def _write(kube: Kube, sync: dict[str, Any]) -> None:
                 f"KVEventSync {namespace}/{name} is there already and serves other models; choose "
                 "another name with --name."
             ) from None
-        await kube.merge_patch(KVEVENTSYNCS, namespace, name, {"spec": sync["spec"]})
+        labels = {"labels": sync["metadata"].get("labels") or {}}
+        patch = {"spec": sync["spec"], "metadata": labels}
+        await kube.merge_patch(KVEVENTSYNCS, namespace, name, patch)
         click.echo(f"KVEventSync {namespace}/{name} was there already; its spec is updated.")
     except NotFound as error:
         raise KvsyncError(

@@ -77,11 +77,27 @@ class OtherLeases:
         self._terms = terms
         self._timer = timer
         self._sights: dict[str, Sight] = {}
+        self._answers: dict[str, tuple[float, bool | ApiError]] = {}
 
     async def is_given_up(self, shard: str) -> bool:
-        """Whether nobody has led by it for long enough. Raises ApiError: it cannot be read."""
+        """Whether nobody has led by it for long enough; asked for once for all of its objects.
+
+        Raises ApiError: it cannot be read.
+        """
+        at, answer = self._answers.get(shard, (0.0, None))
+        if answer is None or self._timer() - at >= LOOK:
+            answer = await self._ask(shard)
+            self._answers[shard] = (self._timer(), answer)
+        if isinstance(answer, ApiError):
+            raise answer
+        return answer
+
+    async def _ask(self, shard: str) -> bool | ApiError:
         namespace, _, name = shard.partition("/")
-        lease = await self._read(namespace, name)
+        try:
+            lease = await self._read(namespace, name)
+        except ApiError as error:
+            return error
         now = self._timer()
         self._sights[shard] = look(self._sights.get(shard), lease, now)
         return is_given_up(self._sights[shard], self._terms, now)
