@@ -201,10 +201,14 @@ def _told_of_goals(case: Case, costs: Mapping[str, Cost]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.converge", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="multiples of 10")
-    parser.add_argument("--loading", type=float, default=LOADING, help="seconds, in the last case")
+    parser.add_argument(
+        "--loading", type=float, default=LOADING, help="seconds, in the last case; 0: no such case"
+    )
     options = parser.parse_args()
     before = os.getloadavg()[0]
-    cases = [*((size, 0.0) for size in options.sizes), (max(options.sizes), options.loading)]
+    cases = [(size, 0.0) for size in options.sizes]
+    if options.loading:
+        cases.append((max(options.sizes), options.loading))
     found = {case: measure(case) for case in cases}
     print(write(page(found, (before, os.getloadavg()[0]))))
 

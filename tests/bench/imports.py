@@ -79,7 +79,7 @@ def page(found: Mapping[str, Sequence[Cost]], loads: Sequence[float]) -> Page:
         rows.append(
             (name, f"{cost.seconds:.2f} s", f"{cost.cpu:.2f} s", share, f"{cost.peak / 1e6:.0f} MB")
         )
-    columns = ("", "takes", "CPU", "that of the two libraries", "peak RSS")
+    columns = ("", "takes", "CPU", "CPU beside the two libraries", "peak RSS")
     told = TOLD.format(rounds=len(found[PLAIN]))
     return Page("import", "Before anything is done", told, columns, rows, loads=loads)
 

@@ -54,9 +54,11 @@ class Operator:
 
     def __init__(self, plane: ControlPlane, server: str, options: Sequence[str] = ()) -> None:
         config = plane.kubeconfig_for_service_account("default", ACCOUNT, server=server)
+        log = plane.directory / "logs" / "kvsync.log"
+        self._earlier = len(log.read_text()) if log.exists() else 0
         self._process = Process(
             [KVSYNC, "run", "--kubeconfig", str(config), *options],
-            plane.directory / "logs" / "kvsync.log",
+            log,
             cwd=TESTS,
             env={"KVSYNC_METRICS_ADDRESS": "127.0.0.1:0"},
         )
@@ -79,7 +81,7 @@ class Operator:
     def log(self) -> str:
         """What it wrote. Raises ProgramFailedError where it has ended."""
         self._process.require_alive()
-        return self._process.log.read_text()
+        return self._process.log.read_text()[self._earlier :]
 
     def cpu(self) -> tuple[float, ...]:
         """Seconds of each of its processes so far, the operator's own first."""

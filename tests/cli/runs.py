@@ -25,7 +25,7 @@ def settings_of(
     async def note(settings: Settings) -> None:
         seen.append(settings)
 
-    monkeypatch.setattr("kvsync.cli.run.serve", note)
+    monkeypatch.setattr("kvsync.shell.process.serve", note)
     done = CliRunner().invoke(cli, ["run", *words], env=env)
     assert done.exit_code == 0, done.output
     return seen[0]

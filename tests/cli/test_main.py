@@ -55,7 +55,8 @@ def test_the_list_of_commands_says_what_each_of_them_says_of_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["--help", "--version", "render --help", "render -f MANIFEST", "decode --help"]
+    "words",
+    ["--help", "--version", "run --help", "render --help", "render -f MANIFEST", "decode --help"],
 )
 def test_what_needs_no_cluster_loads_nothing_that_reaches_one(words: str, tmp_path: Path) -> None:
     manifest = tmp_path / "none.yaml"

@@ -204,7 +204,7 @@ def test_an_election_without_a_namespace_is_refused_with_the_ways_out(
     async def contradict(settings: Settings) -> None:
         settings.at("")
 
-    monkeypatch.setattr("kvsync.cli.run.serve", contradict)
+    monkeypatch.setattr("kvsync.shell.process.serve", contradict)
     said = refused("--leader-elect")
     assert "KVSYNC_LEADER_ELECT" in said
     assert "--no-leader-elect" in said

@@ -23,7 +23,6 @@ from kvsync.cli.options import (
     run_async,
 )
 from kvsync.core.leadership import DEFAULT_LEASE
-from kvsync.shell.process import serve
 from kvsync.shell.settings import BOUNDS, DEFAULT_GATEWAYS, Settings, SettingsError
 
 _GATEWAYS = " ".join(f"{each.gateway_namespace}/{each.gateway}" for each in DEFAULT_GATEWAYS)
@@ -230,6 +229,9 @@ setting = partial(click.option, show_envvar=True, show_default=True)
 )
 def run(**values: Any) -> None:
     """Run the operator until SIGINT or SIGTERM."""
+    # A second of CPU, and of no use to who only asks for help.
+    from kvsync.shell.process import serve  # noqa: PLC0415
+
     try:
         settings = Settings(**values)  # each option is named as its setting
         begin_logging(settings.log_format, settings.log_level)
