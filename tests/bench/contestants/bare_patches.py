@@ -28,13 +28,22 @@ async def send_all(session: aiohttp.ClientSession, wanted: list[tuple[str, str]]
     await asyncio.gather(*(send(path, body) for path, body in wanted))
 
 
+def opened(kubeconfig: str) -> aiohttp.ClientSession:
+    """A session with the API server that sends JSON patches."""
+    server, tls, proof = entrance(Path(kubeconfig))
+    return aiohttp.ClientSession(
+        server,
+        headers={**proof, "Content-Type": JSON_PATCH},
+        connector=aiohttp.TCPConnector(ssl=tls, limit=0),
+        timeout=aiohttp.ClientTimeout(total=None),
+        read_bufsize=1 << 20,
+    )
+
+
 async def main(kubeconfig: str) -> None:
     """Do it once."""
-    server, tls, proof = entrance(Path(kubeconfig))
     wanted = [(path, json.dumps(patch)) for path, patch in json.loads(sys.stdin.readline())]
-    headers = {**proof, "Content-Type": JSON_PATCH}
-    connector = aiohttp.TCPConnector(ssl=tls, limit=AT_ONCE)
-    async with aiohttp.ClientSession(server, headers=headers, connector=connector) as session:
+    async with opened(kubeconfig) as session:
         print("ready", flush=True)
         sys.stdin.readline()
         await send_all(session, wanted)
