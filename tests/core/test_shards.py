@@ -1,16 +1,21 @@
 """Whose an object is, and what operators tell each other through its status."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.objects import spec_of
-from kvsync.core.gateway_fold import Member, fold
+from core.objects import TEMPLATES, Json, spec_of
+from core.scenes import gateway_of
+from kvsync.core.gateway import owners_of, plan_gateway
+from kvsync.core.gateway_fold import Member, fold, values_for
 from kvsync.core.leadership import Sight, Terms
+from kvsync.core.patch import apply
+from kvsync.core.render import gateway_variables
 from kvsync.core.shards import (
     Serving,
     claims_of,
@@ -27,6 +32,7 @@ from kvsync.model.selector_text import parse_selector
 from kvsync.model.shard import Shard
 from kvsync.model.spec import GatewaySpec, KVEventSyncSpec
 from kvsync.model.standing import GatewayWish, Standing
+from kvsync.model.workload import Deployment
 
 A = Shard("ops/kvsync-a", parse_selector("shard=a"))
 B = Shard("ops/kvsync-b", parse_selector("shard=b"))
@@ -162,6 +168,10 @@ def test_new_places_and_wishes_must_be_known_before_they_count_and_less_need_not
     assert claims_of(less) <= claims_of(entry)
     assert not claims_of(entry) <= claims_of(less)
     assert not claims_of(other) <= claims_of(entry)
+    starting = entry_of(
+        Standing("team/kv", replace(wish, unanswering=("a/p",)), in_flight=("m",)), A
+    )
+    assert claims_of(starting) <= claims_of(entry)
 
 
 @pytest.mark.parametrize(
@@ -181,3 +191,52 @@ def test_a_shard_is_given_up_when_its_lease_was_not_renewed_by_our_own_clock(
     if gone_after:
         assert not is_given_up(sight, terms, 5.0 + gone_after - 0.1)
     assert is_given_up(sight, terms, 5.0 + gone_after)
+
+
+def gateway_after(body: Json, own: Standing, others: Sequence[Standing]) -> Json:
+    """The gateway after the pass of one object, which knows the others as they were told."""
+    assert own.wish is not None
+    member, gateway = Member(own.sync, own.wish), Deployment(body)
+    made = fold(member, others)
+    if made.conflict or not own.wish.ready:
+        return body
+    values = values_for(made.in_force({*owners_of(gateway), own.sync}), gateway, "gateway-plugin")
+    wanted = gateway_variables(TEMPLATES, **asdict(values))
+    planned = plan_gateway(gateway, "gateway-plugin", wanted, own.sync, 1_000, heard=made.marks)
+    after: Json = copy.deepcopy(apply(body, planned.patch))
+    return after
+
+
+def template(body: Json) -> Json:
+    found: Json = body["spec"]["template"]
+    return found
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), WISHES, st.booleans()), max_size=6),
+    st.tuples(WISHES, WISHES),
+)
+def test_two_shards_with_late_words_of_each_other_come_to_one_gateway_and_rest(
+    turns: list[tuple[bool, GatewayWish, bool]], ends: tuple[GatewayWish, GatewayWish]
+) -> None:
+    names = ("team/a", "team/b")
+    now = {
+        name: Standing(name, replace(wish, asks=True, ready=True))
+        for name, wish in zip(names, ends, strict=True)
+    }
+    said: dict[str, Standing] = {}
+    body = gateway_of()
+    for first, wish, speaks in turns:
+        own, other = names if first else names[::-1]
+        standing = Standing(own, replace(wish, asks=True))
+        if speaks:
+            said[own] = replace(told(standing), sync=own)
+        body = gateway_after(body, standing, [said[other]] if other in said else [])
+    # Each has said what it wants, and hears the other one before it acts.
+    said = {name: replace(told(standing), sync=name) for name, standing in now.items()}
+    for own, other in (names, names[::-1]):
+        body = gateway_after(body, now[own], [said[other]])
+    rested = template(body)
+    for own, other in (names, names[::-1], names):
+        body = gateway_after(body, now[own], [said[other]])
+        assert template(body) == rested

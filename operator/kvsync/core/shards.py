@@ -124,8 +124,9 @@ def standing_of(
 
 def claims_of(entry: Json) -> frozenset[str]:
     """What of an entry the others must know of before it is acted on: places that are taken, and the
-    wish of a gateway."""
-    wish = json.dumps(entry.get("wish"), sort_keys=True)
+    wish of a gateway. Which pods do not answer is no wish, and changes with every pod that starts."""
+    told: Json = entry.get("wish") or {}
+    wish = json.dumps({k: v for k, v in told.items() if k != "unanswering"}, sort_keys=True)
     return frozenset({*(f"model {name}" for name in entry.get("inFlight") or ()), f"wish {wish}"})
 
 
