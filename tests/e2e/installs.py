@@ -25,10 +25,11 @@ HELM_WAITS = "90s"
 
 
 class Install:
-    """One release. Its objects are called ``name`` or begin with it."""
+    """One release. Its objects are called ``name`` or begin with it; ``suffix`` tells several apart."""
 
-    def __init__(self, helm: Helm, scene: Scene, folder: Path) -> None:
-        self.name = f"{scene.namespace}-kvsync-operator"
+    def __init__(self, helm: Helm, scene: Scene, folder: Path, suffix: str = "") -> None:
+        self.release = f"{scene.namespace}{suffix}"
+        self.name = f"{self.release}-kvsync-operator"
         self.namespace = f"{scene.namespace}-ops"
         self.user = f"system:serviceaccount:{self.namespace}:{self.name}"
         self._helm = helm
@@ -41,18 +42,18 @@ class Install:
         quiet = {"gatewayAccess": {"policy": {"enabled": False}}}
         self._values.write_text(yaml.safe_dump(merged(quiet, values)))
         # The bed's CRD is there already, as if it had been applied before there was a chart.
-        words = ("upgrade", "--install", self._scene.namespace, chart, "--take-ownership", "--wait")
+        words = ("upgrade", "--install", self.release, chart, "--take-ownership", "--wait")
         return self._run(*words, "--values", self._values)
 
     def objects(self) -> list[Object]:
         """What it installed."""
-        text = self._run("get", "manifest", self._scene.namespace, waits=False)
+        text = self._run("get", "manifest", self.release, waits=False)
         return [body for body in yaml.safe_load_all(text) if body]
 
     def examine(self) -> str:
         """`helm test`; raises RuntimeError with the words of the pod."""
         try:
-            return self._run("test", self._scene.namespace, "--logs")
+            return self._run("test", self.release, "--logs")
         except RuntimeError as error:
             pod = f"{self.name}-doctor"
             said = self._scene.api.kubectl("logs", pod, "-n", self.namespace, check=False)
@@ -60,11 +61,11 @@ class Install:
 
     def uninstall(self) -> str:
         """Take it away with everything that it did."""
-        return self._run("uninstall", self._scene.namespace, "--wait")
+        return self._run("uninstall", self.release, "--wait")
 
     def pods(self) -> list[Object]:
         """The operator's living pods."""
-        labels = f"app.kubernetes.io/instance={self._scene.namespace}"
+        labels = f"app.kubernetes.io/instance={self.release}"
         labels += ",app.kubernetes.io/name=kvsync-operator"
         found = self._scene.api.list("pods", self.namespace, labels=labels)
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
@@ -76,7 +77,7 @@ class Install:
     def log(self) -> str:
         """The end of what its pods wrote."""
         words = ("logs", "--all-containers", "--prefix", "--tail=60", "-n", self.namespace)
-        made = f"app.kubernetes.io/instance={self._scene.namespace}"
+        made = f"app.kubernetes.io/instance={self.release}"
         done = self._scene.api.kubectl(*words, "-l", made, check=False)
         return done.stdout + done.stderr
 
@@ -89,15 +90,27 @@ class Install:
 @contextmanager
 def install_in(scene: Scene, folder: Path, major: int) -> Iterator[Install]:
     """Nothing is installed yet; nothing is left at the end, in whatever state the story ended."""
-    made = Install(Helm(scene.api, folder, major), scene, folder)
-    scene.bed.create_namespace(made.namespace, {"pod-security.kubernetes.io/enforce": "restricted"})
+    with installs_in(scene, folder, major, "") as (made,):
+        yield made
+
+
+@contextmanager
+def installs_in(
+    scene: Scene, folder: Path, major: int, *suffixes: str
+) -> Iterator[tuple[Install, ...]]:
+    """The same of several releases in one namespace."""
+    helm = Helm(scene.api, folder, major)
+    made = tuple(Install(helm, scene, folder, suffix) for suffix in suffixes)
+    home = made[0].namespace
+    scene.bed.create_namespace(home, {"pod-security.kubernetes.io/enforce": "restricted"})
     try:
         yield made
     finally:
-        print(made.log()[-20_000:])
-        words = ("uninstall", scene.namespace, "--namespace", made.namespace, "--ignore-not-found")
-        Helm(scene.api, folder, major).run(*words, "--no-hooks", check=False)
-        scene.api.delete("namespace", made.namespace)
+        for each in made:
+            print(each.log()[-20_000:])
+            words = ("uninstall", each.release, "--namespace", home, "--ignore-not-found")
+            helm.run(*words, "--no-hooks", check=False)
+        scene.api.delete("namespace", home)
 
 
 def kept(deployment: Object) -> str:
