@@ -23,7 +23,7 @@ from adapters.kube.fault_server import (
     say_text,
     watch,
 )
-from kvsync.adapters.kube.follow import SHORTEST_WATCH
+from kvsync.adapters.kube.follow import LIST_AGAIN, SHORTEST_WATCH
 from kvsync.adapters.kube.resource import CONFIGMAPS
 from kvsync.adapters.kube.watch import Trouble, Watch
 from kvsync.model.errors import Forbidden
@@ -127,6 +127,22 @@ async def test_an_ended_watch_is_opened_again_without_a_list(follow: Follow) -> 
             "11",
             "11",
         ]
+
+
+async def test_what_a_watch_never_told_is_found_by_a_list_once_that_one_is_old(
+    follow: Follow, clock: Clock
+) -> None:
+    def pass_the_time(key: tuple[str, str], _old: Any, _new: Any) -> None:
+        clock.now += LIST_AGAIN if key[1] == "c" else 0
+
+    answers = (page(10, "a"), watch(bookmark(15)), watch(event("ADDED", "c", 16)), page(20, "b"))
+    async with (
+        FaultServer(*answers) as server,
+        follow(server, on_change=pass_the_time) as followed,
+    ):
+        await until(lambda: followed.names == ["b"])
+        asked = [seen.query.get("resourceVersion") for seen in server.seen[:4]]
+        assert asked == [None, "10", "15", None]
 
 
 async def test_watches_that_end_at_once_are_spaced(follow: Follow, clock: Clock) -> None:

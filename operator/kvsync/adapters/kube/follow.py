@@ -27,6 +27,10 @@ QUIET = 150.0
 """Seconds without a byte after which a watch is opened again: bookmarks come every minute or so,
 and a peer that vanished without closing would otherwise be believed for minutes."""
 
+LIST_AGAIN = 1800.0
+"""Seconds after which what is followed is listed anew when its watch ends next. A watch that lost an
+event says nothing of it: what would have come after it never comes, and is waited for until then."""
+
 _LINE_LIMIT = 8 * 1024 * 1024  # etcd's limit for one object is 1.5 MiB
 _SETBACKS_BEFORE_LIST = 3
 
@@ -55,6 +59,7 @@ class Follow:
     heard_at: float = field(init=False)
     tried_at: float = field(init=False)
     version: str = field(default="", init=False)
+    _listed_at: float = field(default=0.0, init=False)
     _setbacks: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -66,7 +71,7 @@ class Follow:
         return max(self.heard_at, self.tried_at)
 
     async def step(self) -> bool:
-        """List if that is needed, then watch until the watch ends; whether events came.
+        """List if that is needed or long ago, then watch until the watch ends; whether events came.
 
         The end of a watch is normal, also a broken one: the next step goes on from there, or
         lists again when that place is forgotten.
@@ -75,7 +80,7 @@ class Follow:
             ApiError: no list, no watch, or an error inside of one.
         """
         try:
-            if not self.version:
+            if not self.version or self.timing.clock() - self._listed_at >= LIST_AGAIN:
                 await self._list()
             heard = await self._watch()
         except Gone:
@@ -92,6 +97,7 @@ class Follow:
             await self._list_pages(PAGE)
         except Gone:  # a page token aged out; one page cannot
             await self._list_pages(0)
+        self._listed_at = self.timing.clock()
         self.listener.listed(self)
 
     async def _list_pages(self, limit: int) -> None:
