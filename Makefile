@@ -28,6 +28,11 @@ KILLS ?= 200
 # How many states `make explore` visits of each scenario.
 STATES ?= 20000
 
+# What `make chaos` runs: the seed of the first mixture, how many there are, or one case by its name.
+SEED     ?= 1
+MIXTURES ?= 500
+CASE     ?=
+
 # How often `make relay-kills` kills a relay, its engine or both.
 RELAY_KILLS ?= 100
 
@@ -41,7 +46,7 @@ IMAGE     ?= kvsync-operator:$(VERSION)
 PLATFORMS ?= linux/amd64,linux/arm64
 DOCKER    ?= docker
 
-.PHONY: help setup chart image image-check sbom demo demo-stop test test-unit test-bed conformance kills relay-kills relay-table properties explore fuzz soak bench bench-admission bench-core bench-probe bench-hostile bench-latency bench-publisher bench-relay bench-start bench-converge bench-steady bench-render bench-import lint format lock generate clean
+.PHONY: help setup chart image image-check sbom demo demo-stop test test-unit test-bed conformance kills relay-kills relay-table properties explore fuzz chaos soak bench bench-admission bench-core bench-probe bench-hostile bench-latency bench-publisher bench-relay bench-start bench-converge bench-steady bench-render bench-import lint format lock generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,7 +82,7 @@ test-bed: setup ## tests on a real control plane with pods as processes
 	@PYTHONPATH=tests $(BIN)/python -m testbed.promtool.install > /dev/null
 	@# Apart: tests of the bed change the gateway that the stories stand on.
 	$(ATTEMPTS) -m bed tests/bed tests/adapters -n 2 --dist loadfile
-	$(ATTEMPTS) -m bed tests/documentation tests/e2e -n 3 --dist loadfile
+	$(ATTEMPTS) -m bed tests/documentation tests/e2e tests/chaos -n 3 --dist loadfile
 
 conformance: setup ## on request: released vLLM packages read our arguments, a real vLLM runs as a pod (8 GB, once)
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
@@ -115,6 +120,11 @@ soak: SECONDS = 1800
 soak: setup ## on request: SECONDS=1800 of churn beside hostile publishers, and what the operator holds meanwhile
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
 	@$(INSIDE) $(BIN)/python -m chaos.soak --seconds $(SECONDS) --write
+
+chaos: setup ## on request: every API call with every fault, MIXTURES=500 mixtures by SEED=1; CASE=... runs one again (20 minutes)
+	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
+	@$(INSIDE) $(BIN)/python -m chaos --seed $(SEED) --mixtures $(MIXTURES) $(if $(CASE),--case '$(CASE)',--page)
+	$(if $(CASE),,$(INSIDE) $(BIN)/pytest -m chaos tests/chaos -s)
 
 bench-probe: setup ## on request: memory and CPU a source at 1,000 to 5,000 publishers, beside two other ways (10 minutes)
 	$(BENCH).probe

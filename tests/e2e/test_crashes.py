@@ -56,7 +56,7 @@ def test_killed_after_every_write_of_enabling_and_of_undoing(
         undoing = live_and_die_until(lambda: scene.sync("kv") is None, start_operator, proxy)
         assert undoing >= 3, "gateway, model and finalizer are writes of their own"
     finally:
-        proxy.close()
+        proxy.stop()
     assert scene.template("m") == original
     assert scene.gateway()["spec"]["template"] == gateway
     patches = Counter(w.split()[1].rpartition("/")[2] for w in proxy.writes if "/deployments/" in w)

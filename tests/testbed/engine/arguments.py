@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,12 @@ class CommandLine:
 
 def parse_serve(build: Build, arguments: Sequence[str]) -> CommandLine:
     """``vllm ARGUMENTS``: exits 2 through argparse, raises UsageError for a bad ``--config``."""
+    return _parse(_serve_parser(build), _model_first(list(arguments)))
+
+
+@cache
+def _serve_parser(build: Build) -> argparse.ArgumentParser:
+    """Made once for each build: a process of many engines would spend most of its time on it."""
     parser = argparse.ArgumentParser(prog="vllm")
     parser.add_argument("-v", "--version", action="version", version=str(build.version))
     commands = parser.add_subparsers(dest="subparser", required=True)
@@ -41,7 +48,7 @@ def parse_serve(build: Build, arguments: Sequence[str]) -> CommandLine:
         if name == "serve":
             command.add_argument("model_tag", nargs="?")
             _add_flags(command, build)
-    return _parse(parser, _model_first(list(arguments)))
+    return parser
 
 
 def parse_api_server(build: Build, arguments: Sequence[str]) -> CommandLine:

@@ -82,7 +82,8 @@ class Client:
                 listed = await self.request("GET", path)
                 yield "SYNC", listed
                 version = listed["metadata"]["resourceVersion"]
-                url = f"{self.server}{path}?watch=1&resourceVersion={version}"
+                more = "&" if "?" in path else "?"
+                url = f"{self.server}{path}{more}watch=1&resourceVersion={version}"
                 timeout = aiohttp.ClientTimeout(total=None, sock_read=None)
                 async with self.session.get(
                     url, timeout=timeout, read_bufsize=LONGEST_LINE

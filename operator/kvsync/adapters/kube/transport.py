@@ -61,7 +61,8 @@ class Request:
     query: Query = field(default_factory=dict)
     body: bytes | None = None
     content_type: str = "application/json"
-    timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT
+    timeout: aiohttp.ClientTimeout | None = None
+    """None for REQUEST_TIMEOUT."""
 
     @property
     def verb(self) -> str:
@@ -187,7 +188,7 @@ class Transport:
             URL(f"{self.host}{request.path}{encode_query(request.query)}", encoded=True),
             headers=headers,
             data=request.body,
-            timeout=request.timeout,
+            timeout=request.timeout or REQUEST_TIMEOUT,
             allow_redirects=False,  # an API server sends none, and a token must not follow one
             **self._settings,
         )
