@@ -36,6 +36,10 @@ CASE     ?=
 # How often `make relay-kills` kills a relay, its engine or both.
 RELAY_KILLS ?= 100
 
+# SHORT=1: the short form of a bench that has one; `make bench` runs these.
+SHORT ?=
+FORM = $(if $(SHORT),--short)
+
 # How long `make bench-steady` looks on.
 SECONDS ?= 60
 
@@ -146,7 +150,7 @@ bench-admission: setup ## on request: what the admission policy costs a pod's cr
 	$(BENCH).admission
 
 bench-core: setup ## on request: the decisions alone, up to 10,000 models and 100,000 sources (8 minutes)
-	$(BENCH).core
+	$(BENCH).core $(FORM)
 
 bench-converge: setup ## on request: from unconfigured to verified, beside a bare loop and kubectl, up to 200 models (6 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
@@ -167,7 +171,8 @@ bench-start: setup ## on request: from a process' start to the first right statu
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
 	$(BENCH).start
 
-bench: bench-admission bench-core bench-publisher bench-latency bench-hostile bench-probe bench-relay bench-start bench-converge bench-steady bench-render bench-import ## on request: all measurements, one after another
+bench: SHORT := 1
+bench: bench-admission bench-core bench-publisher bench-latency bench-hostile bench-probe bench-relay bench-start bench-converge bench-steady bench-render bench-import ## on request: all measurements, one after another (25 minutes)
 
 lint: setup ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check operator tests docs charts
