@@ -14,6 +14,7 @@ from chaos.engines import Running, StartError, end, started
 from testbed.kubelet.client import MERGE, Client, RefusedError
 from testbed.kubelet.logs import LogServer
 from testbed.kubelet.node import LEASE_SECONDS
+from testbed.waiting import wait_in_loop
 
 Object = dict[str, Any]
 log = logging.getLogger(__name__)
@@ -25,6 +26,8 @@ _CONDITIONS = (
     "ContainersReady",
     "PodScheduled",
 )
+ENDED_WITHIN = 90.0
+"""Seconds for the garbage collector to find the pods of Deployments that are gone."""
 _GIVEN_UP = (RefusedError, aiohttp.ClientError, TimeoutError)
 
 
@@ -141,6 +144,10 @@ class LocalKubelet:
         for pod in self._pods.values():
             pod.end()
         await self._server.close()
+
+    async def until_empty(self) -> None:
+        """Wait until no pod is left. Raises TimeoutError."""
+        await wait_in_loop(lambda: not self._pods, ENDED_WITHIN, what="the last pods to end")
 
     def _find(self, namespace: str, name: str) -> LocalPod | None:
         of_name = (p for p in self._pods.values() if (p.namespace, p.name) == (namespace, name))

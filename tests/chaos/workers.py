@@ -4,10 +4,12 @@ import asyncio
 import logging
 import multiprocessing
 import queue
+import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from chaos.cases import Case
@@ -19,6 +21,11 @@ PROCESSES = 4
 AT_ONCE = 5
 """Runs in a process: most of a run is waiting."""
 _THREADS = 32
+SLACK = 40
+"""Open files by which a process may grow whatever it ran: connections kept to the API server. One more a
+run would be more than that after any whole run."""
+_OF_OPERATORS = ("operator ", "asyncio_")
+"""Names of the threads in which operators live, and in which their event loops wait for files and names."""
 
 
 def reports(
@@ -101,7 +108,25 @@ async def _work(
                         return
                     done.put(await Run(own, case, next(numbers), lines, limits).tell())
 
+            before = open_files()
             await asyncio.gather(*(take() for _ in range(at_once)))
+            await own.kubelet.until_empty()
+            found = leftovers(before)
+    if found:
+        done.put(Report(Case(f"what process {number} held in the end"), found))
+
+
+def leftovers(files: int) -> list[str]:
+    """What operators left in this process, which had so many ``files`` open before the first of them."""
+    more = open_files() - files
+    threads = [t.name for t in threading.enumerate() if t.name.startswith(_OF_OPERATORS)]
+    found = [f"threads left: {threads}"] if threads else []
+    return [*found, f"{more} open files left"] if more > SLACK else found
+
+
+def open_files() -> int:
+    """How many descriptors this process has."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def listening() -> Lines:
