@@ -6,16 +6,16 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from zlib import crc32
 
 from bench.report import write
-from chaos.cases import UNDISTURBED, Case, exhaustive, lined_up, mixture, read_case
+from chaos.cases import UNDISTURBED, Case, exhaustive, lined_up, listed_late, mixture, read_case
 from chaos.page import page
 from chaos.run import Report
 from chaos.stage import Reach, cluster
 from chaos.workers import reports
 
 LOGS = Path("build/chaos")
-_KEPT = 400
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _all(reach: Reach, undisturbed: Report, options: argparse.Namespace) -> list[Report]:
     injections = exhaustive(undisturbed.calls)
     mixtures = [mixture(undisturbed.calls, options.seed + n) for n in range(options.mixtures)]
-    cases = [*lined_up(injections), *mixtures][: options.first]
+    cases = [*lined_up(injections), *listed_late(), *mixtures][: options.first]
     found = _batch(reach, undisturbed, cases, options, first=1)
     # Which call a run has the eighth time of depends on time: what met none has another chance.
     met = {each for report in found for each in report.met}
@@ -83,7 +83,7 @@ def _said(report: Report) -> Report:
         print("\n".join(f"    {each}" for each in report.broken))
         print(f"    again: make chaos CASE='{explicit(report.case)}'")
         LOGS.mkdir(parents=True, exist_ok=True)
-        log = LOGS / f"{abs(hash(report.case.name)):x}.log"
+        log = LOGS / f"{crc32(report.case.name.encode()):08x}.log"
         log.write_text("\n".join([report.case.name, *report.broken, *report.log]))
         print(f"    its log: {log}", flush=True)
     return report

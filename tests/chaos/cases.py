@@ -4,9 +4,9 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from chaos.faults import EVENT, Call, Fault, Injection, read_injection, suits
+from chaos.faults import EVENT, FIRST_PHASE, Call, Fault, Injection, read_injection, suits
 
-PHASES = ("start", "enable", "change", "undo")
+PHASES = (FIRST_PHASE, "enable", "change", "undo")
 """The story: the operator starts over models and a gateway; an object comes, is changed, and goes."""
 
 EACH = {EVENT: 3, "LOG": 2, "LIST": 2, "CONTINUE": 2}
@@ -14,6 +14,12 @@ EACH = {EVENT: 3, "LOG": 2, "LIST": 2, "CONTINUE": 2}
 ALIKE = {"leases/kvsync-operator": 2, "events": 3, "kveventsyncs/kv/status": 8}
 """The same for what is written again and again: the Lease, Events, the status."""
 _SLOW = frozenset({Fault.STALL, Fault.DROPPED})
+_STALLED = {
+    "enable": "deployments/b",
+    "change": "deployments/b",
+    "undo": "deployments/aibrix-gateway-plugins",
+}
+"""A write in the middle of each part."""
 FEWEST, MOST = 3, 8
 """Faults of a mixture."""
 
@@ -69,6 +75,20 @@ def _lines(injections: Sequence[Injection]) -> Iterator[tuple[Injection, ...]]:
     queues = [[each for each in injections if each.call.phase == phase] for phase in PHASES]
     for number in range(max(map(len, queues), default=0)):
         yield tuple(queue[number] for queue in queues if number < len(queue))
+
+
+def listed_late() -> list[Case]:
+    """What is listed again by a clock comes in no undisturbed run: here a stalled write gives it the time."""
+    return [
+        Case(f"{stall}+{late}", (stall, late))
+        for phase, stalled in _STALLED.items()
+        for stall in [Injection(Call(phase, "PATCH", stalled, 1), Fault.STALL)]
+        for path in ("deployments", "kveventsyncs", "pods")
+        for fault in sorted(
+            suits(Call(phase, "LIST", path, 1)) - {Fault.STALL}, key=lambda f: f.value
+        )
+        for late in [Injection(Call(phase, "LIST", path, 1), fault)]
+    ]
 
 
 def mixture(calls: Sequence[Call], seed: int) -> Case:

@@ -46,6 +46,7 @@ ANSWERED = frozenset(
 RETRY_AFTER = 1
 """Seconds."""
 
+FIRST_PHASE = "start"
 EVENT = "EVENT"
 """The verb of what comes over a watch that runs."""
 
@@ -115,7 +116,8 @@ def suits(call: Call) -> frozenset[Fault]:
     """The faults that can happen to a call."""
     found = _SUITED[call.verb]
     # Something old can only be told of what was told before.
-    return found | {Fault.STALE} if call.verb in ("GET", "LIST") and call.number > 1 else found
+    told = call.number > 1 or call.phase != FIRST_PHASE
+    return found | {Fault.STALE} if call.verb in ("GET", "LIST") and told else found
 
 
 def read_injection(text: str) -> Injection:

@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaos.call_names import CallNames, Request, name_of, verb_of
-from chaos.cases import PHASES, UNDISTURBED, exhaustive, lined_up, mixture, read_case, taken
+from chaos.cases import (
+    PHASES,
+    UNDISTURBED,
+    exhaustive,
+    lined_up,
+    listed_late,
+    mixture,
+    read_case,
+    taken,
+)
 from chaos.faults import EVENT, Call, Fault, Injection, read_injection, suits
 
 APPS = "/apis/apps/v1/namespaces/w1-7/deployments"
@@ -104,6 +113,15 @@ def test_a_run_has_one_fault_a_phase() -> None:
         phases = [each.call.phase for each in case.injections]
         assert phases == [phase for phase in PHASES if phase in phases]
         assert len({each.fault is Fault.STALL for each in case.injections if case.slow}) <= 2
+
+
+def test_what_is_listed_late_has_a_stalled_write_before_it() -> None:
+    for case in listed_late():
+        stall, late = case.injections
+        assert stall.fault is Fault.STALL
+        assert late.call.verb == "LIST"
+        assert read_case(case.name, []) == case
+    assert {case.injections[1].call.phase for case in listed_late()} == {*PHASES[1:]}
 
 
 def test_alike_calls_are_taken_a_few_times() -> None:
