@@ -128,7 +128,7 @@ soak: setup ## on request: SECONDS=1800 of churn beside hostile publishers, and 
 chaos: setup ## on request: every API call with every fault, MIXTURES=500 mixtures by SEED=1; CASE=... runs one again (20 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
 	@$(INSIDE) $(BIN)/python -m chaos --seed $(SEED) --mixtures $(MIXTURES) $(if $(CASE),--case '$(CASE)',--page)
-	$(if $(CASE),,$(INSIDE) $(BIN)/pytest -m chaos tests/chaos -s)
+	$(if $(CASE),,$(INSIDE) $(BIN)/pytest -m chaos tests/chaos -n 4 --dist loadfile)
 
 bench-probe: setup ## on request: memory and CPU a source at 1,000 to 5,000 publishers, beside two other ways (10 minutes)
 	$(BENCH).probe

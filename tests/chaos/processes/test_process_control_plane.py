@@ -25,6 +25,7 @@ def test_away_for_longer_than_a_lease_lasts(play: Play) -> None:
     """The leader ends, and who leads then goes on from what stands there."""
     plane = play.scene.bed.plane
     first = play.start()
+    play.wait("a leader", lambda: holder(play))
     play.keep()
 
     def away() -> None:
@@ -62,3 +63,9 @@ def test_another_takes_the_lease_from_a_leader(play: Play) -> None:
     play.enable(steal)
     play.undo()
     assert play.kept.stop() == 0
+
+
+def holder(play: Play) -> str:
+    """Who holds the Lease."""
+    found = play.scene.api.find("leases", *LEASE) or {}
+    return str((found.get("spec") or {}).get("holderIdentity") or "")

@@ -42,7 +42,13 @@ def page(result: Result, found: list[Growth], broken: list[str]) -> Page:
         Plot("seconds", unit, {n: s for n, s in result.series.items() if n.endswith(unit)}, False)
         for unit in ("RSS", "files", "tasks")
     ]
-    remarks = [f"**Broken promise**: {line}" for line in broken] or ["The oracle found nothing."]
+    grew = [each.name for each in found if not each.flat]
+    met = "**not reached**" if grew or broken else "**reached**"
+    remarks = [
+        f"Goal: no series grows once it is warm, and no promise is broken: {met}. "
+        f"Grew: {', '.join(grew) or 'none'}; broken: {len(broken) or 'none'}.",
+        *broken,
+    ]
     columns = ["series", "second quarter", "last quarter", "at most", ""]
     return Page(
         *("soak", "Half an hour of churn", told, columns, rows, plots, remarks),

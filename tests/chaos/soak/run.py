@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from chaos.history import labelled
 from chaos.judgement import Stage, retold
@@ -60,15 +63,45 @@ class Result:
 
 
 class Sampler:
-    """Samples an operator and the process that watches engines for it."""
+    """Samples an operator and the process that watches engines for it, from a thread of its own: however
+    long a step of the churn takes, samples come at the same pace. A context manager."""
 
     def __init__(self, operator: OperatorProcess, tasks: Path) -> None:
         self._operator, self._tasks = operator, tasks
-        self.series: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        self._series: dict[str, list[tuple[float, float]]] = defaultdict(list)
         self._begun = time.monotonic()
+        self._stopped = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def sample(self) -> None:
-        """Take one of all."""
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopped.set()
+        self._thread.join(10)
+
+    @property
+    def series(self) -> dict[str, Series]:
+        """What was sampled until now. Raises what ended the sampling."""
+        if self._error is not None:
+            raise self._error
+        return {name: [*series] for name, series in [*self._series.items()]}
+
+    def _run(self) -> None:
+        try:
+            while not self._stopped.wait(SAMPLE_EVERY):
+                self._sample()
+        except BaseException as error:  # told where the series are asked for
+            self._error = error
+
+    def _sample(self) -> None:
         pid = self._operator.process.pid
         code = self._operator.process.poll()
         if code is not None:
@@ -90,7 +123,7 @@ class Sampler:
         self._note(f"{name} threads", held.threads)
 
     def _note(self, name: str, value: float) -> None:
-        self.series[name].append((time.monotonic() - self._begun, value))
+        self._series[name].append((time.monotonic() - self._begun, value))
 
 
 def soak(
@@ -141,11 +174,12 @@ def _soaked(
     # The hostile ones never come through their trial, and would keep the places of all others.
     operator = OperatorProcess(kubeconfig, log, "--max-rolling", "0", env=inside)
     try:
-        sampler, churn = Sampler(operator, tasks), Churn(scene, oracle, seed)
+        churn = Churn(scene, oracle, seed)
         scene.api.create(hostile_sync())
         churn.create_all()
-        _churned(result.seconds, churn, sampler, tell)
-        result.series, result.done = dict(sampler.series), churn.done
+        with Sampler(operator, tasks) as sampler:
+            _churned(result.seconds, churn, sampler, tell)
+            result.series, result.done = sampler.series, churn.done
         try:
             return _settled(scene, oracle, churn, operator, tell)
         except TimeoutError as error:  # what was measured is not lost by it
@@ -159,18 +193,15 @@ def _soaked(
 
 def _churned(seconds: float, churn: Churn, sampler: Sampler, tell: Callable[[str], None]) -> None:
     begun = time.monotonic()
-    step = sample = told = begun
+    step = told = begun
     while (now := time.monotonic()) < begun + seconds:
-        if now >= sample:
-            sampler.sample()
-            sample = now + SAMPLE_EVERY
         if now >= step:
             churn.step()
             step = now + STEP_EVERY
-        if now >= told:
+        if now >= told + TELL_EVERY:
             last = {name: f"{series[-1][1]:.0f}" for name, series in sampler.series.items()}
             tell(f"soak: {now - begun:.0f} of {seconds:.0f} s; {last}")
-            told = now + TELL_EVERY
+            told = now
         time.sleep(0.1)
 
 
