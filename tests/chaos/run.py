@@ -27,6 +27,10 @@ MODELS = ("a", "b")
 """Of one pod each; with an odd seed the last has two."""
 PATIENCE = 150.0
 """Seconds that a phase may take: the longest of its clocks is 30 s, and may run more than once."""
+JUDGED = ("change", "undo")
+"""After which the oracle is asked: once while the object is there, and once when it is gone."""
+TRUE_WITHIN = 10.0
+"""Seconds for a status to say what has just become so."""
 ENDS_WITHIN = 15.0
 _LOOK = 0.15
 
@@ -78,10 +82,11 @@ class Run:
             lives = self._lives()
             for phase in PHASES:
                 await self._timed(phase, lives)
-            report.broken += await asyncio.to_thread(self._oracle.judge, within=10.0)
+                if phase in JUDGED:
+                    await self._judge(report, within=TRUE_WITHIN)
         except TimeoutError as late:
             report.broken.append(str(late))
-            report.broken += await asyncio.to_thread(self._oracle.judge)
+            await self._judge(report)
         finally:
             if lives is not None:
                 report.broken += await self._ended(lives)
@@ -95,6 +100,10 @@ class Run:
         secrets = number_lists("\n".join(report.log))
         report.broken += [f"the log holds what may be token ids: {text}" for text in secrets]
         return report
+
+    async def _judge(self, report: Report, within: float = 0.0) -> None:
+        found = await asyncio.to_thread(self._oracle.judge, within=within)
+        report.broken += [each for each in found if each not in report.broken]
 
     def _tokenizer(self) -> Engine:
         """An engine that is nobody's model: what the gateway is told to ask."""

@@ -106,7 +106,7 @@ async def _work(
                         over.set()
                         todo.put(None)
                         return
-                    done.put(await Run(own, case, next(numbers), lines, limits).tell())
+                    done.put(await told(Run(own, case, next(numbers), lines, limits), case))
 
             before = open_files()
             await asyncio.gather(*(take() for _ in range(at_once)))
@@ -114,6 +114,14 @@ async def _work(
             found = leftovers(before)
     if found:
         done.put(Report(Case(f"what process {number} held in the end"), found))
+
+
+async def told(run: Run, case: Case) -> Report:
+    """What became of a run; also where the run itself failed, which must not end all others."""
+    try:
+        return await run.tell()
+    except Exception:
+        return Report(case, [f"the run itself failed: {traceback.format_exc()}"])
 
 
 def leftovers(files: int) -> list[str]:
