@@ -43,6 +43,10 @@ FORM = $(if $(SHORT),--short)
 # How long `make bench-steady` looks on.
 SECONDS ?= 60
 
+# SHORT=1: the short form of bench-admission, -hostile, -latency, -probe, -publisher, -relay (8 minutes in all).
+SHORT ?=
+FORM = $(if $(SHORT),--short)
+
 # The image: its base by digest, its name, and what builds it (docs/image.md).
 BASE      ?=
 VERSION   := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
@@ -131,23 +135,23 @@ chaos: setup ## on request: every API call with every fault, MIXTURES=500 mixtur
 	$(if $(CASE),,$(INSIDE) $(BIN)/pytest -m chaos tests/chaos -n 4 --dist loadfile)
 
 bench-probe: setup ## on request: memory and CPU a source at 1,000 to 5,000 publishers, beside two other ways (10 minutes)
-	$(BENCH).probe
+	$(BENCH).probe $(FORM)
 
 bench-hostile: setup ## on request: hostile publishers beside 200 healthy ones (2 minutes)
-	$(BENCH).hostile
+	$(BENCH).hostile $(FORM)
 
 bench-latency: setup ## on request: from a fault to the verdict, 20 of each (2 minutes)
-	$(BENCH).latency
+	$(BENCH).latency $(FORM)
 
-bench-publisher: setup ## on request: what a publisher pays for being watched (4 minutes)
-	$(BENCH).publisher
+bench-publisher: setup ## on request: what a publisher pays for being watched, beside a subscriber that takes all (7 minutes)
+	$(BENCH).publisher $(FORM)
 
 bench-relay: setup ## on request: what the relay adds to each batch, beside a bare forwarder (3 minutes)
-	$(BENCH).relay
+	$(BENCH).relay $(FORM)
 
 bench-admission: setup ## on request: what the admission policy costs a pod's creation (1 minute)
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
-	$(BENCH).admission
+	$(BENCH).admission $(FORM)
 
 bench-core: setup ## on request: the decisions alone, up to 10,000 models and 100,000 sources (8 minutes)
 	$(BENCH).core $(FORM)

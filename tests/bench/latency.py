@@ -1,19 +1,22 @@
 """`make bench-latency`: from a fault of an engine to the verdict that the operator hears of.
 
-Twenty engine stand-ins, processes of their own, are watched as the operator watches them. Faults
+Engine stand-ins, processes of their own, are watched as the operator watches them. Faults
 strike at any moment of a window; each is timed to the callback of ``Probes``.
 """
 
+import argparse
 import asyncio
 import os
 import random
 import signal
 import socket
+import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 
+from bench.report import Page, Plot, write
 from bench.windows import WINDOW, spread
 from kvsync.adapters.probe.line import LASTING
 from kvsync.model.source import HEALTHY, SourceKey, SourceReason, Target
@@ -21,10 +24,27 @@ from testbed.engine.launch import EngineProcess, free_ports
 from testbed.waiting import wait_for, wait_in_loop
 from testbed.watching import Watching
 
-ENGINES = 20
+ENGINES, FEW = 20, 8
 DEADLINE = 60.0
 PROMPT_PAUSE = 2.0
 Reasons = frozenset[SourceReason]
+Found = dict[str, list[float]]
+"""Seconds of each engine, by what befell it."""
+
+GOALS = {
+    "killed": 1.0,
+    "frozen": 20.0,
+    "thawed": 10.0,
+    "started again, from when it listens": 10.0,
+    "silent, from the first prompt": 22.0,
+}
+"""Seconds; the last: two windows, each of 9 to 11 s."""
+
+TOLD = f"""
+{{engines}} engine stand-ins, processes of their own, are watched as the operator watches them, with
+a window of {WINDOW:.0f} s. A fault strikes each at a random moment of a window, and is timed to the
+moment at which the operator is told of the settled verdict. Silent ones never publish, although
+they get prompts."""
 
 
 class Engine:
@@ -114,27 +134,27 @@ async def ready(watching: Watching, engines: Sequence[Engine], *, replay: bool =
     )
 
 
-async def killed_and_frozen() -> None:
+async def killed_and_frozen(count: int, found: Found) -> None:
     with ExitStack() as stack:
-        engines = [Engine(number) for number in range(ENGINES)]
+        engines = [Engine(number) for number in range(count)]
         for engine in engines:
             stack.callback(engine.end)
         async with Watching() as watching:
             await ready(watching, engines)
             assert watching.all_are({e.key: e.target() for e in engines}, HEALTHY)
             frozen, gone = frozenset({SourceReason.STALE}), frozenset({SourceReason.PORT_CLOSED})
-            show("frozen (SIGSTOP)", "20 s", await all_of(
+            show(found, "frozen", await all_of(
                 engines, lambda e: struck(watching, e, partial(e.signal, signal.SIGSTOP), frozen)
             ))  # fmt: skip
-            show("thawed (SIGCONT)", "10 s", await all_of(
+            show(found, "thawed", await all_of(
                 engines, lambda e: struck(watching, e, partial(e.signal, signal.SIGCONT), HEALTHY)
             ))  # fmt: skip
             # One that stood for less is dialled again with a pause: storms are not followed.
             await asyncio.sleep(LASTING + 1)
-            show("killed (SIGKILL)", "1 s", await all_of(
+            show(found, "killed", await all_of(
                 engines, lambda e: struck(watching, e, partial(e.signal, signal.SIGKILL), gone)
             ))  # fmt: skip
-            show("started again", "10 s", await all_of(
+            show(found, "started again, from when it listens", await all_of(
                 engines, lambda e: come_back(watching, e)
             ))  # fmt: skip
 
@@ -149,10 +169,10 @@ async def prompt(engine: Engine, stop: asyncio.Event) -> None:
         await asyncio.sleep(PROMPT_PAUSE)
 
 
-async def silent() -> None:
+async def silent(count: int, told: Found) -> None:
     """Engines that never publish, from their first prompt on."""
     with ExitStack() as stack:
-        engines = [Engine(number, "silent") for number in range(ENGINES)]
+        engines = [Engine(number, "silent") for number in range(count)]
         for engine in engines:
             stack.callback(engine.end)
         async with Watching() as watching:
@@ -170,17 +190,62 @@ async def silent() -> None:
             found = await all_of(engines, lambda e: struck(watching, e, partial(begin, e), wanted))
             stop.set()
             await asyncio.gather(*prompting)
-            show("silent despite prompts", "2 windows", found)
+            show(told, "silent, from the first prompt", found)
 
 
-def show(what: str, goal: str, found: Sequence[float]) -> None:
-    print(f"{what:24} {spread(found, '{:.2f} s'.format)} (goal {goal})", flush=True)
+def show(found: Found, what: str, seconds: Sequence[float]) -> None:
+    found[what] = list(seconds)
+    print(f"{what:36} {spread(seconds, '{:.2f} s'.format)} (goal {GOALS[what]:.0f} s)", flush=True)
 
 
-async def main() -> None:
-    await killed_and_frozen()
-    await silent()
+def page(found: Found, loads: Sequence[float] = ()) -> Page:
+    """What is told of it."""
+    rows = [
+        [
+            what,
+            f"{statistics.median(found[what]):.2f} s",
+            f"{max(found[what]):.2f} s",
+            f"{goal:.0f} s",
+            "reached" if max(found[what]) <= goal else "**not reached**",
+        ]
+        for what, goal in GOALS.items()
+    ]
+    lines = {what: [*enumerate(sorted(found[what]), 1)] for what in GOALS}
+    return Page(
+        "latency",
+        "From a fault to the verdict",
+        TOLD.format(engines=len(found["killed"])),
+        ["fault", "median", "worst", "goal", ""],
+        rows,
+        [Plot("engines, the quickest first", "seconds", lines, logarithmic=False)],
+        [_goals(found)],
+        loads,
+    )
+
+
+def _goals(found: Found) -> str:
+    """What the goals come to."""
+    missed = [what for what, goal in GOALS.items() if max(found[what]) > goal]
+    upshot = f"**not reached**: {', '.join(missed)}" if missed else "**reached** by all"
+    return f"Goals, for the worst of each fault: {upshot}."
+
+
+async def bench(count: int) -> Found:
+    """The seconds of so many engines."""
+    found: Found = {}
+    await killed_and_frozen(count, found)
+    await silent(count, found)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.latency", description=__doc__)
+    parser.add_argument("--short", action="store_true", help=f"{FEW} engines instead of {ENGINES}")
+    count = FEW if parser.parse_args().short else ENGINES
+    before = os.getloadavg()[0]
+    found = asyncio.run(bench(count))
+    print(write(page(found, (before, os.getloadavg()[0]))))
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

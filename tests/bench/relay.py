@@ -12,13 +12,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import zmq
 
+from bench.relay_page import Measured, page
+from bench.report import write
 from kvsync.core.relay.relay import Relay, Terms
 from testbed.engine.launch import free_ports
 from testbed.engine.layouts import Layout, layout_for
@@ -27,9 +29,9 @@ from testbed.engine.wire import BlockRemoved, BlockStored, Event, encode_batch, 
 from testbed.partner import Partner
 from testbed.watching import cpu_seconds, resident
 
-RATES = (50, 200, 1000)
+RATES, SHORT_RATES = (50, 200, 1000), (200,)
 """Batches a second."""
-SECONDS = 10.0
+SECONDS, SHORT_SECONDS = 10.0, 6.0
 FAST = 400
 """Batches a second with which a cache is filled that was not after these seconds."""
 BLOCKS, SIZE, VOCABULARY = 64, 16, 128_000
@@ -145,7 +147,10 @@ def relay() -> Iterator[Between]:
 class Reader:
     """Takes what stands between to task."""
 
-    def __init__(self, between: Between, context: "zmq.Context[zmq.Socket[bytes]]") -> None:
+    def __init__(
+        self, between: Between, layout: str, context: "zmq.Context[zmq.Socket[bytes]]"
+    ) -> None:
+        self.layout = layout
         self._between = between
         self._context = context
         self.socket = self.subscribe()
@@ -159,8 +164,8 @@ class Reader:
         sub.setsockopt(zmq.SUBSCRIBE, b"")
         return sub
 
-    def measure(self, engine: Partner, name: str, rate: int, count: int) -> None:
-        """Have so many batches published, and print what came of it."""
+    def measure(self, engine: Partner, name: str, rate: int, count: int) -> Measured:
+        """Have so many batches published; what came of it."""
         pid = self._between.pid
         ours = (pid, engine.pid, os.getpid())
         began, all_before = time.monotonic(), cpu_seconds_of_all()
@@ -176,12 +181,24 @@ class Reader:
         others = cpu_seconds_of_all() - all_before - sum(used)
         engine.hear()
         cuts = statistics.quantiles(found, n=100)
+        made = Measured(
+            layout=self.layout,
+            who=self._between.name,
+            rate=rate,
+            load=name,
+            p50=cuts[49],
+            p99=cuts[98],
+            cpu=used[0] / took,
+            resident=resident(pid),
+            heard=len(found),
+            sent=count,
+            others=max(0.0, others / took),
+        )
         print(
-            f"{self._between.name:10} {rate:5}/s {name:14} p50 {cuts[49]:5.2f} ms  p99 {cuts[98]:5.2f} ms  "
-            f"CPU {used[0] / took:6.1%}  RSS {resident(pid) / 1e6:5.1f} MB  {len(found)} of {count}; "
-            f"others took {max(0.0, others / took):4.0%} of a core",
+            f"{made.who:10} {rate:5}/s {name:14} p99 {made.p99:5.2f} ms  CPU {made.cpu:6.1%}",
             flush=True,
         )
+        return made
 
 
 def cpu_seconds_of_all() -> float:
@@ -190,26 +207,29 @@ def cpu_seconds_of_all() -> float:
     return (sum(words) - words[3] - words[4]) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(between: Between, version: Version, rate: int) -> None:
-    engine = Partner("bench.relay", "publish", between.upstream, version)
+def measure(between: Between, layout: str, rate: int, seconds: float) -> list[Measured]:
+    engine = Partner("bench.relay", "publish", between.upstream, LAYOUTS[layout])
+    found: list[Measured] = []
     with zmq.Context() as context:
-        reader = Reader(between, context)
+        reader = Reader(between, layout, context)
         engine.hear()
         time.sleep(1.0)  # connections stand
-        some = int(rate * SECONDS)
-        reader.measure(engine, "64 in", rate, min(FILLED, some))
+        some = int(rate * seconds)
+        found.append(reader.measure(engine, "64 in", rate, min(FILLED, some)))
         if some < FILLED:
             reader.measure(engine, "(filling)", FAST, FILLED - some)
-        reader.measure(engine, "64 in, 64 out", rate, some)
+        found.append(reader.measure(engine, "64 in, 64 out", rate, some))
         if between.name == "relay":
             with reader.subscribe():
-                reader.measure(engine, "telling all", rate, some)
+                found.append(reader.measure(engine, "telling all", rate, some))
         reader.socket.close()
     engine.end()
+    return found
 
 
-def cost_of_a_batch() -> None:
-    """Microseconds of CPU for one batch inside the relay, by the form of its events."""
+def cost_of_a_batch() -> list[str]:
+    """Sentences: microseconds of CPU for one batch inside the relay, by the form of its events."""
+    said = []
     for name, version in LAYOUTS.items():
         for single in (False, True):
             layout, made = layout_for(version), Relay(Terms(), 0.0)
@@ -219,20 +239,23 @@ def cost_of_a_batch() -> None:
                 made.heard(0, [b"", sequence_frame(n), each], 0.0)
                 while made.next_message(0.0):
                     pass
-            each_took = (time.thread_time() - began) / len(some) * 1e6
+            took = (time.thread_time() - began) / len(some) * 1e6
             form = "64 events of one block" if single else "one event of 64 blocks"
-            print(f"{name}, {form}: {each_took:.0f} us a batch")
+            said.append(
+                f"Inside the relay, in a tight loop, a batch of {name}, {form}: {took:.0f} µs of CPU."
+            )
+    return said
 
 
-def main() -> None:
-    cost_of_a_batch()
-    for name, version in LAYOUTS.items():
-        print(f"{name}; load {os.getloadavg()[0]:.1f}")
-        for rate in RATES:
+def main(rates: Sequence[int], seconds: float) -> None:
+    before, said = os.getloadavg()[0], cost_of_a_batch()
+    found: list[Measured] = []
+    for name in LAYOUTS:
+        for rate in rates:
             for made in (forwarder, relay):
                 with made() as between:
-                    measure(between, version, rate)
-    print(f"load {os.getloadavg()[0]:.1f}")
+                    found += measure(between, name, rate, seconds)
+    print(write(page(found, said, (before, os.getloadavg()[0]))))
 
 
 if __name__ == "__main__":
@@ -241,5 +264,7 @@ if __name__ == "__main__":
             publish(int(port), version)
         case ["forward", upstream_port, listen_port]:
             forward(int(upstream_port), int(listen_port))
+        case ["--short"]:
+            main(SHORT_RATES, SHORT_SECONDS)
         case _:
-            main()
+            main(RATES, SECONDS)
