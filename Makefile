@@ -43,10 +43,6 @@ FORM = $(if $(SHORT),--short)
 # How long `make bench-steady` looks on.
 SECONDS ?= 60
 
-# SHORT=1: the short form of bench-admission, -hostile, -latency, -probe, -publisher, -relay (8 minutes in all).
-SHORT ?=
-FORM = $(if $(SHORT),--short)
-
 # The image: its base by digest, its name, and what builds it (docs/image.md).
 BASE      ?=
 VERSION   := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
@@ -109,8 +105,8 @@ relay-table: setup ## on request: what a gateway knows of three engines, with an
 relay-kills: setup ## on request: relay, engine or both killed at random RELAY_KILLS=100 times under load (2 minutes)
 	KVSYNC_RELAY_KILLS=$(RELAY_KILLS) $(BIN)/pytest tests/relay/test_relay_kills.py -s
 
-properties: setup ## on request: each property of the core with 2,000 random cases
-	HYPOTHESIS_PROFILE=ci $(BIN)/pytest -m "not bed" tests/core tests/model -n 3 --dist worksteal -q
+properties: setup ## on request: each property of the core with 2,000 random cases, its protocol with 200 random histories of each mode
+	HYPOTHESIS_PROFILE=ci $(BIN)/pytest -m "not bed" tests/core tests/model tests/explore/test_protocol.py -n 3 --dist worksteal -q
 
 fuzz: $(VENV)/.fuzz-installed ## on request: fuzz what reads strangers' bytes (FUZZ_SECONDS=600; KEEP=1 adds to the kept corpus)
 	@PYTHONPATH=tests $(BIN)/python -m fuzz.run --seconds $(FUZZ_SECONDS) $(if $(FUZZ_TARGET),--target $(FUZZ_TARGET)) $(if $(KEEP),--keep)

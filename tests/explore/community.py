@@ -92,7 +92,7 @@ class Community(Cluster):
         super().__init__(scenario.specs[names[0]], fates)
         self.scenario = scenario
         self.sync = None
-        self.syncs = {name: _object(name, scenario.manifests[name]) for name in names}
+        self.syncs: dict[str, Json | None] = {n: made(n, scenario.manifests[n]) for n in names}
         self.memories = {name: Memory() for name in names}
         self.standings: dict[str, Standing] = {}
         self.unheard = frozenset(names)
@@ -170,13 +170,17 @@ class Community(Cluster):
 
     def _pass(self, name: str) -> None:
         """As the shell does: the decision and the standing at once, the writes one by one."""
-        body = self.syncs[name]
         self.unheard -= {name}
-        if body is None:
-            self.standings.pop(name, None)
-            self.memories[name] = Memory()
-            return
-        decision = self.decision(name)
+        if self.syncs[name] is None:
+            self._forget(name)
+        else:
+            self._take_up(name, self.decision(name))
+
+    def _forget(self, name: str) -> None:
+        self.standings.pop(name, None)
+        self.memories[name] = Memory()
+
+    def _take_up(self, name: str, decision: Decision) -> None:
         self.last = decision
         self.standings[name] = decision.standing or Standing(f"{SPACE}/{name}")
         memory = _copied(self.memories[name])
@@ -254,10 +258,11 @@ class Community(Cluster):
             fits = self.sync is not None and self.apply(action)
             self.syncs[name] = self.sync
             return fits
-        before = self.objects[action.name]
+        before, rolling = self.objects[action.name], self.rolling
         fits = self.apply(action)
         if fits and action.restarts and action.name != GATEWAY and action.name not in self.changing:
-            self.taken_back.add(action.name)
+            # One that its owner has roll anyway takes no place by being taken back.
+            self.taken_back |= {action.name} - rolling
         if before["spec"] != self.objects[action.name]["spec"]:
             self._settle(action.name)
         return fits
@@ -345,7 +350,8 @@ class _Seen(World):
         return self._found.get(model, ())
 
 
-def _object(name: str, manifest: Json) -> Json | None:
+def made(name: str, manifest: Json) -> Json:
+    """An object as its user makes it."""
     metadata = {
         "namespace": SPACE,
         "name": name,

@@ -140,9 +140,7 @@ def check_rest(state: Community) -> None:
         assert state.scenario.deleted or state.restarts[GATEWAY] == 1
     left = state.left_over().keys() - (selected | ({GATEWAY} if living else set()))
     assert not left, f"not as its owner had it: {sorted(left)}"
-    fresh = state.after((CRASH, ""))
-    fresh.unheard = frozenset()
-    _check_second_start(fresh, living)
+    check_second_start(state)
 
 
 def _check_model_at_rest(state: Community, model: str, *, wanted: bool) -> None:
@@ -157,8 +155,10 @@ def _check_model_at_rest(state: Community, model: str, *, wanted: bool) -> None:
         assert restarts == 1, f"{model} restarted {restarts} times"
 
 
-def _check_second_start(fresh: Community, living: set[str]) -> None:
+def check_second_start(state: Community) -> None:
     """An operator that has just started writes nothing, in whatever order it looks."""
-    for name in sorted(living):
+    fresh = state.after((CRASH, ""))
+    fresh.unheard = frozenset()
+    for name in sorted(name for name, body in fresh.syncs.items() if body is not None):
         actions = fresh.decision(name).actions
         assert not actions, f"at rest, and yet: {[a.note or a.reason for a in actions]}"
