@@ -33,12 +33,14 @@ class Scene:
         self.now = 100.0
         self.seen: dict[SourceKey, Observation] = {}
         self.watched: Mapping[SourceKey, Target] = {}
+        self.watches = 0
         self.told: list[tuple[str, str]] = []
         self.metrics: dict[SourceKey, Traffic] = {}
         self.probes = Probes(self, self.told.append, lambda: self.now, traffic=self.metrics.get)
 
     def set_targets(self, targets: Mapping[SourceKey, Target]) -> None:
         self.watched = targets
+        self.watches += 1
 
     def observation(self, key: SourceKey) -> Observation | None:
         return self.seen.get(key)
@@ -67,6 +69,7 @@ def test_objects_are_told_of_their_own_sources_once() -> None:
     scene = Scene()
     scene.probes.assign(ONE, wanted("a", "b"))
     scene.probes.assign(OTHER, wanted("b", "c"))
+    scene.look()
     assert set(scene.watched) == set(wanted("a", "b", "c"))
     for _ in range(PARTS):
         scene.look()
@@ -104,6 +107,7 @@ def test_an_object_is_told_at_most_once_a_pause_and_misses_nothing() -> None:
 def test_what_failed_stays_failed_while_it_is_tried_again() -> None:
     scene = Scene()
     scene.probes.assign(ONE, wanted("a"))
+    scene.look()
     scene.see("a", Observation(since=0.0, failure=Failure.REFUSED, failed_at=0.0))
     assert scene.verdict("a").reason is SourceReason.PORT_CLOSED
     scene.see("a", Observation(since=scene.now, interrupted_at=scene.now))
@@ -116,6 +120,7 @@ def test_what_failed_stays_failed_while_it_is_tried_again() -> None:
 def test_nothing_is_held_of_a_pod_that_is_gone() -> None:
     scene = Scene()
     scene.probes.assign(ONE, wanted("a"))
+    scene.look()
     scene.see("a", fresh(scene))
     assert scene.verdict("a").verified
     scene.probes.assign(ONE, {})
@@ -126,9 +131,46 @@ def test_nothing_is_held_of_a_pod_that_is_gone() -> None:
     assert not scene.verdict("a").verified
 
 
+def test_what_was_seen_before_another_thing_was_asked_proves_nothing() -> None:
+    scene = Scene()
+    scene.probes.assign(ONE, wanted("a"))
+    scene.look()
+    scene.see("a", fresh(scene))
+    assert scene.verdict("a").verified
+    other = replace(target("a"), topic="another")
+    scene.probes.assign(ONE, {other.key: other})
+    assert not scene.verdict("a").verified, "the watcher has not heard of it yet"
+    scene.look()
+    assert scene.watched == {other.key: other}
+
+
+def test_a_source_that_two_want_goes_with_the_last_of_them() -> None:
+    scene = Scene()
+    scene.probes.assign(ONE, wanted("a"))
+    scene.probes.assign(OTHER, wanted("a"))
+    scene.look()
+    scene.see("a", fresh(scene))
+    assert scene.verdict("a").verified
+    scene.probes.assign(OTHER, {})
+    assert scene.verdict("a").verified, "what is held of it stays"
+    scene.probes.assign(ONE, {})
+    scene.look()
+    assert scene.watched == {}
+
+
+def test_many_objects_are_one_word_to_the_watcher() -> None:
+    scene = Scene()
+    for number in range(100):
+        scene.probes.assign(("ns", f"object-{number}"), wanted(f"pod-{number}"))
+    scene.look()
+    scene.look()
+    assert (len(scene.watched), scene.watches) == (100, 1)
+
+
 def test_the_engines_own_metrics_are_heard() -> None:
     scene = Scene()
     scene.probes.assign(ONE, wanted("a"))
+    scene.look()
     scene.see("a", replace(UP, last_batch_at=None))
     scene.metrics[target("a").key] = Traffic(scene.now, prefix_caching=False)
     assert scene.verdict("a").reason is SourceReason.PREFIX_CACHING_OFF

@@ -56,7 +56,10 @@ class Probes:
         self._policy = policy or Policy()
         self._traffic = traffic
         self._wanted: dict[Key, Mapping[SourceKey, Target]] = {}
+        self._holders: dict[SourceKey, dict[Key, Target]] = {}
         self._targets: dict[SourceKey, Target] = {}
+        self._changed: set[SourceKey] = set()
+        """Sources of which the watcher does not know yet what is wanted now."""
         self._standing: dict[SourceKey, Verdict] = {}
         self._told: dict[SourceKey, tuple[object, ...]] = {}
         """What ``on_verdict`` was called for last."""
@@ -68,22 +71,23 @@ class Probes:
         self._round: list[SourceKey] = []
 
     def assign(self, key: Key, targets: Mapping[SourceKey, Target]) -> None:
-        """Probe exactly these sources for an object; none to stop."""
-        if self._wanted.get(key, {}) == targets:
+        """Probe exactly these sources for an object; none to stop.
+
+        The watcher hears of it at the next look, of all objects at once: telling it takes a walk over
+        every source.
+        """
+        before = self._wanted.get(key, {})
+        if before == targets:
             return
         if targets:
             self._wanted[key] = dict(targets)
         else:
             self._wanted.pop(key, None)
             self._told_at.pop(key, None)
-        union = {k: t for wanted in self._wanted.values() for k, t in wanted.items()}
-        # What was held of a source does not outlive its pod, nor what was asked of it.
-        for source in [k for k, t in self._targets.items() if union.get(k) != t]:
-            self._standing.pop(source, None)
-            self._told.pop(source, None)
-            self._unsettled.discard(source)
-        self._targets = union
-        self._watcher.set_targets(union)
+        for source in before.keys() | targets.keys():
+            if before.get(source) != targets.get(source):
+                self._hold(key, source, targets.get(source))
+        self._stirred.set()
 
     def verdicts(self, key: Key) -> dict[SourceKey, Verdict]:
         """What is true now of each source of an object."""
@@ -91,6 +95,7 @@ class Probes:
 
     def snapshot(self) -> Iterator[tuple[Target, Observation | None, Verdict]]:
         """Every source, each once: what is asked, what was seen, what stands."""
+        self._pass_on()
         for source, target in self._targets.items():
             standing = self._standing.get(source) or self._judge(source)
             yield target, self._watcher.observation(source), standing
@@ -102,6 +107,7 @@ class Probes:
 
     def look(self) -> None:
         """Judge what there is news of and a part of the rest; call ``on_verdict`` for what changed."""
+        self._pass_on()
         news, self._news = self._news, set()
         self._stirred.clear()
         looked = {*news, *self._unsettled, *self._part()}
@@ -116,6 +122,34 @@ class Probes:
                 await asyncio.wait_for(self._stirred.wait(), PAUSE if self._due else TICK)
             await asyncio.sleep(GATHER)
             self.look()
+
+    def _hold(self, key: Key, source: SourceKey, target: Target | None) -> None:
+        """Note what one object wants of a source; of several objects the one that came last decides."""
+        holders = self._holders.setdefault(source, {})
+        if target is None:
+            holders.pop(key, None)
+        else:
+            holders[key] = target
+        now = next(reversed(holders.values()), None)
+        if not holders:
+            del self._holders[source]
+        if self._targets.get(source) == now:
+            return
+        # What was held of a source does not outlive its pod, nor what was asked of it.
+        self._standing.pop(source, None)
+        self._told.pop(source, None)
+        self._unsettled.discard(source)
+        if now is None:
+            self._targets.pop(source, None)
+        else:
+            self._targets[source] = now
+        self._changed.add(source)
+
+    def _pass_on(self) -> None:
+        """Tell the watcher what is to be watched, if that has changed."""
+        if self._changed:
+            self._watcher.set_targets(dict(self._targets))
+            self._changed.clear()
 
     def _tell(self) -> None:
         now = self._clock()
@@ -143,7 +177,9 @@ class Probes:
         return before != gist
 
     def _judge(self, source: SourceKey) -> Verdict:
-        seen, traffic = self._watcher.observation(source), self._traffic(source)
+        seen = traffic = None
+        if source not in self._changed:  # else the watcher speaks of what was wanted before
+            seen, traffic = self._watcher.observation(source), self._traffic(source)
         now = judge(self._targets[source], seen, self._clock(), self._policy, traffic)
         standing = self._standing[source] = steady(self._standing.get(source), now)
         if standing.settled and now.settled:
