@@ -45,7 +45,8 @@ are idle: they publish nothing, and answer heartbeats, replay requests and `GET 
 {QUIET:.0f} s without any request, {{seconds}} at the largest size, {{short}} at the others
 (`make bench-steady SECONDS=600` is longer). CPU is in parts of a core, of the operator's own process and of
 the one that watches; requests are those that ended meanwhile, bytes are to and from the API server. Memory
-is of both processes, at the beginning and at the end."""
+is of both processes, at the beginning and at the end. Each 300 s all objects are looked at once more: a short
+run has that in it once, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
