@@ -50,7 +50,7 @@ IMAGE     ?= kvsync-operator:$(VERSION)
 PLATFORMS ?= linux/amd64,linux/arm64
 DOCKER    ?= docker
 
-.PHONY: help setup chart image image-check sbom demo demo-stop test test-unit test-bed conformance kills relay-kills relay-table properties explore fuzz chaos soak bench bench-admission bench-core bench-probe bench-hostile bench-latency bench-publisher bench-relay bench-start bench-converge bench-steady bench-render bench-import lint format lock generate clean
+.PHONY: help setup chart image image-check sbom audit demo demo-stop test test-unit test-bed conformance kills relay-kills relay-table properties explore fuzz chaos soak bench bench-admission bench-core bench-probe bench-hostile bench-latency bench-publisher bench-relay bench-start bench-converge bench-steady bench-render bench-import lint format lock generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -194,11 +194,21 @@ image-check: setup ## what of the image needs no container: the Dockerfile and i
 	PYTHONPATH=tests $(BIN)/python -m image.wheels
 	PYTHONPATH=tests $(BIN)/python -m image.start
 
+audit: $(VENV)/audit/.installed ## on request: ask PyPI and OSV for known holes of what is locked (exit 1: there are some, 3: nobody could be asked)
+	@PYTHONPATH=tests $(BIN)/python -m image.audit $(VENV)/audit/bin/pip-audit
+
+$(VENV)/audit/.installed: requirements/audit.txt $(STAMP)
+	@echo "audit: installing pip-audit"
+	@$(PYTHON) -m venv $(VENV)/audit
+	@$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/audit.txt
+	@touch $@
+
 sbom: setup ## write build/sbom/*.cdx.json: every package of the image with version, digest, license
 	@PYTHONPATH=tests $(BIN)/python -m image.bill build/sbom --version $(VERSION)
 
 lock: ## renew requirements/*.txt from pyproject.toml (needs uv on PATH)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/runtime.txt
+	uv pip compile --group audit --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/audit.txt
 	uv pip compile --group fuzz --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/fuzz.txt
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -c requirements/runtime.txt -o requirements/dev.txt
 	uv pip compile --group build --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -c requirements/dev.txt -o requirements/build.txt
