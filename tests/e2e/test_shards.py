@@ -60,7 +60,7 @@ class Stage:
         """One more operator for the objects of a label."""
         return self._start(
             *("--object-selector", f"shard={label}", "--lease-name", f"shard-{label}"),
-            *("--leader-elect", "--operator-namespace", HOME, "--lease-duration", "5"),
+            *("--leader-elect", "--operator-namespace", HOME),
             *options,
         )
 
@@ -193,7 +193,7 @@ def test_one_dies_in_the_middle_of_a_wave_and_its_object_goes_over_to_the_other(
 
     # The other shard goes on meanwhile, and the standby of the dead one takes over.
     stage.create("b", "kv-b", "d")
-    scene.wait("d configured", lambda: scene.template("d") != originals["d"], 30)
+    scene.wait("d configured", lambda: scene.template("d") != originals["d"])
     second = stage.wait_leader("a", first)
     scene.wait("the wave goes on", lambda: scene.template("b") != originals["b"])
 
@@ -215,10 +215,10 @@ def test_one_dies_in_the_middle_of_a_wave_and_its_object_goes_over_to_the_other(
     stage.relabel("kv-b", "a")
     scene.wait("let go of", lambda: stage.server("kv-b") == "")
     third = stage.operator("a")
-    scene.wait("taken", lambda: stage.server("kv-b") == f"{HOME}/shard-a", 30)
+    scene.wait("taken", lambda: stage.server("kv-b") == f"{HOME}/shard-a")
     third.kill()
     stage.relabel("kv-b", "b")
-    scene.wait("taken over", lambda: stage.server("kv-b") == f"{HOME}/shard-b", 30)
+    scene.wait("taken over", lambda: stage.server("kv-b") == f"{HOME}/shard-b")
 
     for name in ("kv-a", "kv-b"):
         scene.delete_sync(name)
