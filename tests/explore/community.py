@@ -342,7 +342,7 @@ class _Seen(World):
         spaces = {n: GATEWAY_SPACE if n == GATEWAY else SPACE for n in community.objects}
         super().__init__(settings, {(spaces[n], n): b for n, b in community.objects.items()}, {})
         self.relays, self.admission = RELAYS, AdmissionMeans(policy=True, served=True)
-        self.syncs = {(SPACE, n): b for n, b in community.syncs.items() if b is not None}
+        self.syncs.update({(SPACE, n): b for n, b in community.syncs.items() if b is not None})
         self._found = {n: tuple(map(Pod, pods)) for n, pods in community.pods.items()}
         self._found[GATEWAY] = gateway_pods
 

@@ -125,11 +125,9 @@ def test_a_pod_that_only_claims_the_name_belongs_to_nobody() -> None:
 def test_a_change_concerns_objects_of_its_namespace_and_those_whose_gateway_it_is() -> None:
     seen = world()
     gateway = {"namespace": "aibrix-system", "deployment": "gw"}
-    seen.syncs = {
-        ("a", "one"): sync("one", "a", gateway=gateway),
-        ("b", "two"): sync("two", "b", gateway=gateway),
-        ("c", "three"): sync("three", "c", gateway={**gateway, "deployment": "other"}),
-    }
+    seen.syncs["a", "one"] = sync("one", "a", gateway=gateway)
+    seen.syncs["b", "two"] = sync("two", "b", gateway=gateway)
+    seen.syncs["c", "three"] = sync("three", "c", gateway={**gateway, "deployment": "other"})
     assert list(seen.concerned("a", "m")) == [("a", "one")]
     assert list(seen.concerned("aibrix-system", "gw")) == [("a", "one"), ("b", "two")]
 
@@ -230,7 +228,7 @@ def test_a_pod_whose_labels_name_another_maker_leaves_the_first() -> None:
 
 def test_a_storm_service_is_no_gateway() -> None:
     seen = stormy()
-    seen.syncs = {("a", "one"): sync("one", "a", gateway={"namespace": "b", "deployment": "gw"})}
+    seen.syncs["a", "one"] = sync("one", "a", gateway={"namespace": "b", "deployment": "gw"})
     assert list(seen.concerned("b", "stormservice/gw")) == []
     assert list(seen.concerned("a", "stormservice/gw")) == [("a", "one")]
 

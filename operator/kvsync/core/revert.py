@@ -91,6 +91,12 @@ def is_marked_by(deployment: Deployment, owner: Owner) -> bool:
     return mark is not None and mark.uid == owner.uid
 
 
+def marked_uid(deployment: Deployment) -> str:
+    """The uid of the object whose mark a workload carries; empty where it carries none."""
+    mark = parse_owner(deployment.annotations.get(OWNER_ANNOTATION, ""))
+    return mark.uid if mark is not None else ""
+
+
 def without_mark(deployment: Deployment) -> Deployment:
     """The workload without its owner's mark; what is configured stays, with its record."""
     marks = (OWNER_ANNOTATION, REPAIRS_ANNOTATION)

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kvsync.core.actions import owned_by
+from kvsync.adapters.kube.by_namespace import ByNamespace, within
 from kvsync.core.gateway import owners_of
-from kvsync.core.handback import plan_handback
 from kvsync.core.pod_labels import MARK
 from kvsync.core.turns import announced
 from kvsync.model.decision import Kind
@@ -31,7 +30,9 @@ from kvsync.model.workload import Deployment, Pod
 from kvsync.shell.claims import Claims, selecting
 from kvsync.shell.gateways import Gateways, Held, LabelOf, no_labels
 from kvsync.shell.policies import Policies
+from kvsync.shell.roster import Roster
 from kvsync.shell.settings import Settings
+from kvsync.shell.traits import Traits
 
 Key = tuple[str, str]
 Json = Mapping[str, Any]
@@ -81,12 +82,14 @@ class World:
         self._maker_of: dict[Key, str] = {}
         self._relabelled: dict[Key, Json] = {}
         self._labelled_by: dict[Key, str] = {}
+        self._labelled_of: dict[tuple[str, str], set[Key]] = {}
         self._served = settings.namespaces
         self._max_rolling = settings.max_rolling
         self.relays = RelayMeans(settings.image, others=settings.relay_images)
         self.admission = settings.admission
-        self.syncs: dict[Key, Json] = {}
-        self._listed: dict[Key, str] = {}
+        self.syncs = Roster()
+        self._listed: ByNamespace[str] = ByNamespace()
+        self._traits = Traits()
         self._gateways = Gateways(settings.access, label_of, deployments, self.deployment)
         self._claims = Claims()
         self.policies = policies
@@ -95,7 +98,7 @@ class World:
     def note_listed(self, body: Json) -> None:
         """Remember that an object exists, whether or not its watch has told of it yet."""
         metadata = body["metadata"]
-        self._listed[metadata["namespace"], metadata["name"]] = str(metadata["uid"])
+        self._listed.put((metadata["namespace"], metadata["name"]), str(metadata["uid"]))
 
     def known_objects(self) -> frozenset[Key]:
         """The objects that exist as far as is known, those included that only a list told of."""
@@ -141,16 +144,19 @@ class World:
 
     def _note_mark(self, key: Key, pod: Json | None) -> None:
         mark = (pod["metadata"].get("labels") or {}).get(MARK) if pod else None
+        before = self._labelled_by.pop(key, "")
+        if before:
+            self._labelled_of[key[0], before].discard(key)
         if mark:
             self._labelled_by[key] = str(mark)
-        else:
-            self._labelled_by.pop(key, None)
+            self._labelled_of.setdefault((key[0], str(mark)), set()).add(key)
 
     def workload_gone(self, namespace: str, model: str) -> None:
         """Forget what belongs to a deleted Deployment or StormService."""
         storm = storm_of(model)
         kind = Kind.STORM_SERVICE if storm else Kind.DEPLOYMENT
         self._written.pop((kind, (namespace, storm or model)), None)
+        self._traits.forget(kind, namespace, storm or model)
         self._pods_of.pop((namespace, model), None)
 
     def sync(self, key: Key) -> KVEventSync | None:
@@ -173,7 +179,7 @@ class World:
 
     def siblings(self, namespace: str) -> tuple[KVEventSync, ...]:
         """The objects of one namespace."""
-        found = (self.sync(key) for key in self.syncs if key[0] == namespace)
+        found = (self.sync(key) for key in self.syncs.within(namespace))
         return tuple(sync for sync in found if sync is not None)
 
     def spec(self, sync: KVEventSync) -> KVEventSyncSpec | None:
@@ -193,7 +199,8 @@ class World:
         body = self.syncs.pop(key, None)
         if body is not None:
             self._claims.forget(str(body["metadata"].get("uid", "")))
-        self._listed.pop(key, None)
+        if key in self._listed:
+            self._listed.drop(key)
         self._written.pop((Kind.SYNC, key), None)
 
     def deployment(self, namespace: str, name: str) -> Deployment | None:
@@ -248,11 +255,7 @@ class World:
 
     def concerned(self, namespace: str, model: str) -> Iterator[Key]:
         """The objects that a change of a workload or its pods concerns: as a model or as a gateway."""
-        for key, body in self.syncs.items():
-            gateway = (body.get("spec") or {}).get("gateway") or {}
-            named = {gateway.get("deployment"), *(gateway.get("alsoConfigure") or ())}
-            if key[0] == namespace or (gateway.get("namespace") == namespace and model in named):
-                yield key
+        yield from self.syncs.concerned(namespace, model)
 
     def marked(self) -> Iterator[Deployment]:
         """The Deployments that are configured as gateways, by whomever."""
@@ -261,10 +264,13 @@ class World:
     def gone(self, deployments: Iterable[Deployment]) -> frozenset[str]:
         """The marks on these gateways of objects that do not exist any more, as far as all objects of
         their namespace are known."""
-        known = {"/".join(key) for key in (*self.syncs, *self._listed)}
-        served = self._served
-        marks = {mark for deployment in deployments for mark in owners_of(deployment)} - known
-        return frozenset(m for m in marks if not served or m.partition("/")[0] in served)
+        marks = {mark for deployment in deployments for mark in owners_of(deployment)}
+        return frozenset(mark for mark in marks if self._is_gone(mark))
+
+    def _is_gone(self, mark: str) -> bool:
+        namespace, _, name = mark.partition("/")
+        is_known = (namespace, name) in self.syncs or (namespace, name) in self._listed
+        return not is_known and (not self._served or namespace in self._served)
 
     def observe(
         self,
@@ -295,9 +301,9 @@ class World:
         )
 
     def _living(self, namespace: str) -> frozenset[str]:
-        uids = {key: str(body["metadata"].get("uid", "")) for key, body in self.syncs.items()}
-        known = (*uids.items(), *self._listed.items())
-        return frozenset(uid for key, uid in known if key[0] == namespace)
+        told = (self.syncs[key]["metadata"].get("uid", "") for key in self.syncs.within(namespace))
+        listed = (self._listed[key] for key in self._listed.within(namespace))
+        return frozenset(map(str, (*told, *listed)))
 
     def _gateway(
         self, sync: KVEventSync, spec: KVEventSyncSpec, heard: Heard, held: Held
@@ -320,7 +326,7 @@ class World:
         meant = [
             each
             for each in self._workloads(sync.namespace)
-            if _is_meant(each, sync, spec) or each.model in in_view
+            if self._traits.of(each).is_meant(each.name, sync, spec) or each.model in in_view
         ]
         claimants = self._claims.rivals_of(sync, self.siblings(sync.namespace))
         models: dict[str, Deployment | None] = {each.model: each for each in meant}
@@ -340,17 +346,14 @@ class World:
 
     def _labelled(self, sync: KVEventSync) -> frozenset[str]:
         """Models with pods that the object labelled."""
-        return frozenset(
-            self._maker_of.get(key, "")
-            for key, uid in self._labelled_by.items()
-            if key[0] == sync.namespace and uid == sync.owner.uid
-        )
+        labelled = self._labelled_of.get((sync.namespace, sync.owner.uid), ())
+        return frozenset(self._maker_of.get(key, "") for key in labelled)
 
     def _workloads(self, namespace: str) -> Iterator[Deployment]:
         """All that may be a model in a namespace."""
         for find, store in ((self.deployment, self._deployments), (self.storm, self._storms)):
-            for key in store:
-                workload = find(*key) if key[0] == namespace else None
+            for key in within(store, namespace):
+                workload = find(*key)
                 if workload is not None:
                     yield workload
 
@@ -358,12 +361,6 @@ class World:
 def _is_selected(workload: Deployment, spec: KVEventSyncSpec) -> bool:
     labels = workload.body["metadata"].get("labels") or {}
     return spec.models.selects(workload.name, labels)
-
-
-def _is_meant(workload: Deployment, sync: KVEventSync, spec: KVEventSyncSpec) -> bool:
-    """Whether it is a model of the object, or was one and is not free of it yet."""
-    selected = _is_selected(workload, spec) or owned_by(workload, sync)
-    return selected or bool(plan_handback(workload))
 
 
 def _claims(body: Json) -> Json:

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 import aiohttp
 
 from kvsync.adapters.kube.answer import Json, from_status
+from kvsync.adapters.kube.by_namespace import Key
 from kvsync.adapters.kube.client import PAGE, Kube, items
-from kvsync.adapters.kube.mirror import Key, Mirror, key_of
+from kvsync.adapters.kube.mirror import Mirror, key_of
 from kvsync.adapters.kube.pace import Timing
 from kvsync.adapters.kube.resource import Resource
 from kvsync.adapters.kube.transport import Query

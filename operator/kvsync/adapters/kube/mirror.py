@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Set
-from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from kvsync.adapters.kube.answer import Json
+from kvsync.adapters.kube.by_namespace import ByNamespace, Key, within
 from kvsync.model.errors import ServerError
 
 log = logging.getLogger(__name__)
-
-Key = tuple[str, str]
-"""Namespace (empty for a cluster-scoped object) and name."""
 
 Projected = TypeVar("Projected")
 OnChange = Callable[[Key, Projected | None, Projected | None], None]
@@ -25,8 +22,8 @@ class Mirror(Generic[Projected]):
     def __init__(
         self, project: Callable[[Json], Projected], on_change: OnChange[Projected]
     ) -> None:
-        self._objects: dict[Key, Projected] = {}
-        self.objects: Mapping[Key, Projected] = MappingProxyType(self._objects)
+        self._objects: ByNamespace[Projected] = ByNamespace()
+        self.objects: Mapping[Key, Projected] = self._objects
         self._project = project
         self._on_change = on_change
 
@@ -39,7 +36,7 @@ class Mirror(Generic[Projected]):
             log.exception("%s/%s cannot be read; its last known state is kept", *key)
             return key
         known, old = key in self._objects, self._objects.get(key)
-        self._objects[key] = new
+        self._objects.put(key, new)
         if not known or old != new:
             self._tell(key, old, new)
         return key
@@ -47,15 +44,14 @@ class Mirror(Generic[Projected]):
     def drop(self, key: Key) -> None:
         """An object is gone."""
         if key in self._objects:
-            self._tell(key, self._objects.pop(key), None)
+            old = self._objects[key]
+            self._objects.drop(key)
+            self._tell(key, old, None)
 
     def keep_only(self, namespace: str | None, seen: Set[Key]) -> None:
         """What a complete list of ``namespace`` (None: all) did not show is gone."""
-        gone = [
-            key
-            for key in self._objects
-            if key not in seen and (namespace is None or key[0] == namespace)
-        ]
+        here = self._objects if namespace is None else within(self._objects, namespace)
+        gone = [key for key in here if key not in seen]
         for key in gone:
             self.drop(key)
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Generic
 
 from kvsync.adapters.kube.answer import Json
+from kvsync.adapters.kube.by_namespace import Key
 from kvsync.adapters.kube.client import Kube
 from kvsync.adapters.kube.follow import Follow
-from kvsync.adapters.kube.mirror import Key, Mirror, OnChange, Projected
+from kvsync.adapters.kube.mirror import Mirror, OnChange, Projected
 from kvsync.adapters.kube.pace import Backoff, Timing
 from kvsync.adapters.kube.resource import Resource
 from kvsync.model.errors import Forbidden, KvsyncError
