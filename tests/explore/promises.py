@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 from core.cluster import GATEWAY
 from core.objects import EVENTS_LABEL, Json
 from core.scenes import applied, flag_is_on, is_configured
@@ -19,6 +21,7 @@ def check_move(before: Community, move: Move, after: Community) -> None:
     if kind == PASS:
         _check_flag(before, after)
         _check_last_place(before, name, after)
+        _check_unheard(before, name, after)
     if kind == WRITE and isinstance(before.decided[name][0], Action):
         _check_way_out(before, name, after)
     if kind != EDIT:
@@ -125,6 +128,17 @@ def _check_last_place(before: Community, name: str, after: Community) -> None:
     if goes and (before.unheard - {name} or any(other.waiting for other in others)):
         rolling = before.taken_back & {*before.scenario.syncs[name]}
         assert not rolling, f"{name} goes, and others wait for the place of {sorted(rolling)}"
+
+
+def _check_unheard(before: Community, name: str, after: Community) -> None:
+    """Who does not wait until all were looked at need not be looked at again once they were."""
+    decision = after.last
+    if decision is None or decision.standing is None or decision.standing.awaits_all:
+        return
+    if before.unheard - {name}:
+        later = copy.copy(before)
+        later.unheard = frozenset()
+        assert later.decision(name) == decision, f"{name} hides that it waits for {before.unheard}"
 
 
 def check_rest(state: Community) -> None:

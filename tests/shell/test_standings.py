@@ -1,5 +1,7 @@
 """Standings: who is looked at again when one object's standing changes."""
 
+from dataclasses import replace
+
 from kvsync.model.spec import GatewaySpec
 from kvsync.model.standing import GatewayWish, Standing
 from kvsync.shell.standings import PATIENCE, Key, Standings
@@ -55,6 +57,16 @@ def test_a_deployment_beside_the_gateway_is_shared_too() -> None:
     assert stage.note(A, wish=changed) == [B]
 
 
+def test_what_one_wants_who_may_not_have_it_concerns_nobody_and_others_do_not_concern_it() -> None:
+    stage = Stage()
+    stage.note(A, wish=wish())
+    stage.note(C, wish=replace(wish(), asks=False))
+    assert stage.note(B, wish=replace(wish(), asks=False)) == []
+    assert stage.note(B, wish=replace(wish(ready=True), asks=False)) == []
+    assert stage.note(B, wish=wish()) == [A], "it asks now"
+    assert stage.note(B, wish=replace(wish(), asks=False)) == [A], "and not any more"
+
+
 def test_who_moves_to_another_gateway_concerns_both() -> None:
     stage = Stage()
     stage.note(A, wish=wish())
@@ -100,10 +112,10 @@ def test_after_a_start_each_object_is_looked_at_before_the_others_count_it() -> 
     for key in (A, B, C):
         stage.standings.expect(key)
     assert stage.standings.unheard(A) == ("default/b", "default/c")
-    stage.note(A)
+    stage.note(A, awaits_all=True)
     stage.standings.note_failed(B, "default/b")
     assert stage.standings.unheard(A) == ("default/c",)
-    assert stage.note(C) == [A, B], "now that all are known"
+    assert stage.note(C) == [A], "now that all are known, and B waited for nothing"
     assert stage.standings.unheard(A) == ()
 
 

@@ -92,6 +92,16 @@ def decide(observed: Observed, templates: Templates) -> Decision:
     due = revoked if held else (*actions, *revoked)
     if moves.publication.lost:
         due = ()  # what is made now would get nothing: the status first
+    standing = Standing(
+        own.mark,
+        wish=own.wish,
+        awaits_pods=gateway.reason is ConditionReason.GATEWAY_WOULD_STALL,
+        in_flight=wave.common,
+        waiting=wave.waits_for_others,
+        # Of all that stands here only a gateway and a place among others wait for the rest.
+        awaits_all=bool(observed.unheard) and (own.wish.asks or wave.waits_for_others),
+        last_change=last_change(observed),
+    )
     return Decision(
         actions=_held(observed.sync, due, heir=not held and _may_inherit(views)),
         targets=_targets(observed, views),
@@ -102,15 +112,8 @@ def decide(observed: Observed, templates: Templates) -> Decision:
         crashed=tuple(view.crashed for view in views if view.crashed is not None),
         status=status,
         announcements=announce(observed.sync.status, status),
-        look_again=_look_again(observed, views, gateway, moves),
-        standing=Standing(
-            own.mark,
-            wish=own.wish,
-            awaits_pods=gateway.reason is ConditionReason.GATEWAY_WOULD_STALL,
-            in_flight=wave.common,
-            waiting=wave.waits_for_others,
-            last_change=last_change(observed),
-        ),
+        look_again=_look_again(observed, views, gateway, moves, standing),
+        standing=standing,
     )
 
 
@@ -316,7 +319,11 @@ def guessed_port(model: ObservedModel, engine: EngineType) -> int:
 
 
 def _look_again(
-    observed: Observed, views: Sequence[ModelView], gateway: GatewayView, moves: Moves
+    observed: Observed,
+    views: Sequence[ModelView],
+    gateway: GatewayView,
+    moves: Moves,
+    standing: Standing,
 ) -> float | None:
     """Seconds until the next moment that changes something by time alone: the pods of a model on its
     way count as they are, its deadline is over, an object is not waited for any more, the gateway."""
@@ -332,7 +339,7 @@ def _look_again(
     ahead += [view.held_until - observed.now for view in views if view.held_until is not None]
     ends = [v.replacement.at for v in views if v.replacement and v.replacement.at is not None]
     ahead += [end - observed.now for end in ends if end >= observed.now]
-    if observed.unheard:
+    if standing.awaits_all:
         ahead.append(_SLACK)
     if gateway.look_again is not None:
         ahead.append(gateway.look_again)

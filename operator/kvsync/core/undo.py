@@ -111,6 +111,7 @@ def _standing(observed: Observed, wave: Wave, in_flight: tuple[str, ...]) -> Sta
         mark_of(observed.sync),
         in_flight=in_flight,
         waiting=wave.waits_for_others,
+        awaits_all=bool(observed.unheard),
         last_change=last_change(observed),
     )
 

@@ -52,5 +52,8 @@ class Standing:
     yet since they were."""
     waiting: bool = False
     """Whether it has models to change that wait for those of others."""
+    awaits_all: bool = False
+    """Whether its last pass came before all objects had been looked at, and may come to more now that
+    they were."""
     last_change: int = 0
     """When it last changed a model, in seconds since the epoch; 0 if it never did."""

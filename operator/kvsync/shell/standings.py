@@ -33,10 +33,10 @@ class Standings:
         before = self._known.get(key)
         self._known[key] = standing
         first = self._expected.pop(key, None) is not None
+        concerned = set(self._concerned(before, standing)) if before != standing else set()
         if first and not self._expected:
-            self._tell(key, self._known)
-        elif before != standing:
-            self._tell(key, self._concerned(before, standing))
+            concerned |= {other for other, each in self._known.items() if each.awaits_all}
+        self._tell(key, sorted(concerned))
 
     def note_failed(self, key: Key, mark: str) -> None:
         """Remember that no pass over an object can be made: it must not hold the others up."""
@@ -66,7 +66,7 @@ class Standings:
         """Who shares the gateway with it, and who waits for what it gives free, or for its pods."""
         before = before or Standing(after.sync)
         wishes = {w for w in (before.wish, after.wish) if w is not None}
-        new = _without_pods(before.wish) != _without_pods(after.wish)
+        new = _asked(before.wish) != _asked(after.wish)
         shared = {consumer for w in wishes for consumer in w.spec.consumers} if new else set()
         moved = _turn(before) != _turn(after)
         answered = before.wish != after.wish
@@ -75,7 +75,7 @@ class Standings:
             for key, each in self._known.items()
             if (moved and each.waiting)
             or (answered and each.awaits_pods)
-            or (each.wish is not None and not shared.isdisjoint(each.wish.spec.consumers))
+            or (shared and each.wish is not None and _shares(each.wish, shared))
         ]
 
     def _tell(self, key: Key, concerned: Iterable[Key]) -> None:
@@ -89,6 +89,12 @@ def _turn(standing: Standing) -> tuple[frozenset[str], bool]:
     return frozenset(standing.in_flight), standing.waiting
 
 
-def _without_pods(wish: GatewayWish | None) -> GatewayWish | None:
-    """What a wish is to those who share the gateway; pods matter only to who waits for them."""
-    return None if wish is None else replace(wish, unanswering=())
+def _asked(wish: GatewayWish | None) -> GatewayWish | None:
+    """What a wish is to those who share the gateway: one that does not ask is none, and pods matter
+    only to who waits for them."""
+    return replace(wish, unanswering=()) if wish is not None and wish.asks else None
+
+
+def _shares(wish: GatewayWish, shared: set[Key]) -> bool:
+    """Whether what others want of these Deployments matters to it."""
+    return wish.asks and not shared.isdisjoint(wish.spec.consumers)
