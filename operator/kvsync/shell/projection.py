@@ -90,7 +90,8 @@ _ANNOTATIONS = ("model.aibrix.ai/name", "model.aibrix.ai/engine", INJECTION_ANNO
 _OF_TEMPLATE = ("labels", "ownerReferences")
 _ENGINE_VARIABLE = "INFERENCE_ENGINE"
 _EVENT_WORD = "kv-events"
-_JUDGED_CONDITIONS = ("Ready", "PodScheduled")
+_WORDS = frozenset({"namespace", "type", "status", "phase"})
+"""Fields whose few values stand on every pod."""
 _MAX_MESSAGE = 2048
 _NOTHING: Json = {}
 
@@ -159,11 +160,11 @@ def project_pod(body: Json) -> Json:
             }
         ),
         "status": {
-            **_only(status, ("phase", "podIP")),
+            **_interned(_only(status, ("phase", "podIP"))),
             "conditions": [
-                _only(c, _Condition.__annotations__)
+                _interned(_only(c, _Condition.__annotations__))
                 for c in status.get("conditions") or ()
-                if c.get("type") in _JUDGED_CONDITIONS
+                if _is_judged(c)
             ],
             "containerStatuses": [
                 _bounded(_only(c, _ContainerStatus.__annotations__))
@@ -174,8 +175,21 @@ def project_pod(body: Json) -> Json:
     }
 
 
+def _is_judged(condition: Json) -> bool:
+    """Whether it is ready, and why it is not scheduled; that it is tells nothing more."""
+    kind, status = condition.get("type"), condition.get("status")
+    return kind == "Ready" or (kind == "PodScheduled" and status == "False")
+
+
+def _interned(body: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: sys.intern(value) if key in _WORDS and type(value) is str else value
+        for key, value in body.items()
+    }
+
+
 def _project_pod_metadata(body: Json) -> Json:
-    kept = _only(body, _Metadata.__annotations__)
+    kept = _interned(_only(body, _Metadata.__annotations__))
     kept |= {key: _one_for_all(kept[key]) for key in _OF_TEMPLATE if key in kept}
     annotations = _only(body.get("annotations") or {}, _ANNOTATIONS)
     return kept | ({"annotations": _one_for_all(_bounded(annotations))} if annotations else {})
