@@ -310,3 +310,21 @@ def test_sglang_is_not_asked_for_the_gateway_does_not_ask_it() -> None:
         one, verdicts=[verdict_on(pod)], spec=spec, gateway=gateway_of(), tokenizers={}
     )
     assert done_to(decision) == [("GatewayConfigured", GATEWAY)]
+
+
+@pytest.mark.parametrize("permitted", [True, False])
+@pytest.mark.parametrize("manages", [True, False])
+def test_only_who_may_have_the_gateway_changed_waits_for_all_to_be_looked_at(
+    permitted: bool, manages: bool
+) -> None:
+    one, verdict = working()
+    spec = spec_of(gateway={"manage": manages})
+
+    def found(*unheard: str) -> Decision:
+        picture = {"gateway": gateway_of(), "permitted": permitted, "unheard": unheard}
+        return decided(one, verdicts=[verdict], spec=spec, **picture)
+
+    early, later = found("team/unheard"), found()
+    assert early.standing is not None
+    assert early.standing.awaits_all == (permitted and manages)
+    assert (early == later) == (not early.standing.awaits_all), "who does not wait misses nothing"

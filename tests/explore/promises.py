@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import json
 
 from core.cluster import GATEWAY
 from core.objects import EVENTS_LABEL, Json
 from core.scenes import applied, flag_is_on, is_configured
 from explore.community import CRASH, EDIT, PASS, WRITE, Community, Move
 from kvsync.core.gateway import owners_of
+from kvsync.core.told import is_only_said
 from kvsync.model.decision import Action, Kind
-from kvsync.model.observed import FINALIZER
+from kvsync.model.observed import FINALIZER, KVEventSync
 from kvsync.model.record import OWNER_ANNOTATION, parse_owner
 from kvsync.model.workload import Deployment, Pod
 
@@ -22,6 +24,7 @@ def check_move(before: Community, move: Move, after: Community) -> None:
         _check_flag(before, after)
         _check_last_place(before, name, after)
         _check_unheard(before, name, after)
+        _check_said(before, name, after)
     if kind == WRITE and isinstance(before.decided[name][0], Action):
         _check_way_out(before, name, after)
     if kind != EDIT:
@@ -139,6 +142,19 @@ def _check_unheard(before: Community, name: str, after: Community) -> None:
         later = copy.copy(before)
         later.unheard = frozenset()
         assert later.decision(name) == decision, f"{name} hides that it waits for {before.unheard}"
+
+
+def _check_said(before: Community, name: str, after: Community) -> None:
+    """What a status only says is no reason to look at its object again."""
+    decision, was, now = after.last, before.syncs[name], after.syncs[name]
+    if decision is None or was is None or now is None or was is now:
+        return
+    if not decision.actions and is_only_said(KVEventSync(was), KVEventSync(now)):
+        again = after.decision(name)
+        assert not again.actions, f"{name} has more to do: {again.actions}"
+        assert json.loads(json.dumps(again.status)) == now["status"], f"{name} has more to say"
+        assert again.look_again == decision.look_again
+        assert again.standing == decision.standing
 
 
 def check_rest(state: Community) -> None:

@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from kvsync.model.decision import Kind
+from kvsync.model.observed import KVEventSync
 from kvsync.model.standing import Standing
 from kvsync.shell.news import News
 from kvsync.shell.settings import Settings
@@ -118,3 +119,28 @@ def seen(stage: Stage) -> str:
     found = stage.world.deployment("ns", "m")
     assert found is not None
     return str(found.body["spec"]["image"])
+
+
+def test_what_a_pass_only_said_is_no_news_and_whatever_else_came_with_it_is(stage: Stage) -> None:
+    before = sync("a")
+    stage.told(before)
+
+    def written(version: int, **more: Any) -> Json:
+        """As our own write of a status returned it."""
+        metadata = {**before["metadata"], "resourceVersion": str(version), **more.pop("meta", {})}
+        body = {**before, "metadata": metadata, **more}
+        stage.world.note_written(Kind.SYNC, body)
+        stage.world.note_said(KVEventSync(before))
+        return body
+
+    def news(body: Json) -> bool:
+        stage.queued.clear()
+        stage.news.object_changed(("ns", "a"), body)
+        return ("ns", "a") in stage.queued
+
+    assert not news(written(2, status={"conditions": [], "modelsTotal": 1}))
+    assert not news(written(3, status={"models": [{"name": "a", "state": "Refused"}]}))
+    assert news(written(4, status={"models": [{"name": "a", "record": 7}]})), "it is remembered"
+    assert news(written(5, spec={"models": {"names": ["a", "b"]}})), "someone changed it meanwhile"
+    assert news(written(6, meta={"labels": {"x": "y"}}))
+    assert news({**before, "metadata": {**before["metadata"], "resourceVersion": "7"}}), "not ours"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kvsync.model.observed import KVEventSync
@@ -37,3 +37,43 @@ def told_at(name: str, sync: KVEventSync) -> int:
 def record_mark(record: Record | None) -> int:
     """What the status keeps of a verified change: the time of its record; 0 for an adopted model."""
     return record.at if record else 0
+
+
+_BY_MODEL = ("verifiedRecord", "record", "repairs", "replaced", "opponent")
+_BY_GATEWAY = ("terms", "repairs")
+_OF_NO_PASS = frozenset({"resourceVersion", "managedFields"})
+
+
+def is_only_said(before: KVEventSync, after: KVEventSync) -> bool:
+    """Whether an object changed in nothing that a pass over it goes by: only in what its status says to
+    others. Then another pass comes to the same again."""
+    return _given(before) == _given(after) and _remembered(before) == _remembered(after)
+
+
+def _given(sync: KVEventSync) -> tuple[Mapping[str, Any], Any]:
+    metadata = sync.body["metadata"]
+    kept = {key: value for key, value in metadata.items() if key not in _OF_NO_PASS}
+    return kept, sync.body.get("spec")
+
+
+def _remembered(sync: KVEventSync) -> Mapping[str, Any]:
+    """The parts of a status that passes read. Of a gateway that is managed it counts as a whole, for the
+    words of a wait are kept as they were; of another one only what is handed on."""
+    status, gateway = sync.status, sync.status.get("gateway") or {}
+    managed = ((sync.body.get("spec") or {}).get("gateway") or {}).get("manage", True)
+    models = {
+        str(entry.get("name")): kept
+        for entry in status.get("models") or ()
+        if (kept := _only(entry, _BY_MODEL))
+    }
+    return {
+        "models": models,
+        "gateway": gateway if managed else _only(gateway, _BY_GATEWAY),
+        "wave": (status.get("wave") or {}).get("current") or (),
+        "shard": status.get("shard") or {},  # core.shards stands on this module
+        "injections": status.get("injections") or (),
+    }
+
+
+def _only(entry: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: entry[name] for name in names if name in entry}

@@ -54,7 +54,7 @@ class News:
         self.world.note_standing(kind, body)
 
     def object_changed(self, key: Key, body: Json | None) -> None:
-        """Look at it, and at those that share something with it."""
+        """Look at it, and at those that share something with it; not for what a pass over it only said."""
         if body is None:
             self.world.sync_gone(key)
             self.standings.forget(key)
@@ -65,7 +65,8 @@ class News:
         elif self.world.note_object(key, body):
             for sibling in self.world.siblings(key[0]):
                 self.enqueue((sibling.namespace, sibling.name))
-        self.enqueue(key)
+        if body is None or not self.world.is_said(key, body):
+            self.enqueue(key)
 
     def deployment_changed(self, key: Key, _: Json | None, new: Json | None) -> None:
         """Look at the objects for which it is a model or a gateway."""

@@ -168,6 +168,7 @@ class Reconciler:
         if status is None or status == sync.status:
             return
         await self._writer.write_status(sync, status)
+        self._world.note_said(sync)
         log_status(sync, status)
         for announcement in announcements:
             self._writer.announce(sync, announcement)

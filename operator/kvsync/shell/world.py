@@ -9,6 +9,7 @@ from typing import Any
 from kvsync.adapters.kube.by_namespace import ByNamespace, within
 from kvsync.core.gateway import owners_of
 from kvsync.core.pod_labels import MARK
+from kvsync.core.told import is_only_said
 from kvsync.core.turns import announced
 from kvsync.model.decision import Kind
 from kvsync.model.gateway_log import GatewayReading
@@ -90,6 +91,7 @@ class World:
         self.syncs = Roster()
         self._listed: ByNamespace[str] = ByNamespace()
         self._traits = Traits()
+        self._said: dict[Key, int] = {}
         self._gateways = Gateways(settings.access, label_of, deployments, self.deployment)
         self._claims = Claims()
         self.policies = policies
@@ -120,6 +122,17 @@ class World:
             self._relabelled[metadata["namespace"], metadata["name"]] = metadata
             return
         self._written[kind, (metadata["namespace"], metadata["name"])] = body
+
+    def note_said(self, before: KVEventSync) -> None:
+        """Remember, once a status was written, whether it only says what the pass over the object as it
+        was ``before`` came to: then the news of it is none."""
+        after = self.sync((before.namespace, before.name))
+        if after is not None and is_only_said(before, after):
+            self._said[before.namespace, before.name] = _version(after.body)
+
+    def is_said(self, key: Key, body: Json) -> bool:
+        """Whether an object is as our own last status left it, which only said what it had come to."""
+        return self._said.get(key) == _version(body) != 0
 
     def note_standing(self, kind: str, body: Json) -> None:
         """Remember a Deployment or StormService as a list shows it, where its watch is behind."""
@@ -202,6 +215,7 @@ class World:
         if key in self._listed:
             self._listed.drop(key)
         self._written.pop((Kind.SYNC, key), None)
+        self._said.pop(key, None)
 
     def deployment(self, namespace: str, name: str) -> Deployment | None:
         """The Deployment of that name, or None."""
