@@ -9,7 +9,6 @@ from typing import Any
 from kvsync.core.handback import plan_handback
 from kvsync.core.revert import marked_uid
 from kvsync.model.decision import Kind, kind_of
-from kvsync.model.observed import KVEventSync
 from kvsync.model.spec import KVEventSyncSpec
 from kvsync.model.workload import Deployment
 
@@ -26,11 +25,11 @@ class Trait:
     owner_uid: str
     owed: bool
 
-    def is_meant(self, name: str, sync: KVEventSync, spec: KVEventSyncSpec) -> bool:
-        """Whether it is a model of the object, or was one and is not free of it yet."""
+    def is_meant(self, name: str, uid: str, spec: KVEventSyncSpec) -> bool:
+        """Whether it is a model of the object of that uid, or was one and is not free of it yet."""
         return (
             self.owed
-            or (self.owner_uid != "" and self.owner_uid == sync.owner.uid)
+            or (self.owner_uid != "" and self.owner_uid == uid)
             or spec.models.selects(name, self.labels)
         )
 

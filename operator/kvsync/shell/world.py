@@ -337,10 +337,11 @@ class World:
         self, sync: KVEventSync, spec: KVEventSyncSpec, heard: Heard
     ) -> Iterator[ObservedModel]:
         answers, in_view = heard.answers, announced(sync) | self._labelled(sync)
+        uid = sync.owner.uid
         meant = [
             each
             for each in self._workloads(sync.namespace)
-            if self._traits.of(each).is_meant(each.name, sync, spec) or each.model in in_view
+            if self._traits.of(each).is_meant(each.name, uid, spec) or each.model in in_view
         ]
         claimants = self._claims.rivals_of(sync, self.siblings(sync.namespace))
         models: dict[str, Deployment | None] = {each.model: each for each in meant}
