@@ -106,7 +106,7 @@ relay-kills: setup ## on request: relay, engine or both killed at random RELAY_K
 	KVSYNC_RELAY_KILLS=$(RELAY_KILLS) $(BIN)/pytest tests/relay/test_relay_kills.py -s
 
 properties: setup ## on request: each property of the core with 2,000 random cases, its protocol with 200 random histories of each mode
-	HYPOTHESIS_PROFILE=ci $(BIN)/pytest -m "not bed" tests/core tests/model tests/explore/test_protocol.py -n 3 --dist worksteal -q
+	HYPOTHESIS_PROFILE=ci $(BIN)/pytest -m "not bed" tests/core tests/model tests/explore/test_protocol_machine.py -n 3 --dist worksteal -q
 
 fuzz: $(VENV)/.fuzz-installed ## on request: fuzz what reads strangers' bytes (FUZZ_SECONDS=600; KEEP=1 adds to the kept corpus)
 	@PYTHONPATH=tests $(BIN)/python -m fuzz.run --seconds $(FUZZ_SECONDS) $(if $(FUZZ_TARGET),--target $(FUZZ_TARGET)) $(if $(KEEP),--keep)

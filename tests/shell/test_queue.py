@@ -27,6 +27,21 @@ async def test_a_key_added_while_worked_on_comes_again_and_only_afterwards() -> 
     assert len(queue) == 0
 
 
+async def test_what_comes_while_a_key_rests_comes_once_and_only_then() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add("a")
+    queue.done(await queue.get(), rest=0.01)
+    for _ in range(3):
+        queue.add("a")
+    queue.add("b")
+    assert (len(queue), await queue.get()) == (1, "b")
+    assert await asyncio.wait_for(queue.get(), 5) == "a"
+    queue.done("a", rest=0.01)
+    queue.add_after("a", 0.0)
+    assert await asyncio.wait_for(queue.get(), 5) == "a"
+    assert len(queue) == 0
+
+
 async def test_retries_double_up_to_a_bound_and_success_forgets_them() -> None:
     queue: WorkQueue[str] = WorkQueue()
     delays = [queue.retry("a") for _ in range(12)]

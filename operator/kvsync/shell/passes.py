@@ -24,6 +24,10 @@ QUICK_ACTS = 10
 """Passes in a row that may change something before the next one waits: a healthy sequence is
 shorter, and one that never ends must not restart pods again and again."""
 
+REST = 0.5
+"""Seconds between a pass that changed nothing and the next one over the same object. A rollout is told in
+bursts (of each pod and its Deployment a dozen events), and each pass looks at all models."""
+
 
 class Passes:
     """Takes keys from the queue and has each looked at."""
@@ -50,11 +54,11 @@ class Passes:
     async def _work(self) -> None:
         while True:
             key = await self._queue.get()
-            try:
-                with self._monitoring.one_pass() as this:
+            with self._monitoring.one_pass() as this:
+                try:
                     this.result = await self._pass(key)
-            finally:
-                self._queue.done(key)
+                finally:
+                    self._queue.done(key, 0.0 if this.result is Result.CHANGED else REST)
 
     async def _pass(self, key: Key) -> Result:
         try:

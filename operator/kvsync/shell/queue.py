@@ -28,6 +28,7 @@ class WorkQueue(Generic[Key]):
         self._waiting: dict[Key, float] = {}
         """Since when each waits, in the order in which they came."""
         self._working: set[Key] = set()
+        """Those that a worker has, and those that rest after it."""
         self._again: set[Key] = set()
         self._failures: dict[Key, int] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
@@ -84,8 +85,14 @@ class WorkQueue(Generic[Key]):
         self._working.add(key)
         return key
 
-    def done(self, key: Key) -> None:
-        """Give a key back."""
+    def done(self, key: Key, rest: float = 0.0) -> None:
+        """Give a key back. What is added within ``rest`` seconds comes after them, and once."""
+        if rest:
+            asyncio.get_running_loop().call_later(rest, self._give_back, key)
+        else:
+            self._give_back(key)
+
+    def _give_back(self, key: Key) -> None:
         self._working.discard(key)
         if key in self._again:
             self._again.discard(key)

@@ -159,7 +159,10 @@ class World:
         mark = (pod["metadata"].get("labels") or {}).get(MARK) if pod else None
         before = self._labelled_by.pop(key, "")
         if before:
-            self._labelled_of[key[0], before].discard(key)
+            labelled = self._labelled_of[key[0], before]
+            labelled.discard(key)
+            if not labelled:
+                del self._labelled_of[key[0], before]
         if mark:
             self._labelled_by[key] = str(mark)
             self._labelled_of.setdefault((key[0], str(mark)), set()).add(key)
