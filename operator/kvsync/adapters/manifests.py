@@ -62,6 +62,17 @@ _Dumper.add_representer(
     lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style="|"),
 )
 
+# Texts that PyYAML would write bare and go-yaml, which kubectl and Helm read with, takes for something
+# else (go-yaml v2, resolve.go): "y", and what looks like a hash and is a number, as "7e10".
+for _tag, _pattern, _first in (
+    ("bool", r"[yYnN]", "yYnN"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "+-.0123456789"),
+    ("int", r"[-+]?0o[0-7]+", "+-0"),
+):
+    _Dumper.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first)
+    )
+
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
