@@ -1,17 +1,23 @@
-"""The list of all objects against what their watch told: what it missed is made good."""
+"""The list of all objects against what their watch told: what it missed is made
+good, and an old list is not believed."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
 
+from kvsync.adapters.kube.client import Listing
 from kvsync.model.decision import Kind
+from kvsync.model.errors import Unavailable
 from kvsync.model.observed import KVEventSync
 from kvsync.model.standing import Standing
 from kvsync.shell.news import News
 from kvsync.shell.settings import Settings
 from kvsync.shell.standings import Standings
+from kvsync.shell.watches import Watches
 from kvsync.shell.world import World
 
 Json = dict[str, Any]
@@ -144,3 +150,60 @@ def test_what_a_pass_only_said_is_no_news_and_whatever_else_came_with_it_is(stag
     assert news(written(5, spec={"models": {"names": ["a", "b"]}})), "someone changed it meanwhile"
     assert news(written(6, meta={"labels": {"x": "y"}}))
     assert news({**before, "metadata": {**before["metadata"], "resourceVersion": "7"}}), "not ours"
+
+
+class Server:
+    """Lists what a test says it does; its watches never come to anything."""
+
+    def __init__(self, *answers: Listing) -> None:
+        self.answers = list(answers)
+
+    async def listing(self, *_: object) -> Listing:
+        return self.answers.pop(0)
+
+    async def pages(self, *_: object, **__: object) -> AsyncIterator[Any]:
+        await asyncio.Event().wait()
+        yield {}
+
+
+async def heard(stage: Stage, *answers: Listing) -> None:
+    """Each of these lists is heard. Raises ApiError."""
+    watches = Watches(cast("Any", Server(*answers)), cast("Any", None), Settings())
+    tasks = watches.start(stage.news)
+    try:
+        for _ in answers:
+            await watches.hear_objects()
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def test_who_is_missing_in_a_list_is_gone(stage: Stage) -> None:
+    await heard(stage, Listing([dict(sync("a", 5))], 7), Listing([], 7))
+    assert stage.world.known_objects() == frozenset()
+
+
+@pytest.mark.parametrize("told", ["by its watch", "by our own write"])
+async def test_an_old_list_makes_nobody_gone(stage: Stage, told: str) -> None:
+    if told == "by its watch":
+        stage.told(sync("a", 9))
+    else:
+        stage.told(sync("a", 5))
+        stage.world.note_written(Kind.SYNC, sync("a", 9))
+    with pytest.raises(Unavailable, match="of version 8, and an object was seen at 9"):
+        await heard(stage, Listing([], 8))
+    assert stage.world.known_objects() == {("ns", "a")}
+
+
+async def test_a_list_without_a_number_is_believed(stage: Stage) -> None:
+    stage.told(sync("a", 9))
+    await heard(stage, Listing([], 0))
+    assert stage.world.known_objects() == frozenset()
+
+
+async def test_the_newest_version_outlives_its_object(stage: Stage) -> None:
+    stage.told(sync("a", 9))
+    stage.world.sync_gone(("ns", "a"))
+    with pytest.raises(Unavailable, match="of version 8"):
+        await heard(stage, Listing([dict(sync("a", 5))], 8))
+    assert stage.world.known_objects() == frozenset()

@@ -31,6 +31,10 @@ class News:
         """The objects that are taken for existing."""
         return self.world.known_objects()
 
+    def newest_object(self) -> int:
+        """The highest resource version of an object that was told of."""
+        return self.world.newest_object
+
     def objects_listed(self, bodies: Sequence[Json], known: frozenset[Key]) -> None:
         """Know of all objects, whether or not their watch has told of them.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kvsync.adapters.kube.answer import version_of
 from kvsync.model.network import NetworkPolicy, ObservedNetwork, Peer
 from kvsync.shell.settings import Settings
 
@@ -42,7 +43,7 @@ class Policies:
     def heard(self, key: Key) -> None:
         """The watch has told of that policy: what it says is the newest, unless it is of before our write."""
         told, written = self._watched.get(key), self._written.get(key)
-        if told is None or (written is not None and _version(written) <= _version(told)):
+        if told is None or (written is not None and version_of(written) <= version_of(told)):
             self._written.pop(key, None)
         if told is None or told["metadata"].get("uid") != self._removed.get(key):
             self._removed.pop(key, None)
@@ -64,8 +65,3 @@ def operator_peer(settings: Settings) -> Peer | None:
     if not (settings.operator_namespace and settings.operator_labels):
         return None
     return Peer(settings.operator_namespace, {"matchLabels": dict(settings.operator_labels)})
-
-
-def _version(body: Json) -> int:
-    text = str(body["metadata"].get("resourceVersion", "0"))
-    return int(text) if text.isdigit() else 0

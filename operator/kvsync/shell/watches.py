@@ -20,7 +20,7 @@ from kvsync.adapters.kube.resource import (
 )
 from kvsync.adapters.kube.watch import Watch
 from kvsync.model.decision import Kind
-from kvsync.model.errors import ApiError, NotFound
+from kvsync.model.errors import ApiError, NotFound, Unavailable
 from kvsync.shell.handlers import watch_objects
 from kvsync.shell.namespaces import NamespaceLabels
 from kvsync.shell.policies import project_policy
@@ -42,6 +42,9 @@ class Listener(Protocol):
 
     def known_objects(self) -> frozenset[Key]:
         """The KVEventSyncs that are taken for existing."""
+
+    def newest_object(self) -> int:
+        """The highest resource version of a KVEventSync that was told of."""
 
     def objects_listed(self, bodies: Sequence[Json], known: frozenset[Key]) -> None:
         """These are all KVEventSyncs; ``known`` are those that were taken for existing before."""
@@ -194,14 +197,23 @@ class Watches:
         await self._patiently(stop, "KVEventSyncs", self.hear_objects)
 
     async def hear_objects(self) -> None:
-        """Know every object as it stands in the cluster at this moment. Raises ApiError."""
-        known = self._tell.known_objects()
+        """Know every object as it stands in the cluster at this moment.
+
+        Raises:
+            ApiError: they cannot be listed, or the answer is an old one.
+        """
+        known, newest = self._tell.known_objects(), self._tell.newest_object()
+        listed: list[Json] = []
         try:
-            listed = [
-                body
-                for namespace in self._settings.namespaces or (None,)
-                for body in await self._kube.list(KVEVENTSYNCS, namespace)
-            ]
+            for namespace in self._settings.namespaces or (None,):
+                found = await self._kube.listing(KVEVENTSYNCS, namespace)
+                if 0 < found.version < newest:
+                    # Whoever is missing there would count as deleted, and the gateway be undone for it.
+                    raise Unavailable(
+                        f"LIST {KVEVENTSYNCS.where(namespace)}: the answer is of version {found.version}, "
+                        f"and an object was seen at {newest}"
+                    )
+                listed += found.objects
         except NotFound:  # the kind itself: then there is no object of it, but who knows why
             return
         self._tell.objects_listed(listed, known)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from kvsync.adapters.kube.answer import version_of
 from kvsync.adapters.kube.by_namespace import ByNamespace, within
 from kvsync.core.gateway import owners_of
 from kvsync.core.pod_labels import MARK
@@ -92,6 +93,8 @@ class World:
         self._listed: ByNamespace[str] = ByNamespace()
         self._traits = Traits()
         self._said: dict[Key, int] = {}
+        self.newest_object = 0
+        """The highest resource version of a KVEventSync that was told of or written."""
         self._gateways = Gateways(settings.access, label_of, deployments, self.deployment)
         self._claims = Claims()
         self.policies = policies
@@ -100,6 +103,7 @@ class World:
     def note_listed(self, body: Json) -> None:
         """Remember that an object exists, whether or not its watch has told of it yet."""
         metadata = body["metadata"]
+        self._note_version(body)
         self._listed.put((metadata["namespace"], metadata["name"]), str(metadata["uid"]))
 
     def known_objects(self) -> frozenset[Key]:
@@ -109,7 +113,7 @@ class World:
     def is_news(self, key: Key, body: Json) -> bool:
         """Whether a list shows an object newer than its watch told of it."""
         told = self.syncs.get(key)
-        return told is None or _version(body) > _version(told)
+        return told is None or version_of(body) > version_of(told)
 
     def note_written(self, kind: str, body: Json) -> None:
         """Remember an object as the API server returned it from our own write."""
@@ -121,25 +125,30 @@ class World:
         if kind == Kind.POD:
             self._relabelled[metadata["namespace"], metadata["name"]] = metadata
             return
+        if kind == Kind.SYNC:
+            self._note_version(body)
         self._written[kind, (metadata["namespace"], metadata["name"])] = body
+
+    def _note_version(self, body: Json) -> None:
+        self.newest_object = max(self.newest_object, version_of(body))
 
     def note_said(self, before: KVEventSync) -> None:
         """Remember, once a status was written, whether it only says what the pass over the object as it
         was ``before`` came to: then the news of it is none."""
         after = self.sync((before.namespace, before.name))
         if after is not None and is_only_said(before, after):
-            self._said[before.namespace, before.name] = _version(after.body)
+            self._said[before.namespace, before.name] = version_of(after.body)
 
     def is_said(self, key: Key, body: Json) -> bool:
         """Whether an object is as our own last status left it, which only said what it had come to."""
-        return self._said.get(key) == _version(body) != 0
+        return self._said.get(key) == version_of(body) != 0
 
     def note_standing(self, kind: str, body: Json) -> None:
         """Remember a Deployment or StormService as a list shows it, where its watch is behind."""
         metadata = body["metadata"]
         store = self._storms if kind == Kind.STORM_SERVICE else self._deployments
         watched = store.get((metadata["namespace"], metadata["name"]))
-        if watched is not None and _version(body) > _version(watched):
+        if watched is not None and version_of(body) > version_of(watched):
             self.note_written(kind, body)
 
     def pod_changed(self, key: Key, pod: Json | None) -> str:
@@ -187,6 +196,7 @@ class World:
         if before is not None and _is_older(body, before):
             return False  # a list showed a newer one
         self.syncs[key] = body
+        self._note_version(body)
         return before is None or _claims(before) != _claims(body)
 
     def objects(self) -> tuple[KVEventSync, ...]:
@@ -238,15 +248,12 @@ class World:
         return self.storm(namespace, storm) if storm else self.deployment(namespace, model)
 
     def _freshest(self, kind: str, key: Key, watched: Json | None) -> Json | None:
-        """What the watch says, unless our own last write is newer.
-
-        Resource versions of one kind are ordered numbers (Kubernetes 1.35, KEP-5504).
-        """
+        """What the watch says, unless our own last write is newer."""
         written = self._written.get((kind, key))
         if written is None or watched is None:
             return watched
         same = written["metadata"]["uid"] == watched["metadata"]["uid"]
-        if same and _version(written) > _version(watched):
+        if same and version_of(written) > version_of(watched):
             return written
         del self._written[kind, key]
         return watched
@@ -389,9 +396,4 @@ def _claims(body: Json) -> Json:
 
 def _is_older(body: Json, than: Json) -> bool:
     same = body["metadata"].get("uid") == than["metadata"].get("uid")
-    return same and _version(body) < _version(than)
-
-
-def _version(body: Json) -> int:
-    text = str(body["metadata"].get("resourceVersion", "0"))
-    return int(text) if text.isdigit() else 0
+    return same and version_of(body) < version_of(than)

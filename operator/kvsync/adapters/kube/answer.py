@@ -53,6 +53,15 @@ def parse(body: bytes | str, doing: str) -> Json:
     return value
 
 
+def version_of(body: Mapping[str, Any]) -> int:
+    """The resource version of an object, or of a list as a whole; 0 where it is none.
+
+    Those of one kind are ordered numbers (Kubernetes 1.35, KEP-5504).
+    """
+    text = str((body.get("metadata") or {}).get("resourceVersion") or "")
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
 def refusal(status: int, headers: Mapping[str, str], body: bytes, doing: str) -> ApiError:
     """The error that an HTTP answer with ``status`` >= 300 means."""
     try:

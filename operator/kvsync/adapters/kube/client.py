@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
 
 from kvsync.adapters.kube.access import Access, Impersonation
-from kvsync.adapters.kube.answer import Json, parse
+from kvsync.adapters.kube.answer import Json, parse, version_of
 from kvsync.adapters.kube.pace import Timing
 from kvsync.adapters.kube.resource import PODS, Resource
 from kvsync.adapters.kube.transport import MayWrite, OnAnswer, Query, Request, Transport
@@ -30,6 +31,14 @@ _LOG_TIMEOUT = aiohttp.ClientTimeout(total=15, sock_connect=5)
 _MERGE_PATCH = "application/merge-patch+json"
 _JSON_PATCH = "application/json-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a list answered: the objects, and the resource version of the whole at that moment."""
+
+    objects: Objects
+    version: int
 
 
 class Kube:
@@ -124,16 +133,20 @@ class Kube:
         Items carry no ``kind`` and ``apiVersion``: the API server leaves them out of lists.
         """
         query = {"labelSelector": label_selector, "fieldSelector": field_selector}
-        try:
-            return await self._listed(resource, namespace, query, limit)
-        except Gone:  # a page token aged out; one page cannot
-            return await self._listed(resource, namespace, query, 0)
+        return (await self._listed(resource, namespace, query, limit)).objects
+
+    async def listing(self, resource: Resource, namespace: str | None = None) -> Listing:
+        """All objects, and the moment at which they stood so."""
+        return await self._listed(resource, namespace, {}, PAGE)
 
     async def _listed(
         self, resource: Resource, namespace: str | None, query: Query, limit: int
-    ) -> Objects:
-        pages = self.pages(resource, namespace, query, limit)
-        return [item async for page in pages for item in items(page)]
+    ) -> Listing:
+        try:
+            pages = [page async for page in self.pages(resource, namespace, query, limit)]
+        except Gone:  # a page token aged out; one page cannot
+            pages = [page async for page in self.pages(resource, namespace, query, 0)]
+        return Listing([item for page in pages for item in items(page)], version_of(pages[0]))
 
     async def pages(
         self, resource: Resource, namespace: str | None, query: Query, limit: int = PAGE
