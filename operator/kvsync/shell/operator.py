@@ -191,12 +191,15 @@ class Operator:
     async def _end(self, followers: list[asyncio.Task[None]], objects: asyncio.Task[None]) -> None:
         """Stop what writes, let the next one lead, then tidy up."""
         tasks = [task for task in followers if task.get_name() != LEADERSHIP]
-        for task in (*tasks, objects):
+        for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._recorder.close(LAST_EVENTS)
         if self._leadership is not None:
             await self._leadership.release()
+        # Not before: kopf ends with all tasks that began after it, such as a lookup of the API server's
+        # name for a last request (kopf, ``reactor/running.py``, stop of hung tasks).
+        objects.cancel()
         await asyncio.gather(objects, return_exceptions=True)
         await self._monitoring.close()
         await self._inquiries.strangers.close()
