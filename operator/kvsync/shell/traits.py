@@ -17,20 +17,23 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Trait:
-    """Of one workload: its own labels, the uid of the object whose mark it carries (empty without
+    """Of one workload: its name, its own labels, the uid of the object whose mark it carries (empty without
     one), and whether fields of it are still to be given back."""
 
     body: Json
+    name: str
     labels: Mapping[str, str]
     owner_uid: str
     owed: bool
 
-    def is_meant(self, name: str, uid: str, spec: KVEventSyncSpec) -> bool:
+    def is_selected(self, spec: KVEventSyncSpec) -> bool:
+        """Whether the object selects it."""
+        return spec.models.selects(self.name, self.labels)
+
+    def is_meant(self, uid: str, spec: KVEventSyncSpec) -> bool:
         """Whether it is a model of the object of that uid, or was one and is not free of it yet."""
         return (
-            self.owed
-            or (self.owner_uid != "" and self.owner_uid == uid)
-            or spec.models.selects(name, self.labels)
+            self.owed or (self.owner_uid != "" and self.owner_uid == uid) or self.is_selected(spec)
         )
 
 
@@ -58,6 +61,7 @@ def trait_of(workload: Deployment) -> Trait:
     """Derived anew."""
     return Trait(
         workload.body,
+        workload.name,
         workload.body["metadata"].get("labels") or {},
         marked_uid(workload),
         bool(plan_handback(workload)),

@@ -351,7 +351,7 @@ class World:
         meant = [
             each
             for each in self._workloads(sync.namespace)
-            if self._traits.of(each).is_meant(each.name, uid, spec) or each.model in in_view
+            if self._traits.of(each).is_meant(uid, spec) or each.model in in_view
         ]
         claimants = self._claims.rivals_of(sync, self.siblings(sync.namespace))
         models: dict[str, Deployment | None] = {each.model: each for each in meant}
@@ -361,7 +361,7 @@ class World:
             pods = self.pods(sync.namespace, name)
             yield ObservedModel(
                 name=name,
-                selected=workload is None or _is_selected(workload, spec),
+                selected=workload is None or self._traits.of(workload).is_selected(spec),
                 deployment=workload,
                 pods=pods,
                 answers={pod.uid: answers[pod.uid] for pod in pods if pod.uid in answers},
@@ -381,11 +381,6 @@ class World:
                 workload = find(*key)
                 if workload is not None:
                     yield workload
-
-
-def _is_selected(workload: Deployment, spec: KVEventSyncSpec) -> bool:
-    labels = workload.body["metadata"].get("labels") or {}
-    return spec.models.selects(workload.name, labels)
 
 
 def _claims(body: Json) -> Json:
