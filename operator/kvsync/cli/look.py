@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from kvsync.adapters.engine_http.client import EngineHTTP
 from kvsync.adapters.probe.sample import Budget
-from kvsync.adapters.probe.subscriber import Subscriber
-from kvsync.adapters.relay_http import RelayHTTP
+from kvsync.cli.watching import Watching
 from kvsync.core.gist import gist_of
-from kvsync.core.judge import Policy, judge
+from kvsync.core.judge import Policy
 from kvsync.core.tally import Tally
 from kvsync.core.wire import decode_batch
 from kvsync.model.source import Gist, Observation, SourceKey, Target, Verdict
 from kvsync.shell.readers import READERS
-from kvsync.shell.relays import RelayDesk
-from kvsync.shell.traffic import Pace, TrafficWatch
+from kvsync.shell.traffic import Pace
 
 KEY = SourceKey("", "", "")
 """There is one source, and it is no pod."""
@@ -46,20 +42,12 @@ class Look:
         self._target = replace(target, interval=INTERVAL)
         self._policy = policy
         self._right_topic = right_topic
-        self._subscriber = Subscriber(
-            replace(READERS, whole=self._read, gist=self._read), budgets=(EVERYTHING,)
-        )
-
-        self._engines, self._relays = EngineHTTP(), RelayHTTP()
-        desk = RelayDesk(self._relays, self._engines, time.monotonic)
-        self._traffic = TrafficWatch(
-            self._subscriber, self._engines, time.monotonic, relays=desk, pace=PACE
-        )
-        self._looks: asyncio.Task[None] | None = None
+        readers = replace(READERS, whole=self._read, gist=self._read)
+        self._watching = Watching(PACE, readers, budgets=(EVERYTHING,))
 
     async def __aenter__(self) -> Self:
-        self._traffic.set_targets({KEY: self._target})
-        self._looks = asyncio.create_task(self._traffic.run())
+        self._watching.set_targets({KEY: self._target})
+        await self._watching.__aenter__()
         return self
 
     async def __aexit__(
@@ -68,23 +56,16 @@ class Look:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._looks is not None:
-            self._looks.cancel()
-            await asyncio.gather(self._looks, return_exceptions=True)
-        await self._traffic.close()
-        await self._subscriber.close()
-        await self._engines.close()
-        await self._relays.close()
+        await self._watching.__aexit__(kind, error, trace)
 
     @property
     def observation(self) -> Observation | None:
         """What was seen so far."""
-        return self._subscriber.observation(KEY)
+        return self._watching.observation(KEY)
 
     def verdict(self) -> Verdict:
         """What is true of the source now."""
-        now, said = time.monotonic(), self._traffic.traffic(KEY)
-        return judge(self._target, self.observation, now, self._policy, said)
+        return self._watching.verdict(KEY, self._target, self._policy)
 
     def _read(self, frames: Sequence[bytes]) -> Gist:
         batch = decode_batch(frames)

@@ -10,14 +10,12 @@ from itertools import islice
 from types import TracebackType
 from typing import Self
 
-from kvsync.adapters.engine_http.client import EngineHTTP
 from kvsync.adapters.kube.client import Kube
-from kvsync.adapters.probe.subscriber import Subscriber
-from kvsync.adapters.relay_http import RelayHTTP
 from kvsync.cli.reading import Reading, Scope, read
+from kvsync.cli.watching import Watching
 from kvsync.core.assess import ModelView
 from kvsync.core.decide import decide, view_models
-from kvsync.core.judge import Policy, judge
+from kvsync.core.judge import Policy
 from kvsync.core.render import TemplateRenderError, Templates
 from kvsync.core.verification import find, without_look
 from kvsync.model.decision import Question
@@ -27,9 +25,7 @@ from kvsync.model.reasons import ConditionReason, ModelReason
 from kvsync.model.source import Observation, SourceKey, Target, Traffic, Verdict
 from kvsync.model.spec import KVEventSyncSpec, SpecError
 from kvsync.model.verification import ObjectFinding, Verification
-from kvsync.shell.readers import READERS
-from kvsync.shell.relays import RelayDesk
-from kvsync.shell.traffic import Pace, TrafficWatch
+from kvsync.shell.traffic import Pace
 from kvsync.shell.world import Heard
 
 AT_ONCE = 8
@@ -66,14 +62,7 @@ class Survey:
         self.scope = scope
         self._templates = templates
         self._manner = manner
-        self._subscriber = Subscriber(READERS)
-        self._engines = EngineHTTP()
-        self._relays = RelayHTTP()
-        desk = RelayDesk(self._relays, self._engines, time.monotonic)
-        self._traffic = TrafficWatch(
-            self._subscriber, self._engines, time.monotonic, relays=desk, pace=manner.pace
-        )
-        self._looks: asyncio.Task[None] | None = None
+        self._watching = Watching(manner.pace)
         self._answers: dict[str, EngineAnswers] = {}
         self.pictures: list[Picture] = []
         self._unlooked: list[ObjectFinding] = []
@@ -81,7 +70,7 @@ class Survey:
         self.targets: dict[SourceKey, Target] = {}
 
     async def __aenter__(self) -> Self:
-        self._looks = asyncio.create_task(self._traffic.run())
+        await self._watching.__aenter__()
         return self
 
     async def __aexit__(
@@ -90,13 +79,7 @@ class Survey:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._looks is not None:
-            self._looks.cancel()
-            await asyncio.gather(self._looks, return_exceptions=True)
-        await self._traffic.close()
-        await self._subscriber.close()
-        await self._engines.close()
-        await self._relays.close()
+        await self._watching.__aexit__(kind, error, trace)
 
     @property
     def empty(self) -> bool:
@@ -121,28 +104,24 @@ class Survey:
             for target in view.targets
         )
         self.targets = dict(islice(targets, self._manner.most))
-        self._traffic.set_targets(self.targets)
+        self._watching.set_targets(self.targets)
 
     def verdicts(self) -> dict[SourceKey, Verdict]:
         """What is true now of each source."""
-        now = time.monotonic()
-        policy, traffic = self._manner.policy, self._traffic.traffic
-        return {
-            key: judge(target, self.observation(key), now, policy, traffic(key))
-            for key, target in self.targets.items()
-        }
+        verdict, policy = self._watching.verdict, self._manner.policy
+        return {key: verdict(key, target, policy) for key, target in self.targets.items()}
 
     def traffic(self, key: SourceKey) -> Traffic | None:
         """What a source's engine has told of itself; None while it has not."""
-        return self._traffic.traffic(key)
+        return self._watching.traffic(key)
 
     def is_asked(self, key: SourceKey) -> bool:
         """Whether a source's engine has told what it counts."""
-        return self._traffic.traffic(key) is not None
+        return self._watching.traffic(key) is not None
 
     def observation(self, key: SourceKey) -> Observation | None:
         """What was seen of a source so far."""
-        return self._subscriber.observation(key)
+        return self._watching.observation(key)
 
     def conclude(self) -> Verification:
         """What is true now of all of it, with each model assessed again by what was seen."""
@@ -200,7 +179,7 @@ class Survey:
 
         async def ask(question: Question) -> bool:
             async with slots:
-                answers = await self._engines.ask(question.host, question.port)
+                answers = await self._watching.engines.ask(question.host, question.port)
             self._answers[question.uid] = answers
             return answers.version is not None
 
