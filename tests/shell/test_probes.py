@@ -12,7 +12,7 @@ from kvsync.model.source import (
     Traffic,
     Verdict,
 )
-from kvsync.shell.probes import PARTS, PAUSE, Probes
+from kvsync.shell.probes import PARTS, PAUSE, TICK, Probes
 
 ONE, OTHER = ("ns", "one"), ("ns", "other")
 UP = Observation(since=0.0, handshake_at=0.0, last_batch_at=0.0, last_sequence=1, messages=1)
@@ -35,6 +35,7 @@ class Scene:
         self.watched: Mapping[SourceKey, Target] = {}
         self.watches = 0
         self.told: list[tuple[str, str]] = []
+        self.asked: list[str] = []
         self.metrics: dict[SourceKey, Traffic] = {}
         self.probes = Probes(self, self.told.append, lambda: self.now, traffic=self.metrics.get)
 
@@ -43,6 +44,7 @@ class Scene:
         self.watches += 1
 
     def observation(self, key: SourceKey) -> Observation | None:
+        self.asked.append(key.pod)
         return self.seen.get(key)
 
     def see(self, name: str, observation: Observation) -> None:
@@ -51,8 +53,8 @@ class Scene:
         self.probes.heard(key)
 
     def look(self) -> list[tuple[str, str]]:
-        """Who is told by one look, a pause later."""
-        self.now += PAUSE
+        """Who is told by one look, a tick later, which is longer than a pause."""
+        self.now += TICK
         self.told.clear()
         self.probes.look()
         return sorted(self.told)
@@ -90,6 +92,19 @@ def test_time_alone_is_noticed_within_a_round() -> None:
     scene.now += 61
     assert ONE in [key for _ in range(PARTS) for key in scene.look()]
     assert scene.verdict("a").reason is SourceReason.IDLE
+
+
+def test_news_of_one_source_do_not_have_those_judged_that_are_not_settled() -> None:
+    scene = Scene()
+    scene.probes.assign(ONE, wanted("a", "b", "c"))
+    scene.look()
+    scene.probes.verdicts(ONE)
+    scene.see("a", fresh(scene))
+    scene.asked.clear()
+    scene.probes.look()
+    assert scene.asked == ["a"]
+    scene.look()
+    assert set(scene.asked) == {"a", "b", "c"}, "a tick later all of them"
 
 
 def test_an_object_is_told_at_most_once_a_pause_and_misses_nothing() -> None:

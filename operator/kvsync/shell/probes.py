@@ -18,7 +18,7 @@ GATHER = 0.05
 """Seconds for which news of sources are gathered before they are judged."""
 TICK = 0.5
 """Seconds between looks for verdicts that time alone has changed: at each source that is not settled
-yet, and at a part of the others."""
+yet, and at a part of the others. News of one source are no reason to look at all others again."""
 PARTS = 20
 """Looks after which every source was looked at."""
 PAUSE = 0.2
@@ -69,6 +69,7 @@ class Probes:
         self._news: set[SourceKey] = set()
         self._stirred = asyncio.Event()
         self._round: list[SourceKey] = []
+        self._ticked_at = -TICK
 
     def assign(self, key: Key, targets: Mapping[SourceKey, Target]) -> None:
         """Probe exactly these sources for an object; none to stop.
@@ -106,13 +107,13 @@ class Probes:
         self._stirred.set()
 
     def look(self) -> None:
-        """Judge what there is news of and a part of the rest; call ``on_verdict`` for what changed."""
+        """Judge what there is news of and, once a `TICK`, what time may have changed; call
+        ``on_verdict`` for what did change."""
         self._pass_on()
         news, self._news = self._news, set()
         self._stirred.clear()
-        looked = {*news, *self._unsettled, *self._part()}
-        changed = {source for source in looked if self._has_changed(source)}
-        self._due |= {k for k, wanted in self._wanted.items() if not changed.isdisjoint(wanted)}
+        changed = [source for source in news | self._by_time() if self._has_changed(source)]
+        self._due |= {key for source in changed for key in self._holders.get(source, ())}
         self._tell()
 
     async def run(self) -> None:
@@ -158,6 +159,14 @@ class Probes:
         for key in rested & self._wanted.keys():
             self._told_at[key] = now
             self._on_verdict(key)
+
+    def _by_time(self) -> set[SourceKey]:
+        """The sources that are looked at whether or not there is news of them."""
+        now = self._clock()
+        if now - self._ticked_at < TICK:
+            return set()
+        self._ticked_at = now
+        return {*self._unsettled, *self._part()}
 
     def _part(self) -> list[SourceKey]:
         """The next of the sources whose verdict time alone may have changed."""
