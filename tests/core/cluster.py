@@ -58,7 +58,7 @@ class Memory:
 
 
 class Cluster:
-    """Models named after the letters, one gateway, one KVEventSync."""
+    """Models named after letters (``names``), one gateway, one KVEventSync."""
 
     def __init__(
         self,
@@ -66,12 +66,13 @@ class Cluster:
         fates: Sequence[str],
         image: str = IMAGE,
         layout: EventLayout | None = None,
+        names: str = "abcdefghij",
     ) -> None:
         self.spec = spec
         self.layout = layout
         """How engines write events, where that is seen; a relay's are arrays."""
         self.now = 100_000.0
-        self.fates = dict(zip("abcdefghij", fates, strict=False))
+        self.fates = dict(zip(names, fates, strict=False))
         self.memory = Memory()
         self.objects: dict[str, Json] = {GATEWAY: gateway_of()}
         self.pods: dict[str, list[Json]] = {}

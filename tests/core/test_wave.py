@@ -1,6 +1,7 @@
 """Whose turn it is: in the order of names, a few at a time, none after a failure, and why one waits."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -146,6 +147,39 @@ def test_a_common_place_goes_to_who_has_fewest_and_waited_longest(
     assert starts or "it is the turn of" in wave.message
 
 
+def test_the_last_common_place_is_kept_for_other_namespaces() -> None:
+    budget = Budget(at_once=9, cap=4, elsewhere=("m/x",), neighbours=True, sync="m/kv")
+    wave = next_wave(pending("a", "b", "c"), budget)
+    assert (wave.start, wave.waiting, wave.waits_for_others) == (("a", "b"), ("c",), True)
+    assert wave.message == (
+        "c waits: the operator restarts at most 4 models at once, at most 3 of them of one namespace, "
+        "and on their way are m/x, a and b."
+    )
+    alone = next_wave(pending("a", "b", "c"), replace(budget, neighbours=False))
+    assert alone.start == ("a", "b", "c")
+    lowest = Budget(at_once=9, cap=1, neighbours=True, sync="m/kv")
+    assert next_wave(pending("a", "b"), lowest).start == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "other", "starts"),
+    [
+        (("m/x", "m/y"), Claim(1, 9, "t/kv"), ()),  # its namespace has more on their way
+        (("m/x", "t/x"), Claim(0, 0, "t/kv"), ()),  # as many: by the object
+        (("m/x", "t/x", "t/y"), Claim(0, 0, "t/kv"), ("a",)),
+        (("m/x", "m/y"), Claim(1, 0, "m/other"), ("a",)),  # of one namespace: by the object
+        (("m/x", "m/y"), Claim(0, 0, "m/other"), ()),
+    ],
+)
+def test_objects_gain_no_place_by_their_number(
+    elsewhere: tuple[str, ...], other: Claim, starts: tuple[str, ...]
+) -> None:
+    budget = Budget(
+        at_once=9, cap=8, elsewhere=elsewhere, queue=(other,), sync="m/kv", last_change=1
+    )
+    assert next_wave(pending("a"), budget).start == starts
+
+
 def test_a_list_of_names_is_short() -> None:
     assert listed([]) == ""
     assert listed(["a"]) == "a"
@@ -169,11 +203,12 @@ BUDGETS = st.builds(
     Budget,
     at_once=st.integers(1, 4),
     cap=st.integers(0, 4),
-    elsewhere=st.lists(st.sampled_from(["t/x", "t/y", "t/z"]), unique=True).map(tuple),
+    elsewhere=st.lists(st.sampled_from(["m/x", "m/y", "t/y", "t/z"]), unique=True).map(tuple),
     unheard=st.sampled_from([(), ("t/kv",)]),
-    queue=st.lists(st.builds(Claim, st.integers(0, 2), st.integers(0, 2), st.just("t/kv"))).map(
-        tuple
-    ),
+    queue=st.lists(
+        st.builds(Claim, st.integers(0, 2), st.integers(0, 2), st.sampled_from(["t/kv", "m/other"]))
+    ).map(tuple),
+    neighbours=st.booleans(),
     sync=st.just("m/kv"),
     last_change=st.integers(0, 2),
     paused=st.booleans(),
@@ -201,6 +236,9 @@ def test_never_more_than_allowed_nobody_is_forgotten_and_the_order_of_observatio
             not started_common
         ) * len(moved)
         assert not (budget.cap and budget.unheard)
+        kin = [name for name in budget.elsewhere if name.startswith("m/")]
+        if budget.neighbours and budget.cap > 1 and started_common:
+            assert len(shared) + len(kin) < budget.cap
     assert not wave.start or not any(turn.failed for turn in turns)
     assert bool(wave.message) is bool(wave.waiting)
     shuffled = [*turns]

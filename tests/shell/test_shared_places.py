@@ -3,36 +3,49 @@
 Real passes over small clusters of one object each, whose standings are shared as in the operator.
 """
 
+import random
 from collections.abc import Sequence
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.cluster import CRASHES, HEALTHY, Cluster
+from core.cluster import CRASHES, HEALTHY, STUCK, Cluster
 from core.objects import spec_of
 from kvsync.core.actions import mark_of
 from kvsync.model.observed import KVEventSync
 from kvsync.model.standing import Standing
 from kvsync.shell.standings import Key, Standings
 
+CROWD = "crowd"
+"""A namespace of several objects, each of which has models of other names."""
+
 
 class Operator:
     """Passes in the order in which objects are enqueued; what is known of others dies with it."""
 
-    def __init__(self, cap: int, at_once: Sequence[int], fates: Sequence[Sequence[str]]) -> None:
+    def __init__(
+        self,
+        cap: int,
+        at_once: Sequence[int],
+        fates: Sequence[Sequence[str]],
+        teams: Sequence[str] = ("team-0", "team-1", "team-2"),
+    ) -> None:
+        """One object each; ``teams`` are their namespaces, of which ``CROWD`` may have several."""
         self.cap = cap
         self.clusters = {
-            ("team", f"kv-{number}"): self._cluster(number, most, its)
-            for number, (most, its) in enumerate(zip(at_once, fates, strict=True))
+            (team, f"kv-{number}"): self._cluster(number, team, most, its)
+            for number, (team, most, its) in enumerate(zip(teams, at_once, fates, strict=False))
         }
         self.queue: list[Key] = []
         self.start()
 
-    def _cluster(self, number: int, at_once: int, fates: Sequence[str]) -> Cluster:
+    def _cluster(self, number: int, team: str, at_once: int, fates: Sequence[str]) -> Cluster:
         rollout = {"maxConcurrent": at_once, "progressDeadline": "24h"}
-        cluster = Cluster(spec_of(rollout=rollout, gateway={"manage": False}), fates)
+        names = "abcdefghijklmnopqrstuvwxyz"[number * 9 :][:9] if team == CROWD else "abcdefghij"
+        spec = spec_of(rollout=rollout, gateway={"manage": False})
+        cluster = Cluster(spec, fates, names=names)
         assert cluster.sync is not None
-        cluster.sync["metadata"] |= {"namespace": f"team-{number}", "uid": f"uid-{number}"}
+        cluster.sync["metadata"] |= {"namespace": team, "uid": f"uid-{number}"}
         return cluster
 
     def start(self) -> None:
@@ -163,3 +176,24 @@ def test_objects_take_turns_and_the_big_one_does_not_keep_the_small_one_waiting(
     assert done_when_the_small_one_was <= 4
     operator.settle()
     assert all(map(big.is_proven, big.fates))
+
+
+@settings(max_examples=30, derandomize=True)
+@given(
+    cap=st.integers(2, 4),
+    crowd=st.lists(st.lists(st.just(STUCK), min_size=1, max_size=3), min_size=1, max_size=2),
+    own=st.lists(st.just(HEALTHY), min_size=1, max_size=3),
+    order=st.randoms(use_true_random=False),
+)
+def test_one_namespace_full_of_models_that_never_come_up_does_not_keep_another_waiting(
+    cap: int, crowd: list[list[str]], own: list[str], order: random.Random
+) -> None:
+    fates = [*crowd, own]
+    teams = [*(CROWD for _ in crowd), "team"]
+    operator = Operator(cap, [3] * len(fates), fates, teams)
+    order.shuffle(operator.queue)
+    operator.settle()
+    victim = operator.clusters["team", f"kv-{len(crowd)}"]
+    assert all(map(victim.is_proven, victim.fates))
+    held = {n for key, each in operator.clusters.items() if key[0] == CROWD for n in each.changing}
+    assert len(held) == min(cap - 1, sum(map(len, crowd)))

@@ -39,6 +39,9 @@ def budget_of(observed: Observed) -> Budget:
             for other in observed.others
             if other.waiting
         ),
+        neighbours=any(
+            other.sync.partition("/")[0] != observed.sync.namespace for other in observed.others
+        ),
         sync=here,
         last_change=last_change(observed),
         paused=bool(observed.held_by) and not observed.sync.deleting,

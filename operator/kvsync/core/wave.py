@@ -8,6 +8,7 @@ is rolled back takes a place like any other until its old pods run again.
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -49,11 +50,16 @@ class Turn:
 @dataclass(frozen=True, slots=True, order=True)
 class Claim:
     """An object's place in the queue for the operator's common places: who has fewest models on
-    their way goes first, then who changed one last the longest ago (seconds since the epoch)."""
+    their way goes first, then who changed one last the longest ago (seconds since the epoch).
+
+    Before that counts what its whole namespace has on the way: an author may make as many objects as
+    he likes, and gains no place by it.
+    """
 
     in_flight: int
     last_change: int
     sync: str
+    """As ``namespace/name``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,8 @@ class Budget:
     """Objects that were not looked at since the operator started: what of theirs moves is unknown."""
     queue: tuple[Claim, ...] = ()
     """The other objects that wait for one of the common places."""
+    neighbours: bool = False
+    """Whether there are objects of other namespaces: the last of the common places is theirs."""
     sync: str = ""
     last_change: int = 0
     paused: bool = False
@@ -105,10 +113,11 @@ def next_wave(turns: Iterable[Turn], budget: Budget) -> Wave:
     waiting = sorted((t for t in ordered if t.move), key=lambda turn: turn.move is Move.CHANGE)
     moving = [turn for turn in ordered if turn.awaits]
     failed = [turn.name for turn in ordered if turn.failed]
+    line = _Line.of(budget)
     started: list[Turn] = []
     held: dict[str, tuple[str, bool]] = {}
     for turn in waiting:
-        why = _why_not(turn, _places(turn, moving, started), failed, budget)
+        why = _why_not(turn, _places(turn, moving, started), failed, line)
         if why is None:
             started.append(turn)
         else:
@@ -141,10 +150,52 @@ def _places(turn: Turn, moving: Sequence[Turn], started: Sequence[Turn]) -> list
     return [each for each in moving if not each.move or each in started] + restarted
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Who stands where in the queue for the common places: found once, asked for each model."""
+
+    budget: Budget
+    kin: tuple[str, ...] = ()
+    """Models on their way by other objects of the same namespace."""
+    first_of_kin: Claim | None = None
+    first_of_others: tuple[int, Claim] | None = None
+    """Of other namespaces, behind how many models its namespace has on the way."""
+
+    @classmethod
+    def of(cls, budget: Budget) -> _Line:
+        if not budget.cap:
+            return cls(budget)
+        here = _namespace(budget.sync)
+        rolling = Counter(map(_namespace, budget.elsewhere))
+        claims = [(_namespace(claim.sync), claim) for claim in budget.queue]
+        return cls(
+            budget,
+            kin=tuple(name for name in budget.elsewhere if _namespace(name) == here),
+            first_of_kin=min((c for space, c in claims if space == here), default=None),
+            first_of_others=min(
+                ((rolling[space], c) for space, c in claims if space != here), default=None
+            ),
+        )
+
+    def first(self, own: int) -> Claim:
+        """Whose turn it is while ``own`` models of the object itself are on their way."""
+        mine = Claim(own, self.budget.last_change, self.budget.sync)
+        near = len(self.kin) + own
+        best = min(mine, self.first_of_kin or mine)
+        return min((near, best), self.first_of_others or (near, best))[1]
+
+    @property
+    def share(self) -> int:
+        """How many models of one namespace are restarted at once."""
+        cap = self.budget.cap
+        return max(1, cap - 1) if self.budget.neighbours else cap
+
+
 def _why_not(
-    turn: Turn, taken: Sequence[Turn], failed: Sequence[str], budget: Budget
+    turn: Turn, taken: Sequence[Turn], failed: Sequence[str], line: _Line
 ) -> tuple[str, bool] | None:
     """Why a model has to wait, and whether for models of others; None: it is its turn."""
+    budget = line.budget
     if budget.paused:
         return "Paused: nothing is changed.", False
     if failed and turn.move is Move.CHANGE:
@@ -154,26 +205,27 @@ def _why_not(
         return None  # taking back what rolls already puts no further model out of service
     if len(taken) >= budget.at_once:
         return f"Next: {_told(turn)}, when {_awaited(taken)}.", False
-    return _why_others(turn, taken, budget) if budget.cap else None
+    why = _why_others(_names(_common(taken)), line) if budget.cap else ""
+    return (f"{_told(turn)} waits: {why}.", True) if why else None
 
 
-def _why_others(turn: Turn, taken: Sequence[Turn], budget: Budget) -> tuple[str, bool] | None:
+def _why_others(own: Sequence[str], line: _Line) -> str:
+    """What of the others keeps a model from a common place while ``own`` hold one; empty: nothing."""
+    budget = line.budget
     if budget.unheard:
-        first = listed(budget.unheard)
-        return (
-            f"{_told(turn)} waits: the operator started just now and looks at {first} first.",
-            True,
-        )
+        return f"the operator started just now and looks at {listed(budget.unheard)} first"
     limit = f"the operator restarts at most {budget.cap} models at once"
-    common = _common(taken)
-    if len(common) + len(budget.elsewhere) >= budget.cap:
-        busy = listed([*budget.elsewhere, *_names(common)])
-        return f"{_told(turn)} waits: {limit}, and on their way are {busy}.", True
-    mine = Claim(len(common), budget.last_change, budget.sync)
-    first_claim = min(budget.queue, default=mine)
-    if first_claim < mine:
-        return f"{_told(turn)} waits: {limit}, and it is the turn of {first_claim.sync}.", True
-    return None
+    if len(own) + len(budget.elsewhere) >= budget.cap:
+        return f"{limit}, and on their way are {listed([*budget.elsewhere, *own])}"
+    if len(own) + len(line.kin) >= line.share:
+        kept = f"{limit}, at most {line.share} of them of one namespace"
+        return f"{kept}, and on their way are {listed([*line.kin, *own])}"
+    first = line.first(len(own))
+    return "" if first.sync == budget.sync else f"{limit}, and it is the turn of {first.sync}"
+
+
+def _namespace(name: str) -> str:
+    return name.partition("/")[0]
 
 
 def _told(turn: Turn) -> str:
