@@ -12,6 +12,7 @@ from typing import Any
 
 from core.objects import RELAYS, TEMPLATES, Json, deployment
 from core.scenes import EVERY_TOKENIZER, applied, gateway_of, pod_of, rolled_out
+from kvsync.adapters.kube.by_namespace import ByNamespace
 from kvsync.core.decide import decide
 from kvsync.core.gateway_access import parse_grant
 from kvsync.core.patch import apply
@@ -51,8 +52,8 @@ class Fleet:
     models: int
     pods: int
     apart: bool = True
-    _deployments: dict[Key, Json] = field(default_factory=dict)
-    _pods: dict[Key, Json] = field(default_factory=dict)
+    _deployments: ByNamespace[Json] = field(default_factory=ByNamespace)
+    _pods: ByNamespace[Json] = field(default_factory=ByNamespace)
     _answers: dict[str, EngineAnswers] = field(default_factory=dict)
     _verdicts: dict[Key, dict[SourceKey, Verdict]] = field(default_factory=dict)
     _logs: dict[Key, GatewayReading] = field(default_factory=dict)
@@ -127,7 +128,8 @@ class Fleet:
         decision = self.decide(self.observe(key))
         for action in decision.actions:
             assert (action.kind, action.namespace, action.name) == (Kind.DEPLOYMENT, *GATEWAY)
-            self._deployments[GATEWAY] = rolled_out(applied(self._deployments[GATEWAY], action))
+            gateway = rolled_out(applied(self._deployments[GATEWAY], action))
+            self._deployments.put(GATEWAY, gateway)
         body = self.world.syncs[key]
         status = json.loads(json.dumps(decision.status))
         assert decision.targets.keys() == self._verdicts[key].keys()
@@ -138,7 +140,7 @@ class Fleet:
     def _make_gateway(self) -> None:
         body = gateway_of()
         body["metadata"] |= {"uid": "uid-of-gateway", "resourceVersion": "1"}
-        self._deployments[GATEWAY] = body
+        self._deployments.put(GATEWAY, body)
         container = body["spec"]["template"]["spec"]["containers"][0]["name"]
         running = {"name": container, "restartCount": 0}
         running["state"] = {"running": {"startedAt": "1970-01-01T00:00:01Z"}}
@@ -177,9 +179,8 @@ class Fleet:
         change = plan(Deployment(body), asked)
         done = rolled_out(dict(apply(body, change.patch)))
         done["status"]["observedGeneration"] = 1
-        self._deployments[body["metadata"]["namespace"], body["metadata"]["name"]] = dict(
-            project_workload(done)
-        )
+        key = (body["metadata"]["namespace"], body["metadata"]["name"])
+        self._deployments.put(key, dict(project_workload(done)))
         for pod in _pods_of(done, self.pods):
             self._keep(pod)
             uid, where = pod["metadata"]["uid"], pod["metadata"]
@@ -190,7 +191,7 @@ class Fleet:
 
     def _keep(self, pod: Json) -> None:
         key = (pod["metadata"]["namespace"], pod["metadata"]["name"])
-        self._pods[key] = dict(project_pod(pod))
+        self._pods.put(key, dict(project_pod(pod)))
         self.world.pod_changed(key, self._pods[key])
 
 

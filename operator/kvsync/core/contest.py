@@ -64,9 +64,9 @@ def terms_of(ask: Ask) -> str:
     return _terms(ask.owner.uid, ask.retry, spec.engine, spec.events, spec.mode)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _terms(uid: str, retry: str, engine: EngineSpec, events: EventsSpec, mode: Mode) -> str:
-    # One pass asks for each model of an object, and they are the same.
+    # One pass asks for each model of an object, and they are the same; so are those of the next pass.
     named = [] if mode is Mode.PATCH else [mode.value]
     return digest([uid, retry, asdict(engine), asdict(events), *named])
 

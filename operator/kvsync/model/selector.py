@@ -22,6 +22,10 @@ KEY_HINT = "must be a label key such as app or model.aibrix.ai/name"
 VALUE_HINT = "must be a label value: at most 63 letters, digits, '-', '_', '.', or empty"
 
 
+Demand = tuple[str, tuple[str, ...]]
+"""A label's key and the values of which it has one; no values: any."""
+
+
 class Operator(enum.StrEnum):
     """How an expression compares a label with its values."""
 
@@ -51,6 +55,12 @@ class Requirement:
             case Operator.DOES_NOT_EXIST:
                 return self.key not in labels
 
+    @property
+    def demand(self) -> Demand | None:
+        """The label without which it is not met; None where it can be met without one."""
+        is_positive = self.operator in (Operator.IN, Operator.EXISTS)
+        return (self.key, self.values) if is_positive else None
+
     @classmethod
     def from_fields(cls, fields: Fields) -> Requirement:
         """Read one entry of matchExpressions. Raises SpecError."""
@@ -78,6 +88,13 @@ class LabelSelector:
 
     match_labels: tuple[tuple[str, str], ...] = ()
     match_expressions: tuple[Requirement, ...] = field(default=())
+
+    @property
+    def demands(self) -> tuple[Demand, ...]:
+        """What every object that is selected carries; nothing where it only rules out."""
+        pairs = ((key, (value,)) for key, value in self.match_labels)
+        positive = (each.demand for each in self.match_expressions)
+        return (*pairs, *(demand for demand in positive if demand is not None))
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether an object with these labels is selected."""

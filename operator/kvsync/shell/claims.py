@@ -1,40 +1,59 @@
-"""Which objects of a namespace select the same model: each spec is read once, not once a pass."""
+"""Which objects of a namespace select the same model: each is read when it changes, not once a pass, and
+found by what it selects."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
+from kvsync.adapters.kube.by_namespace import Key, within
 from kvsync.model.observed import FINALIZER, KVEventSync, Rival
+from kvsync.model.selector import Demand
 from kvsync.model.spec import KVEventSyncSpec, ModelSelection, SpecError
-from kvsync.model.workload import Deployment
+from kvsync.shell.changes import Changes
+from kvsync.shell.traits import Trait
 
 Json = Mapping[str, Any]
-Claimant = tuple[ModelSelection, Rival]
+Claim = tuple[ModelSelection, Rival]
+Place = tuple[str, ...]
+"""Where a claim stands in the index: under a name, under a label with its value or with any, or anywhere."""
+
+_ANYWHERE: Place = ("anywhere",)
 
 
 class Claims:
-    """The specs of objects by uid, as last read; None for one that cannot be used."""
+    """``syncs`` are the objects; ``find`` gives one as last heard of or written."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, syncs: Mapping[Key, Json], find: Callable[[Key], KVEventSync | None]
+    ) -> None:
+        self._syncs = syncs
+        self._find = find
+        self._changes = Changes(syncs)
+        self._desks: dict[str, _Desk] = {}
         self._read: dict[str, tuple[Json, KVEventSyncSpec | None]] = {}
 
-    def rivals_of(self, sync: KVEventSync, others: Iterable[KVEventSync]) -> tuple[Claimant, ...]:
-        """The others that may claim a model, with what each selects, the oldest first.
-
-        One that is deleted, paused or cannot be read claims nothing.
-        """
-        found = [
-            (spec.models, _rival(other, spec))
-            for other in others
-            if other.owner.uid != sync.owner.uid and not other.deleting
-            if (spec := self.spec(other)) is not None and not (spec.paused or other.held_by)
-        ]
-        return tuple(sorted(found, key=lambda claimant: claimant[1].seniority))
+    def note(self, key: Key) -> None:
+        """An object is another than its watch told, for we wrote it."""
+        self._changes.note(key)
 
     def forget(self, uid: str) -> None:
         """Forget an object that is gone."""
         self._read.pop(uid, None)
+
+    def forget_all(self, namespace: str) -> None:
+        """No object is left there."""
+        self._desks.pop(namespace, None)
+        self._changes.forget(namespace)
+
+    def rivals(self, sync: KVEventSync, model: Trait) -> tuple[Rival, ...]:
+        """The others that claim a model, the oldest first.
+
+        One that is deleted, paused or cannot be read claims nothing.
+        """
+        claims = self._desk(sync.namespace).selecting(model)
+        found = (rival for rival in claims if rival.owner.uid != sync.owner.uid)
+        return tuple(sorted(found, key=lambda rival: rival.seniority))
 
     def spec(self, sync: KVEventSync) -> KVEventSyncSpec | None:
         """The spec of an object; None where it cannot be used."""
@@ -44,11 +63,84 @@ class Claims:
             known = self._read[sync.owner.uid] = (body, _parsed(body))
         return known[1]
 
+    def _desk(self, namespace: str) -> _Desk:
+        desk = self._desks.get(namespace)
+        if desk is None:
+            desk = self._desks[namespace] = _Desk()
+        changed: Collection[Key] | None = self._changes.since(namespace)
+        if changed is None:
+            changed = {*within(self._syncs, namespace), *desk.keys()}
+        for key in changed:
+            sync = self._find(key)
+            desk.put(key, self._claim(sync) if sync is not None else None)
+        return desk
 
-def selecting(claimants: Sequence[Claimant], workload: Deployment) -> tuple[Rival, ...]:
-    """Those of the claimants that select this workload."""
-    labels = workload.body["metadata"].get("labels") or {}
-    return tuple(rival for models, rival in claimants if models.selects(workload.name, labels))
+    def _claim(self, sync: KVEventSync) -> Claim | None:
+        spec = None if sync.deleting or sync.held_by else self.spec(sync)
+        return (spec.models, _rival(sync, spec)) if spec is not None and not spec.paused else None
+
+
+class _Desk:
+    """The claims of one namespace, each in the places where a workload that it selects is looked up."""
+
+    def __init__(self) -> None:
+        self._claims: dict[Key, Claim] = {}
+        self._places_of: dict[Key, tuple[Place, ...]] = {}
+        self._at: dict[Place, dict[Key, None]] = {}
+
+    def keys(self) -> Collection[Key]:
+        return self._claims.keys()
+
+    def selecting(self, model: Trait) -> Iterator[Rival]:
+        found: dict[Key, None] = {}
+        for place in _places_of(model):
+            found |= self._at.get(place, {})
+        for key in found:
+            models, rival = self._claims[key]
+            if models.selects(model.name, model.labels):
+                yield rival
+
+    def put(self, key: Key, claim: Claim | None) -> None:
+        """The claim of an object as it is now; None: it has none."""
+        before = self._claims.pop(key, None)
+        if before is not None:
+            self._take_off(key)
+        if claim is not None:
+            self._claims[key] = claim
+            self._places_of[key] = places = tuple(self._places_for(claim[0]))
+            for place in places:
+                self._at.setdefault(place, {})[key] = None
+
+    def _take_off(self, key: Key) -> None:
+        for place in self._places_of.pop(key):
+            keys = self._at[place]
+            del keys[key]
+            if not keys:
+                del self._at[place]
+
+    def _places_for(self, models: ModelSelection) -> Iterator[Place]:
+        yield from {("name", name) for name in models.names}
+        if models.selector is not None:
+            choices = [_places_of_demand(demand) for demand in models.selector.demands]
+            # One is enough: the one that tells it best from the others, such as not the one of a team.
+            yield from min(choices, key=self._crowd, default={_ANYWHERE})
+
+    def _crowd(self, places: Collection[Place]) -> int:
+        return sum(len(self._at.get(place, ())) for place in places)
+
+
+def _places_of(model: Trait) -> Iterator[Place]:
+    """Where the claims stand that may select a model."""
+    yield ("name", model.name)
+    for key, value in model.labels.items():
+        yield ("label", key, value)
+        yield ("label", key)
+    yield _ANYWHERE
+
+
+def _places_of_demand(demand: Demand) -> frozenset[Place]:
+    key, values = demand
+    return frozenset(("label", key, value) for value in values) or frozenset({("label", key)})
 
 
 def _parsed(body: Json) -> KVEventSyncSpec | None:

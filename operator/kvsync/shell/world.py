@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kvsync.adapters.kube.answer import version_of
-from kvsync.adapters.kube.by_namespace import ByNamespace, within
+from kvsync.adapters.kube.by_namespace import ByNamespace
 from kvsync.core.gateway import owners_of
 from kvsync.core.pod_labels import MARK
 from kvsync.core.told import is_only_said
@@ -29,18 +29,17 @@ from kvsync.model.standing import Standing
 from kvsync.model.storm import StormService, model_of, storm_of
 from kvsync.model.tokenizer import TokenizerAnswer
 from kvsync.model.workload import Deployment, Pod
-from kvsync.shell.claims import Claims, selecting
+from kvsync.shell.claims import Claims
 from kvsync.shell.gateways import Gateways, Held, LabelOf, no_labels
 from kvsync.shell.policies import Policies
 from kvsync.shell.roster import Roster
 from kvsync.shell.settings import Settings
-from kvsync.shell.traits import Traits
+from kvsync.shell.traits import Trait
+from kvsync.shell.workload_index import WorkloadIndex
 
 Key = tuple[str, str]
 Json = Mapping[str, Any]
 Objects = Mapping[Key, Json]
-
-_NONE: Objects = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +70,14 @@ class World:
         settings: Settings,
         deployments: Objects,
         pods: Objects,
-        storms: Objects = _NONE,
-        storm_pods: Objects = _NONE,
+        storms: Objects | None = None,
+        storm_pods: Objects | None = None,
         label_of: LabelOf = no_labels,
         policies: Policies | None = None,
     ) -> None:
         self._deployments = deployments
-        self._storms = storms
-        self._pods = (pods, storm_pods)
+        self._storms = storms = ByNamespace() if storms is None else storms
+        self._pods = (pods, {} if storm_pods is None else storm_pods)
         self._written: dict[tuple[str, Key], Json] = {}
         self._pods_of: dict[Key, set[Key]] = {}
         self._maker_of: dict[Key, str] = {}
@@ -91,12 +90,17 @@ class World:
         self.admission = settings.admission
         self.syncs = Roster()
         self._listed: ByNamespace[str] = ByNamespace()
-        self._traits = Traits()
+        self._index = WorkloadIndex(
+            {
+                Kind.DEPLOYMENT: (deployments, self.deployment),
+                Kind.STORM_SERVICE: (storms, self.storm),
+            }
+        )
         self._said: dict[Key, int] = {}
         self.newest_object = 0
         """The highest resource version of a KVEventSync that was told of or written."""
         self._gateways = Gateways(settings.access, label_of, deployments, self.deployment)
-        self._claims = Claims()
+        self._claims = Claims(self.syncs, self.sync)
         self.policies = policies
         """None where no NetworkPolicies are kept."""
 
@@ -125,9 +129,13 @@ class World:
         if kind == Kind.POD:
             self._relabelled[metadata["namespace"], metadata["name"]] = metadata
             return
+        key = (metadata["namespace"], metadata["name"])
+        self._written[kind, key] = body
         if kind == Kind.SYNC:
             self._note_version(body)
-        self._written[kind, (metadata["namespace"], metadata["name"])] = body
+            self._claims.note(key)
+        else:
+            self._index.note(Kind(kind), key)
 
     def _note_version(self, body: Json) -> None:
         self.newest_object = max(self.newest_object, version_of(body))
@@ -181,7 +189,6 @@ class World:
         storm = storm_of(model)
         kind = Kind.STORM_SERVICE if storm else Kind.DEPLOYMENT
         self._written.pop((kind, (namespace, storm or model)), None)
-        self._traits.forget(kind, namespace, storm or model)
         self._pods_of.pop((namespace, model), None)
 
     def sync(self, key: Key) -> KVEventSync | None:
@@ -229,6 +236,9 @@ class World:
             self._listed.drop(key)
         self._written.pop((Kind.SYNC, key), None)
         self._said.pop(key, None)
+        if not self.syncs.within(key[0]):
+            self._index.forget(key[0])
+            self._claims.forget_all(key[0])
 
     def deployment(self, namespace: str, name: str) -> Deployment | None:
         """The Deployment of that name, or None."""
@@ -346,41 +356,36 @@ class World:
     def _models(
         self, sync: KVEventSync, spec: KVEventSyncSpec, heard: Heard
     ) -> Iterator[ObservedModel]:
-        answers, in_view = heard.answers, announced(sync) | self._labelled(sync)
-        uid = sync.owner.uid
-        meant = [
-            each
-            for each in self._workloads(sync.namespace)
-            if self._traits.of(each).is_meant(uid, spec) or each.model in in_view
-        ]
-        claimants = self._claims.rivals_of(sync, self.siblings(sync.namespace))
-        models: dict[str, Deployment | None] = {each.model: each for each in meant}
-        known = {each.name for each in meant}
+        answers, namespace = heard.answers, sync.namespace
+        meant = self._index.meant(namespace, sync.owner.uid, spec.models)
+        in_view = (self._trait(namespace, name) for name in announced(sync) | self._labelled(sync))
+        models: dict[str, Trait | None] = {
+            each.workload.model: each for each in (*meant, *in_view) if each is not None
+        }
+        known = {each.name for each in models.values() if each is not None}
         models |= {name: None for name in spec.models.names if name not in known}
-        for name, workload in sorted(models.items()):
-            pods = self.pods(sync.namespace, name)
+        for name in sorted(models):
+            trait = models[name]
+            pods = self.pods(namespace, name)
             yield ObservedModel(
                 name=name,
-                selected=workload is None or self._traits.of(workload).is_selected(spec),
-                deployment=workload,
+                selected=trait is None or trait.is_selected(spec),
+                deployment=trait.workload if trait else None,
                 pods=pods,
                 answers={pod.uid: answers[pod.uid] for pod in pods if pod.uid in answers},
-                other_kind="" if workload else heard.kinds.get((sync.namespace, name), ""),
-                rivals=selecting(claimants, workload) if workload else (),
+                other_kind="" if trait else heard.kinds.get((namespace, name), ""),
+                rivals=self._claims.rivals(sync, trait) if trait else (),
             )
+
+    def _trait(self, namespace: str, model: str) -> Trait | None:
+        storm = storm_of(model)
+        kind = Kind.STORM_SERVICE if storm else Kind.DEPLOYMENT
+        return self._index.trait(namespace, kind, storm or model)
 
     def _labelled(self, sync: KVEventSync) -> frozenset[str]:
         """Models with pods that the object labelled."""
         labelled = self._labelled_of.get((sync.namespace, sync.owner.uid), ())
         return frozenset(self._maker_of.get(key, "") for key in labelled)
-
-    def _workloads(self, namespace: str) -> Iterator[Deployment]:
-        """All that may be a model in a namespace."""
-        for find, store in ((self.deployment, self._deployments), (self.storm, self._storms)):
-            for key in within(store, namespace):
-                workload = find(*key)
-                if workload is not None:
-                    yield workload
 
 
 def _claims(body: Json) -> Json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, TypeVar
 
 Key = tuple[str, str]
@@ -18,6 +18,7 @@ class ByNamespace(Mapping[Key, Kept]):
     def __init__(self) -> None:
         self._objects: dict[Key, Kept] = {}
         self._of: dict[str, dict[Key, None]] | None = None
+        self._listeners: list[Callable[[Key], None]] = []
 
     def within(self, namespace: str) -> Collection[Key]:
         """The keys of a namespace, in the order in which they came; not to be kept."""
@@ -26,6 +27,10 @@ class ByNamespace(Mapping[Key, Kept]):
             for key in self._objects:
                 self._of.setdefault(key[0], {})[key] = None
         return self._of.get(namespace, {}).keys()
+
+    def listen(self, tell: Callable[[Key], None]) -> None:
+        """Have the key of each object told that comes, changes or goes from now on, after it did."""
+        self._listeners.append(tell)
 
     def __getitem__(self, key: Key) -> Kept:
         return self._objects[key]
@@ -44,6 +49,7 @@ class ByNamespace(Mapping[Key, Kept]):
         self._objects[key] = value
         if self._of is not None:
             self._of.setdefault(key[0], {})[key] = None
+        self._tell(key)
 
     def drop(self, key: Key) -> None:
         """It is gone. Raises KeyError where it was not there."""
@@ -53,6 +59,11 @@ class ByNamespace(Mapping[Key, Kept]):
             del keys[key]
             if not keys:
                 del self._of[key[0]]
+        self._tell(key)
+
+    def _tell(self, key: Key) -> None:
+        for tell in self._listeners:
+            tell(key)
 
 
 def within(objects: Mapping[Key, Any], namespace: str) -> Collection[Key]:
