@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from markdown_table import table
 
 from kvsync.model.reasons import ConditionReason, ModelReason
 from kvsync.model.source import SourceReason
@@ -52,7 +53,7 @@ def reference(crd: dict[str, Any]) -> str:
         *_objects("spec", schema["properties"]["spec"]),
         _rules_of_the_whole(schema),
         "## Columns of kubectl get\n",
-        _table(("Column", "What it shows"), _columns(version)),
+        table(("Column", "What it shows"), _columns(version)),
         "## Status\n",
         *_objects("status", schema["properties"]["status"]),
         "## Reasons\n\nEach links to what to do about it.\n",
@@ -105,7 +106,7 @@ def _objects(path: str, schema: Schema) -> Iterator[str]:
         for name, child in schema["properties"].items()
     )
     yield f"### {path}\n\n{schema['description']}\n"
-    yield _table(("Field", "Type", "Default", "Limits", "Meaning"), rows)
+    yield table(("Field", "Type", "Default", "Limits", "Meaning"), rows)
     for name, child in schema["properties"].items():
         inner = child.get("items", child)
         if "properties" in inner:
@@ -170,15 +171,6 @@ def _columns(version: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _reasons(title: str, kind: Iterable[str]) -> str:
     links = ", ".join(f"[{reason}](runbook.md#{reason.lower()})" for reason in kind)
     return f"**{title}:** {links}.\n"
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "".join(f"| {' | '.join(_cell(text) for text in line)} |\n" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 if __name__ == "__main__":

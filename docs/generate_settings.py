@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from markdown_table import table
 
 from kvsync.cli.run import run
 from kvsync.core.rights import RIGHTS, Place, Right
@@ -44,8 +45,8 @@ no others; tests hold them against this table.
 
 def page() -> str:
     """The page, as Markdown."""
-    settings = _table(("Option", "Variable", "Default", "What it is"), _settings())
-    rights = _table(("Resource", "Verbs", "Where", "To", "Without it"), map(_right, RIGHTS))
+    settings = table(("Option", "Variable", "Default", "What it is"), _settings())
+    rights = table(("Resource", "Verbs", "Where", "To", "Without it"), map(_right, RIGHTS))
     return _INTRODUCTION + settings + _RIGHTS + rights
 
 
@@ -78,15 +79,6 @@ def _right(right: Right) -> tuple[str, ...]:
     where = ", ".join(_WHERE[place] for place in right.places)
     lost = ("Optional. " if right.optional else "") + right.lost
     return name, verbs, where, right.why, lost
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "".join(f"| {' | '.join(_cell(text) for text in line)} |\n" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 if __name__ == "__main__":

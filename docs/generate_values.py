@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from markdown_table import cell
 
 ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "charts" / "kvsync-operator"
@@ -47,12 +48,12 @@ def _rows(
         said = _comment(lines, key.start_mark.line)
         if isinstance(value, yaml.MappingNode) and "properties" in found and _is_group(found):
             if said:
-                yield f"| **{place}** | | {_cell(said)} |\n"
+                yield f"| **{place}** | | {cell(said)} |\n"
             yield from _rows(value, found, root, lines, place)
         else:
             default = json.dumps(yaml.safe_load(yaml.serialize(value)), ensure_ascii=False)
             parts = [said, _allowed(found)]
-            yield f"| `{place}` | `{_cell(default)}` | {_cell(' '.join(p for p in parts if p))} |\n"
+            yield f"| `{place}` | `{cell(default)}` | {cell(' '.join(p for p in parts if p))} |\n"
 
 
 def _is_group(schema: Mapping[str, Any]) -> bool:
@@ -85,10 +86,6 @@ def _allowed(schema: Mapping[str, Any]) -> str:
     if "enum" in schema and "description" not in schema:
         return f"One of {', '.join(map(str, schema['enum']))}."
     return str(schema.get("description", ""))
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 if __name__ == "__main__":

@@ -126,6 +126,17 @@ async def test_what_hangs_is_named_with_the_way_out(capsys: pytest.CaptureFixtur
     assert "kubectl patch kves x00 -n a --type=merge" in said
 
 
+async def test_of_what_hangs_nothing_is_shown_that_steers_a_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    forged = sync("a", "x", message="waits\n\x1b[2JAll is undone.\u202e")
+    assert not await Cluster(forged, looks=1000).undone(timeout=3)
+    said = capsys.readouterr()
+    for text in (said.out, said.err):
+        assert "All is undone." not in text.splitlines()
+        assert text.replace("\n", "").isprintable()
+
+
 async def test_what_is_made_again_meanwhile_is_no_end(capsys: pytest.CaptureFixture[str]) -> None:
     cluster = Cluster(sync("a", "x"))
     cluster.on_pause = lambda: cluster.bodies.append(sync("a", "x", uid="another"))

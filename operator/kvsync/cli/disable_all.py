@@ -12,6 +12,7 @@ import click
 from kvsync.adapters.kube.resource import KVEVENTSYNCS, Resource
 from kvsync.cli.door import Door
 from kvsync.cli.progress import Teller, last_said
+from kvsync.cli.table import printable
 from kvsync.cli.upshot import Upshot
 from kvsync.model.errors import Conflict, NotFound, Unavailable
 from kvsync.model.selector import LabelSelector
@@ -149,7 +150,7 @@ def _standing(key: Key, body: Body) -> str:
 def _say_hanging(left: Mapping[Key, Body], timeout: float) -> None:
     click.secho(f"{len(left)} not undone after {timeout:.0f} s:", fg="red", err=True)
     for key, body in sorted(left.items())[:TOLD]:
-        click.secho(f"  {_standing(key, body)}", fg="red", err=True)
+        click.secho(f"  {printable(_standing(key, body))}", fg="red", err=True)
     if len(left) > TOLD:
         click.secho(f"  and {len(left) - TOLD} more", fg="red", err=True)
     namespace, name = min(left)

@@ -22,7 +22,7 @@ from kvsync.cli.options import (
     cluster_options,
     run_async,
 )
-from kvsync.core.leadership import DEFAULT_LEASE
+from kvsync.core.leadership import DEFAULT_LEASE, USUAL
 from kvsync.shell.settings import BOUNDS, DEFAULT_GATEWAYS, Settings, SettingsError
 
 _GATEWAYS = " ".join(f"{each.gateway_namespace}/{each.gateway}" for each in DEFAULT_GATEWAYS)
@@ -207,7 +207,7 @@ setting = partial(click.option, show_envvar=True, show_default=True)
 @setting(
     "--lease-duration",
     type=Whole(*BOUNDS["lease_duration"]),
-    default=10,
+    default=USUAL,
     metavar="SECONDS",
     envvar="KVSYNC_LEASE_DURATION",
     help="How long a leader that says nothing is waited for. It renews its Lease five times as often, "

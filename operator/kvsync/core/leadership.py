@@ -21,6 +21,8 @@ SHORTEST, LONGEST = 3, 60
 """Seconds that a Lease may be asked to last. A holder's own wish beyond that is not believed: whoever
 may write Leases could lock everybody out with one write."""
 
+USUAL = 10
+"""Seconds that it lasts where nobody says otherwise."""
 
 DEFAULT_LEASE = "kvsync-operator"
 
@@ -36,7 +38,7 @@ def lease_of(selector: LabelSelector | None) -> str:
 class Terms:
     """What follows from how long a Lease lasts, in seconds."""
 
-    duration: float = 10.0
+    duration: float = USUAL
 
     @property
     def renew_every(self) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from kvsync.core.gateway_access import GatewayAccess, GatewayGrant
-from kvsync.core.leadership import LONGEST, SHORTEST, lease_of
+from kvsync.core.leadership import LONGEST, SHORTEST, USUAL, lease_of
 from kvsync.model.address import Address
 from kvsync.model.admission import AdmissionMeans
 from kvsync.model.errors import KvsyncError
@@ -83,7 +83,7 @@ class Settings:
     """Whether one of several replicas leads; None: where the operator runs in a pod."""
     lease_name: str | None = None
     """The Lease of the operator's own namespace by which the leader is found; None: see ``lease``."""
-    lease_duration: float = 10.0
+    lease_duration: float = USUAL
     """Seconds without a renewal after which another one leads."""
     log_format: str = "text"
     log_level: str = "info"

@@ -69,6 +69,22 @@ async def test_those_of_the_settings_and_those_that_objects_name() -> None:
     assert missing.missing
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [{"alsoConfigure": 7}, {"alsoConfigure": [None]}, {"namespace": "A"}, {"deployment": "a b"}],
+    ids=str,
+)
+async def test_of_an_object_that_cannot_be_read_none_is_taken(broken: dict[str, Any]) -> None:
+    facts = await found(Deployments("gw"), sync("a", **broken), sync("b"))
+    assert {title: each.named for title, each in facts.items()} == {"aibrix-system/gw": ("t/b",)}
+
+
+async def test_where_it_names_nothing_the_usual_one_is_meant() -> None:
+    least = KVEventSync({"metadata": {"namespace": "t", "name": "a"}, "spec": {}})
+    facts = await found(Deployments(), least, grants=())
+    assert facts.keys() == {"aibrix-system/aibrix-gateway-plugins"}
+
+
 async def test_its_redis_is_connected_to(port: int) -> None:
     there = Deployments("gw", REDIS_HOST="127.0.0.1", REDIS_PORT=str(port))
     redis = (await found(there, sync("a")))["aibrix-system/gw"].redis

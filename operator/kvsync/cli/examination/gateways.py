@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from kvsync.adapters.engine_http.tokenizer import TokenizerHTTP
@@ -17,6 +18,7 @@ from kvsync.core.doctor.facts import GatewayFacts, ReachFacts, Unread
 from kvsync.core.environment import effective_value
 from kvsync.core.gateway_access import GatewayGrant
 from kvsync.core.gateway_fold import shown
+from kvsync.model.fields import Fields, SpecError
 from kvsync.model.observed import KVEventSync
 from kvsync.model.spec import GatewaySpec
 from kvsync.model.tokenizer import TokenizerAnswer, TokenizerQuestion
@@ -46,13 +48,12 @@ async def gateway_facts(
         if grant.named_in_full:
             named.setdefault((grant.gateway_namespace, grant.gateway), [])
     for sync in syncs:
-        spec = (sync.body.get("spec") or {}).get("gateway") or {}
-        if not isinstance(spec, Mapping) or spec.get("manage") is False:
+        spec = _spec(sync)
+        if spec is None or not spec.manage:
             continue
-        for name in (spec.get("deployment"), *(spec.get("alsoConfigure") or ())):
-            place = (str(spec.get("namespace")), str(name))
+        for place in reversed(spec.consumers):
             named.setdefault(place, []).append(f"{sync.namespace}/{sync.name}")
-            containers[place] = str(spec.get("container") or CONTAINER)
+            containers[place] = spec.container
     tokenizers = TokenizerHTTP()
     try:
         return tuple(
@@ -65,6 +66,13 @@ async def gateway_facts(
         )
     finally:
         await tokenizers.close()
+
+
+def _spec(sync: KVEventSync) -> GatewaySpec | None:
+    """What an object says of its gateway; None where that cannot be read, and so names none."""
+    with suppress(SpecError):
+        return GatewaySpec.from_fields(Fields(sync.body.get("spec") or {}, "spec").child("gateway"))
+    return None
 
 
 async def _one(
