@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from e2e.admitted import SERVER, Owner, marks
 from e2e.manifests import Object, model, sync
 from e2e.rolling import watched
 from e2e.scene import OperatorProcess, Scene
@@ -226,3 +227,59 @@ def test_one_dies_in_the_middle_of_a_wave_and_its_object_goes_over_to_the_other(
         scene.wait_available(name)
     assert {name: scene.template(name) for name in originals} == originals
     assert scene.gateway()["spec"]["template"] == gateway
+
+
+def test_in_mode_admission_each_gives_its_pods_their_settings_and_another_one_goes_on(
+    stage: Stage,
+) -> None:
+    scene = stage.scene
+    gateway = scene.gateway()["spec"]["template"]
+    first, second = Owner(scene, "m-1"), Owner(scene, "m-2", SERVER)
+    for each in (first, second):
+        each.apply()
+    for label in "ab":
+        stage.operator(label, "--admission-policy", "--max-rolling", "1")
+    leaders = stage.wait_leader("a"), stage.wait_leader("b")
+
+    with watched(scene) as witness:
+        stage.create("a", "kv-a", "m-1", mode="Admission")
+        stage.create("b", "kv-b", "m-2", mode="Admission")
+        for name in ("kv-a", "kv-b"):
+            scene.wait_ready(name, 150)
+    assert len(witness.most) == 1, witness.most
+    assert witness.ever == {"m-1", "m-2"}
+    for each, name, leader in zip((first, second), ("kv-a", "kv-b"), leaders, strict=True):
+        assert each.token
+        assert each.all_have(each.token, 1)
+        assert each.finds_it_as_it_was()
+        assert injected(scene, name) == {each.name: each.token}
+        assert stage.writers("deployments", each.name) == {leader}
+        assert stage.writers("kveventsyncs", name) == {leader}
+    annotations = scene.gateway()["metadata"]["annotations"]
+    assert annotations[OWNERS] == ",".join(f"{scene.namespace}/{name}" for name in ("kv-a", "kv-b"))
+
+    # A label changes: what is published stands, also for a pod that is made just then.
+    token, (pod,) = first.token, first.pods
+    stage.mark = scene.bed.audit.mark()
+    stage.relabel("kv-a", "b")
+    scene.api.delete("pods", pod["metadata"]["name"], scene.namespace)
+    scene.wait("let go of and taken", lambda: stage.server("kv-a") == f"{HOME}/shard-b")
+    scene.wait("another pod with its settings", lambda: first.all_have(token, 1))
+    scene.wait_ready("kv-a")
+    assert injected(scene, "kv-a") == {"m-1": token}
+    assert (first.token, stage.revision("m-1"), stage.revision("m-2")) == (token, 2, 2)
+    assert stage.writers("deployments", "m-1") == set()
+
+    for name in ("kv-a", "kv-b"):
+        scene.delete_sync(name)
+    scene.wait("pods as they were", lambda: all(o.all_have("", 1) for o in (first, second)))
+    for each in (first, second):
+        assert each.finds_it_as_it_was()
+        assert marks(scene.deployment(each.name)) == []
+    assert scene.gateway()["spec"]["template"] == gateway
+
+
+def injected(scene: Scene, name: str) -> dict[str, str]:
+    """The tokens that an object publishes, by workload."""
+    status = (scene.sync(name) or {}).get("status") or {}
+    return {each["workload"]: each["token"] for each in status.get("injections") or ()}
