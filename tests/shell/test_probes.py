@@ -12,7 +12,7 @@ from kvsync.model.source import (
     Traffic,
     Verdict,
 )
-from kvsync.shell.probes import PARTS, PAUSE, TICK, Probes
+from kvsync.shell.probes import LONGEST, PAUSE, ROUND, TICK, Probes
 
 ONE, OTHER = ("ns", "one"), ("ns", "other")
 UP = Observation(since=0.0, handshake_at=0.0, last_batch_at=0.0, last_sequence=1, messages=1)
@@ -73,8 +73,7 @@ def test_objects_are_told_of_their_own_sources_once() -> None:
     scene.probes.assign(OTHER, wanted("b", "c"))
     scene.look()
     assert set(scene.watched) == set(wanted("a", "b", "c"))
-    for _ in range(PARTS):
-        scene.look()
+    scene.look()
     scene.see("a", fresh(scene))
     assert scene.look() == [ONE]
     scene.see("b", fresh(scene))
@@ -83,15 +82,41 @@ def test_objects_are_told_of_their_own_sources_once() -> None:
     assert scene.look() == [], "the same again is no news"
 
 
-def test_time_alone_is_noticed_within_a_round() -> None:
+def test_what_time_alone_changes_is_noticed_at_once() -> None:
     scene = Scene()
     scene.probes.assign(ONE, wanted("a", "b", "c"))
     scene.see("a", fresh(scene))
-    for _ in range(PARTS):
-        scene.look()
-    scene.now += 61
-    assert ONE in [key for _ in range(PARTS) for key in scene.look()]
+    scene.look()
+    scene.now += 60 - 3 * TICK
+    assert scene.look() == []
+    assert scene.look() == []
+    assert scene.look() == [ONE]
     assert scene.verdict("a").reason is SourceReason.IDLE
+
+
+def test_a_healthy_source_is_not_judged_while_nothing_can_change() -> None:
+    scene = Scene()
+    scene.probes.assign(ONE, wanted("a"))
+    scene.see("a", fresh(scene))
+    scene.look()
+    scene.asked.clear()
+    for _ in range(round((LONGEST - 2) / TICK)):
+        scene.look()
+    assert scene.asked == []
+    scene.now += 2
+    scene.look()
+    assert len(scene.asked) == 1
+
+
+def test_one_that_failed_is_judged_in_each_round() -> None:
+    scene = Scene()
+    scene.probes.assign(ONE, wanted("a"))
+    scene.see("a", Observation(since=0.0, failure=Failure.REFUSED, failed_at=0.0))
+    scene.look()
+    scene.asked.clear()
+    for _ in range(round(3 * ROUND / TICK) + 1):
+        scene.look()
+    assert 2 <= len(scene.asked) <= 3
 
 
 def test_news_of_one_source_do_not_have_those_judged_that_are_not_settled() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from itertools import islice
 from typing import Protocol
 
+from kvsync.core.expiry import stands_until
 from kvsync.core.judge import Policy, judge
 from kvsync.core.steady import steady
 from kvsync.model.source import Observation, SourceKey, Target, Traffic, Verdict
+from kvsync.shell.timetable import Timetable
 
 Key = tuple[str, str]
 
@@ -18,9 +19,13 @@ GATHER = 0.05
 """Seconds for which news of sources are gathered before they are judged."""
 TICK = 0.5
 """Seconds between looks for verdicts that time alone has changed: at each source that is not settled
-yet, and at a part of the others. News of one source are no reason to look at all others again."""
-PARTS = 20
-"""Looks after which every source was looked at."""
+yet, and at those whose verdict stands no longer by itself. News of one source are no reason to look at
+others."""
+ROUND = 10.0
+"""Seconds after which a source is judged anew that something is wrong with, or that has a relay: of these
+a verdict hangs also on what the watcher does not call news."""
+LONGEST = 60.0
+"""The same of a healthy one, whatever was foreseen of its verdict."""
 PAUSE = 0.2
 """Seconds between two calls for one object: thousands of sources that come up are a few passes."""
 
@@ -68,8 +73,9 @@ class Probes:
         self._unsettled: set[SourceKey] = set()
         self._news: set[SourceKey] = set()
         self._stirred = asyncio.Event()
-        self._round: list[SourceKey] = []
         self._ticked_at = -TICK
+        self._turns: Timetable[SourceKey] = Timetable()
+        """When each is judged without news of it."""
 
     def assign(self, key: Key, targets: Mapping[SourceKey, Target]) -> None:
         """Probe exactly these sources for an object; none to stop.
@@ -142,8 +148,10 @@ class Probes:
         self._unsettled.discard(source)
         if now is None:
             self._targets.pop(source, None)
+            self._turns.forget(source)
         else:
             self._targets[source] = now
+            self._turns.set(source, self._clock() + TICK)
         self._changed.add(source)
 
     def _pass_on(self) -> None:
@@ -166,16 +174,7 @@ class Probes:
         if now - self._ticked_at < TICK:
             return set()
         self._ticked_at = now
-        return {*self._unsettled, *self._part()}
-
-    def _part(self) -> list[SourceKey]:
-        """The next of the sources whose verdict time alone may have changed."""
-        if not self._round:
-            self._round = list(self._targets)
-        size = -(-len(self._targets) // PARTS)
-        part = list(islice(self._round, size))
-        del self._round[:size]
-        return part
+        return {*self._unsettled, *self._turns.take_all(now)}
 
     def _has_changed(self, source: SourceKey) -> bool:
         if source not in self._targets:
@@ -189,10 +188,26 @@ class Probes:
         seen = traffic = None
         if source not in self._changed:  # else the watcher speaks of what was wanted before
             seen, traffic = self._watcher.observation(source), self._traffic(source)
-        now = judge(self._targets[source], seen, self._clock(), self._policy, traffic)
+        target, at = self._targets[source], self._clock()
+        now = judge(target, seen, at, self._policy, traffic)
         standing = self._standing[source] = steady(self._standing.get(source), now)
         if standing.settled and now.settled:
             self._unsettled.discard(source)
+            self._turns.set(source, self._next_turn(target, seen, at, traffic, now.verified))
         else:
             self._unsettled.add(source)
         return standing
+
+    def _next_turn(
+        self,
+        target: Target,
+        seen: Observation | None,
+        now: float,
+        traffic: Traffic | None,
+        is_well: bool,
+    ) -> float:
+        """When a settled verdict is looked at without news."""
+        if seen is None or not is_well or target.relay_port:
+            return now + ROUND
+        until = stands_until(target, seen, now, self._policy, traffic)
+        return min(max(until, now + TICK), now + LONGEST)

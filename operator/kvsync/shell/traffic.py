@@ -5,9 +5,11 @@ An engine is looked at where the wire is silent, a relay always: what the wire s
 from __future__ import annotations
 
 import asyncio
+import math
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from kvsync.core.traffic import CONVINCING, Look, weigh, weigh_canary
@@ -15,6 +17,7 @@ from kvsync.model.source import Observation, SourceKey, Target, Traffic
 from kvsync.model.traffic import Completion, EngineCounters, EngineMetrics
 from kvsync.shell.canaries import Canaries
 from kvsync.shell.relays import RelayDesk
+from kvsync.shell.timetable import Timetable
 
 AT_ONCE = 8
 """Engines that are being asked at one moment."""
@@ -74,6 +77,11 @@ class _Pod:
     looks: dict[SourceKey, Look] = field(default_factory=dict)
 
     @property
+    def uid(self) -> str:
+        """The pod's."""
+        return self.targets[0].key.uid
+
+    @property
     def has_relay(self) -> bool:
         """Whether its engine is heard through a relay."""
         return bool(self.targets[0].relay_port)
@@ -106,6 +114,11 @@ class TrafficWatch:
         self._canaries = Canaries(engines, clock)
         self._pods: dict[str, _Pod] = {}
         self._traffic: dict[SourceKey, Traffic] = {}
+        self._waiting: Timetable[str] = Timetable()
+        """When to see whether it is a pod's turn."""
+        self._suspects: Timetable[str] = Timetable()
+        self._others: Timetable[str] = Timetable()
+        """Pods whose turn it is, since when."""
 
     def set_targets(self, targets: Mapping[SourceKey, Target]) -> None:
         """Watch exactly these; what is known of pods that are gone is forgotten."""
@@ -136,6 +149,7 @@ class TrafficWatch:
             await asyncio.sleep(self._pace.tick)
             for pod in self._due(most):
                 pod.task = asyncio.create_task(self._look(pod))
+                pod.task.add_done_callback(partial(self._looked, pod))
 
     async def close(self) -> None:
         """Stop looking."""
@@ -152,6 +166,12 @@ class TrafficWatch:
             self._stop(known)
         soon = self._rng.random() * min(self._pace.first, self._pace.window)
         self._pods[uid] = _Pod(targets, self._clock() + soon)
+        self._waiting.set(uid, self._pods[uid].due)
+
+    def _looked(self, pod: _Pod, _: asyncio.Task[None]) -> None:
+        """A look is over; the next one comes unless the pod is gone, or another thing is asked of it."""
+        if self._pods.get(pod.uid) is pod:
+            self._waiting.set(pod.uid, pod.due)
 
     def _forget(self, uid: str) -> None:
         self._stop(self._pods.pop(uid))
@@ -160,31 +180,52 @@ class TrafficWatch:
     def _stop(self, pod: _Pod) -> None:
         if pod.task is not None:
             pod.task.cancel()
+        for turns in (self._waiting, self._suspects, self._others):
+            turns.forget(pod.uid)
         for target in pod.targets:
             self._traffic.pop(target.key, None)
 
-    def _due(self, most: int) -> Iterable[_Pod]:
-        now = self._clock()
-        ready = [p for p in self._pods.values() if (p.task is None or p.task.done())]
-        due = [p for p in ready if now >= self._turn(p, now) and self._wants_look(p)]
-        return sorted(due, key=lambda pod: (not self._is_suspect(pod), pod.due))[:most]
+    def _due(self, most: int) -> list[_Pod]:
+        """The pods to look at now: suspects, then those whose turn came first."""
+        now, found = self._clock(), list[_Pod]()
+        for uid in self._waiting.take_all(now):
+            pod = self._pods[uid]
+            if not self._put_off(pod, now):
+                (self._suspects if self._is_suspect(pod) else self._others).set(uid, pod.due)
+        while len(found) < most:
+            first = self._suspects.take(now) or self._others.take(now)
+            if first is None:
+                break
+            if not self._put_off(self._pods[first], now):
+                found.append(self._pods[first])
+        return found
+
+    def _put_off(self, pod: _Pod, now: float) -> bool:
+        """Whether it is not its turn; then it waits until that may change."""
+        turn = self._turn(pod)
+        if now >= turn and self._wants_look(pod):
+            return False
+        self._waiting.set(pod.uid, max(turn, now + self._pace.tick))
+        return True
 
     def _is_suspect(self, pod: _Pod) -> bool:
         """Whether a silent window speaks against one of its sources: that is settled first."""
         known = (self._traffic.get(target.key) for target in pod.targets)
         return any(one is not None and _suspicion(one) > 0 for one in known)
 
-    def _turn(self, pod: _Pod, now: float) -> float:
+    def _turn(self, pod: _Pod) -> float:
         """When its turn is: one that fell silent does not wait for the end of the long pause."""
-        longer = self._pace.publishing - self._pace.window
-        looked = pod.looked_at is not None and not pod.has_relay
-        return pod.due + (longer if looked and not self._is_silent(pod, now) else 0.0)
+        if pod.looked_at is None or pod.has_relay:
+            return pod.due
+        longest = pod.due + self._pace.publishing - self._pace.window
+        return max(pod.due, min(longest, self._silent_from(pod)))
 
-    def _is_silent(self, pod: _Pod, now: float) -> bool:
+    def _silent_from(self, pod: _Pod) -> float:
+        """When it counts as silent if nothing more is heard of it."""
         seen = (self.observation(target.key) for target in pod.targets)
-        last = [s.last_batch_at for s in seen if s is not None]
+        last = [-math.inf if s.last_batch_at is None else s.last_batch_at for s in seen if s]
         # Two windows: a busy source is not subscribed between its samples.
-        return any(at is None or now - at > 2 * self._pace.window for at in last)
+        return min(last, default=math.inf) + 2 * self._pace.window
 
     def _wants_look(self, pod: _Pod) -> bool:
         """A relay that is not reached on the wire is asked all the same: it may not run."""

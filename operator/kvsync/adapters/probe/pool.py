@@ -99,7 +99,7 @@ class Pool:
             key = self._keys.get(number)
             if key is not None:
                 before, self._seen[key] = self._seen.get(key), observation
-                if is_news(before, observation):
+                if is_news(before, observation, self._targets[key][1].interval):
                     self._changed(key)
 
     def ended(self, numbers: Sequence[int], suspect: int) -> dict[int, float]:
