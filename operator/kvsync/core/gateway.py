@@ -101,7 +101,8 @@ def plan_gateway(
     found = deployment.container(container)
     if found is None:
         return GatewayPlan(refusal=_no_container(deployment, container))
-    silent = [o for o in owners_of(deployment) if o not in {owner, *heard, *gone}]
+    told = {owner, *heard, *gone}
+    silent = [mark for mark in owners_of(deployment) if mark not in told]
     refusal = _refusal(deployment, found, wanted, silent)
     if refusal is not None:
         return GatewayPlan(refusal=refusal)
