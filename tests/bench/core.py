@@ -88,11 +88,16 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _asked(objects: int, models: int, *, apart: bool = True) -> Figures:
-    """The same, in a process of its own."""
+    """The same, in a process of its own; says how long that took, for the largest takes minutes."""
+    began = time.monotonic()
     words = ["-m", "bench.core", str(objects), str(models), "apart" if apart else "together"]
     said = subprocess.run([sys.executable, *words], check=True, stdout=subprocess.PIPE).stdout
-    print(".", end="", flush=True)
-    return Figures(**json.loads(said))
+    found = Figures(**json.loads(said))
+    told = (
+        f"{found.whole:.3g} s a pass over everything; measured in {time.monotonic() - began:.0f} s"
+    )
+    print(f"{objects:,} of {models:,}, {words[-1]}: {told}", flush=True)
+    return found
 
 
 def _row(each: Figures) -> Sequence[str]:
