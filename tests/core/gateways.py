@@ -9,6 +9,8 @@ from core.objects import Json, ask, container, deployment
 from core.scenes import configured, gateway_of, model, observe, pod_of, rolled_out
 from kvsync.core.assess import assess
 from kvsync.core.compatibility import Compatibility, compatibility, compatibility_by_model
+from kvsync.core.gateway_fold import fold
+from kvsync.core.gateway_wish import own_member
 from kvsync.model.events import EventLayout
 from kvsync.model.observed import EngineAnswers, ObservedModel
 from kvsync.model.source import SourceKey, SourceReason, Verdict
@@ -96,6 +98,7 @@ def judged(
     """What is said of models before a gateway, as one pass sees them."""
     observed = observe(*models, verdicts=verdicts, **picture)
     views = [assess(one, observed, ask(observed.spec)) for one in observed.models]
-    found = compatibility_by_model(observed, views)
+    folded = fold(own_member(observed, views), observed.others)
+    found = compatibility_by_model(observed, views, folded)
     assert compatibility(observed, views) == found.finding
     return found

@@ -11,6 +11,8 @@ from kvsync.core.consumption.gateway_rules import issues_of_gateway
 from kvsync.core.consumption.rules import Case, issues_of
 from kvsync.core.consumption.subject import subjects_of
 from kvsync.core.consumption.wording import Said, explain, praise
+from kvsync.core.gateway_fold import Fold, fold
+from kvsync.core.gateway_wish import own_member
 from kvsync.model.observed import Observed
 from kvsync.model.reasons import ConditionReason
 
@@ -29,12 +31,15 @@ class Compatibility:
 
 def compatibility(observed: Observed, views: Sequence[ModelView]) -> Finding:
     """The condition GatewayCompatible: the gravest thing that keeps events from being used."""
-    return compatibility_by_model(observed, views).finding
+    folded = fold(own_member(observed, views), observed.others)
+    return compatibility_by_model(observed, views, folded).finding
 
 
-def compatibility_by_model(observed: Observed, views: Sequence[ModelView]) -> Compatibility:
+def compatibility_by_model(
+    observed: Observed, views: Sequence[ModelView], folded: Fold
+) -> Compatibility:
     """The same, and what is true of each model; the order of models and sources does not matter."""
-    gateway = gateway_in_use(observed, views)
+    gateway = gateway_in_use(observed, folded)
     subjects = sorted(
         (subject for view in views for subject in subjects_of(view, observed)),
         key=lambda subject: subject.place,

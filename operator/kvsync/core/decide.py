@@ -21,6 +21,7 @@ from kvsync.core.bare_pods import SETTLING
 from kvsync.core.claim import elder_of, handover_action
 from kvsync.core.engines import ENGINES
 from kvsync.core.gateway import gateway_version
+from kvsync.core.gateway_fold import fold
 from kvsync.core.gateway_taken import gateway_watch
 from kvsync.core.gateway_view import GatewayView, view_gateway
 from kvsync.core.gateway_wish import own_member
@@ -71,13 +72,15 @@ def decide(observed: Observed, templates: Templates) -> Decision:
         return decide_undo(observed)
     views = within_bounds(observed, view_models(observed, templates))
     own = own_member(observed, views)
-    gateway = view_gateway(observed, views, templates, own)
+    # Once: there may be a thousand who share a gateway. Of what is not managed nothing is shared.
+    folded = fold(own, observed.others if observed.spec.gateway.manage else ())
+    gateway = view_gateway(observed, views, templates, folded)
     undos = undos_of(_to_be_taken_back(observed))
     wave = next_wave(turns_of(observed, views, undos), budget_of(observed))
     isolation = isolate(observed, views, wave.start)
     moves = _moves(observed, views, wave)
     told = [with_notes(view, isolation.notes.get(view.name, ())) for view in views]
-    status = summarize(Picture(observed, told, gateway, wave, moves))
+    status = summarize(Picture(observed, told, folded, gateway, wave, moves))
     back = [undos[name] for name in wave.take_back if name in announced(observed.sync)]
     actions = (
         # Before the pods that it is about.

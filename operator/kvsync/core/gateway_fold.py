@@ -9,7 +9,7 @@ restarts the gateway.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kvsync.core.consumption.settings import TOKEN_BYTES, read_settings
 from kvsync.core.gateway import gateway_version, owners_of, variable_names
@@ -53,10 +53,12 @@ class GatewayValues:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Who shares a gateway, by mark, and why they cannot: empty where they can."""
+    """Who shares a gateway with an object, itself among them, by mark, and why they cannot: empty where
+    they can."""
 
     members: tuple[Member, ...]
     conflict: str
+    own: Member = field(compare=False)
 
     @property
     def marks(self) -> frozenset[str]:
@@ -71,7 +73,7 @@ class Fold:
 def fold(own: Member, others: Iterable[Standing]) -> Fold:
     """Everyone who shares a Deployment with an object, directly or through another one."""
     members = _sharing(own, others)
-    return Fold(members, next(_contradictions(members), ""))
+    return Fold(members, next(_contradictions(members), ""), own)
 
 
 def _sharing(own: Member, others: Iterable[Standing]) -> tuple[Member, ...]:
@@ -118,19 +120,21 @@ def shown(url: str) -> str:
     return base[:_SHOWN] + ("…" if query or len(base) > _SHOWN else "")
 
 
-def _endpoints(wish: GatewayWish) -> set[str]:
-    return {wish.spec.tokenizer_endpoint} - {""}
+def _endpoints(wish: GatewayWish) -> tuple[str, ...]:
+    endpoint = wish.spec.tokenizer_endpoint
+    return (endpoint,) if endpoint else ()
 
 
-def _engines(wish: GatewayWish) -> set[str]:
+def _engines(wish: GatewayWish) -> tuple[str, ...]:
     # The schema fills in the default, which is nobody's wish.
-    return {wish.spec.tokenizer_engine} - {_USUAL_ENGINE}
+    engine = wish.spec.tokenizer_engine
+    return (engine,) if engine != _USUAL_ENGINE else ()
 
 
-_SINGLE: tuple[tuple[str, Callable[[GatewayWish], set[str]]], ...] = (
+_SINGLE: tuple[tuple[str, Callable[[GatewayWish], Iterable[str]]], ...] = (
     ("spec.gateway.remoteTokenizer.endpoint differs", _endpoints),
     ("spec.gateway.remoteTokenizer.engine differs", _engines),
-    ("spec.gateway.container differs", lambda wish: {wish.spec.container}),
+    ("spec.gateway.container differs", lambda wish: (wish.spec.container,)),
     (
         "The engines' block sizes differ, of which the gateway knows only one",
         lambda wish: {str(size) for size in wish.block_sizes},

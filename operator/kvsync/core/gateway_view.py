@@ -9,7 +9,7 @@ from kvsync.core.actions import release_action
 from kvsync.core.assess import ModelView
 from kvsync.core.gateway import GatewayPlan, owners_of, plan_gateway
 from kvsync.core.gateway_contest import GatewayContest, gateway_contest
-from kvsync.core.gateway_fold import Fold, Member, fold, values_for
+from kvsync.core.gateway_fold import Fold, Member, values_for
 from kvsync.core.gateway_restart import Hold, advice, hold
 from kvsync.core.gateway_taken import gateway_taken
 from kvsync.core.gateway_wish import waiting_for
@@ -46,10 +46,9 @@ class GatewayView:
 
 
 def view_gateway(
-    observed: Observed, views: Sequence[ModelView], templates: Templates, own: Member
+    observed: Observed, views: Sequence[ModelView], templates: Templates, folded: Fold
 ) -> GatewayView:
-    """What is true of the gateway, and the patches that come next; ``own`` is the object among those
-    that share it.
+    """What is true of the gateway, and the patches that come next; ``folded``: who shares it.
 
     Raises:
         TemplateRenderError: the gateway's template is broken.
@@ -59,7 +58,7 @@ def view_gateway(
     refusal = out_of_reach(observed)
     if refusal is not None:
         return _refused(*refusal)
-    folded = fold(own, observed.others)
+    own = folded.own
     contradiction = _among_models(views) or _among_objects(folded)
     if contradiction:
         return _refused(ConditionReason.CONFLICT, contradiction)

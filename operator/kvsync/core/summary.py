@@ -11,6 +11,7 @@ from kvsync.core.assess import ModelState, ModelView
 from kvsync.core.compatibility import Compatibility, Finding, compatibility_by_model
 from kvsync.core.forecast import cost_of_change, forecast
 from kvsync.core.gateway import gateway_version, owners_of
+from kvsync.core.gateway_fold import Fold
 from kvsync.core.gateway_sources import taken_entry
 from kvsync.core.gateway_view import GatewayView
 from kvsync.core.moment import timestamp
@@ -91,6 +92,7 @@ class Picture:
 
     observed: Observed
     views: Sequence[ModelView]
+    folded: Fold
     gateway: GatewayView
     wave: Wave
     moves: Moves
@@ -99,7 +101,7 @@ class Picture:
 def summarize(picture: Picture) -> dict[str, Any]:
     """The status to be reported. Times of conditions that did not change are kept."""
     observed, views = picture.observed, picture.views
-    compatible = compatibility_by_model(observed, views)
+    compatible = compatibility_by_model(observed, views, picture.folded)
     gateway = _gateway_entry(picture)
     findings = _findings(picture, compatible.finding)
     return {

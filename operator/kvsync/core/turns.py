@@ -55,7 +55,7 @@ def _elsewhere(observed: Observed) -> tuple[str, ...]:
         for model in observed.models
         if owned_by(model.deployment, observed.sync)
     }
-    theirs = {name for other in observed.others for name in _qualified(other)}
+    theirs = {name for other in observed.others if other.in_flight for name in _qualified(other)}
     return tuple(sorted(theirs - ours))
 
 

@@ -323,8 +323,10 @@ class GatewaySpec:
     @property
     def consumers(self) -> tuple[tuple[str, str], ...]:
         """All Deployments that get the variables, as namespace and name; the gateway comes last."""
-        names = (*self.also_configure, self.deployment)
-        return tuple((self.namespace, name) for name in names)
+        own = (self.namespace, self.deployment)
+        if not self.also_configure:
+            return (own,)  # asked of each object in each pass of another one
+        return (*((self.namespace, name) for name in self.also_configure), own)
 
     @classmethod
     def from_fields(cls, fields: Fields) -> GatewaySpec:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from kvsync.core.assess import ModelView
 from kvsync.core.consumption.settings import (
     BLOCK_SIZE,
     ENDPOINT,
@@ -18,8 +16,7 @@ from kvsync.core.consumption.settings import (
 )
 from kvsync.core.environment import is_referenced
 from kvsync.core.gateway import gateway_version, owners_of
-from kvsync.core.gateway_fold import GatewayValues, fold, values_for
-from kvsync.core.gateway_wish import own_member
+from kvsync.core.gateway_fold import Fold, GatewayValues, values_for
 from kvsync.core.releases import GatewayRelease, gateway_release
 from kvsync.core.revert import readable
 from kvsync.model.observed import Observed
@@ -48,8 +45,9 @@ class Gateway:
         return f"AIBrix {self.version}" if self.version is not None else "the gateway"
 
 
-def gateway_in_use(observed: Observed, views: Sequence[ModelView]) -> Gateway:
-    """The gateway that the object names, with the settings that it has, or is about to be given."""
+def gateway_in_use(observed: Observed, folded: Fold) -> Gateway:
+    """The gateway that the object names, with the settings that it has, or is about to be given by all
+    who share it."""
     spec, deployment = observed.spec.gateway, observed.gateway.deployment
     container = deployment.container(spec.container) if deployment else None
     if deployment is None or container is None:
@@ -57,7 +55,7 @@ def gateway_in_use(observed: Observed, views: Sequence[ModelView]) -> Gateway:
         return Gateway(spec, deployment is not None, None, None, None, hidden)
     version = gateway_version(deployment, spec.container)
     settings = read_settings(container)
-    values = _to_be_written(observed, views, deployment, container)
+    values = _to_be_written(observed, folded, deployment, container)
     if values is not None:
         settings = _written(settings, values)
     release = gateway_release(version) if version is not None else None
@@ -65,7 +63,7 @@ def gateway_in_use(observed: Observed, views: Sequence[ModelView]) -> Gateway:
 
 
 def _to_be_written(
-    observed: Observed, views: Sequence[ModelView], deployment: Deployment, container: Container
+    observed: Observed, folded: Fold, deployment: Deployment, container: Container
 ) -> GatewayValues | None:
     """What it is told, or will be; None where what stands there is all that counts.
 
@@ -76,12 +74,10 @@ def _to_be_written(
     reached = spec.manage and observed.gateway.permitted and readable(deployment)
     if not reached or any(is_referenced(container, name) for name in _WRITTEN):
         return None
-    own = own_member(observed, views)
-    folded = fold(own, observed.others)
     owners = set(owners_of(deployment))
     if folded.conflict or owners - folded.marks - observed.gateway.gone:
         return None
-    members = folded.in_force({*owners, own.mark})
+    members = folded.in_force({*owners, folded.own.mark})
     values = values_for(members, deployment, spec.container)
     return values if GatewayEnvironment.V0_5.value in values.names else None
 
