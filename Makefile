@@ -25,8 +25,9 @@ FUZZ_TARGET  ?=
 # How often `make kills` kills the operator.
 KILLS ?= 200
 
-# How many states `make explore` visits of each scenario.
-STATES ?= 20000
+# How many states `make explore` visits of each scenario (0: all), and which: those with this in their name.
+STATES   ?= 20000
+SCENARIO ?=
 
 # What `make chaos` runs: the seed of the first mixture, how many there are, or one case by its name.
 SEED     ?= 1
@@ -117,8 +118,8 @@ $(VENV)/.fuzz-installed: requirements/fuzz.txt $(STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r requirements/fuzz.txt
 	@touch $@
 
-explore: setup ## on request: every order of events over small clusters in memory, STATES=20000 states of each (10 minutes)
-	@PYTHONPATH=tests $(BIN)/python -m explore --states $(STATES)
+explore: setup ## on request: every order of events over small clusters in memory, STATES=20000 of each (10 minutes), or all of one: STATES=0 SCENARIO="models, killed"
+	@PYTHONPATH=tests $(BIN)/python -m explore --states $(STATES) --scenario "$(SCENARIO)"
 
 soak: SECONDS = 1800
 soak: setup ## on request: SECONDS=1800 of churn beside hostile publishers, and what the operator holds meanwhile

@@ -11,7 +11,7 @@ import copy
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
@@ -36,6 +36,9 @@ GATEWAY_SPACE = "aibrix-system"
 OPEN = parse_grant(f"{GATEWAY_SPACE}/{GATEWAY}={SPACE}")
 PASS, WRITE, PROBE, PROGRESS, CRASH = "pass", "write", "probe", "progress", "crash"
 DELETE, EDIT, WAIT = "delete", "edit", "wait"
+
+MOST_DECISIONS = 20_000
+"""That are remembered: some 10 KB each."""
 
 Move = tuple[str, str]
 """What happens, and to which object."""
@@ -126,7 +129,7 @@ class Community(Cluster):
     def _moves_of_users(self) -> Iterator[Move]:
         for name in self.scenario.deleted:
             body = self.syncs[name]
-            if body is not None and not _is_deleted(body):
+            if body is not None and not is_deleted(body):
                 yield DELETE, name
         for name in self.scenario.edited:
             if name not in self.edits:
@@ -201,31 +204,49 @@ class Community(Cluster):
         seen = self._sight(name)
         found = self._decisions.get(seen)
         if found is None:
+            if len(self._decisions) > MOST_DECISIONS:
+                self._decisions.clear()
             found = self._decisions[seen] = self._decide(name)
         return found
+
+    def without_memory(self) -> Community:
+        """The same state, which takes no decision for another one's."""
+        then = copy.copy(self)
+        then._decisions = {}
+        return then
 
     def _sight(self, name: str) -> bytes:
         """Tells apart what a pass sees: its object's models and whatever it has of the others."""
         models = (*self.scenario.syncs[name], GATEWAY)
-        memories = [sorted(memory.answers) for memory in self.memories.values()]
-        claims = [
-            (n, _digest_of(body["metadata"]))
-            for n, body in sorted(self.syncs.items())
-            if n != name and body is not None
-        ]
+        pods = {pod["metadata"]["uid"] for model in models for pod in self.pods[model]}
+        answers = {uid for memory in self.memories.values() for uid in memory.answers} & pods
+        others = [self.bearing(other, name) for other in sorted(self.syncs) if other != name]
         parts: list[object] = [
             name,
             self.now,
-            _digest_of(self.syncs[name]),
-            [_digest_of(self.objects[model]) for model in models],
-            [[_digest_of(pod) for pod in self.pods[model]] for model in models if model != GATEWAY],
+            digest_of(self.syncs[name]),
+            [digest_of(self.objects[model]) for model in models],
+            [[digest_of(pod) for pod in self.pods[model]] for model in models if model != GATEWAY],
             sorted(map(repr, self.memories[name].verdicts.items())),
-            sorted(uid for answers in memories for uid in answers),
-            claims,
-            sorted((n, s) for n, s in self.standings.items() if n != name),
-            sorted(self.unheard - {name}),
+            sorted(answers),
+            others,
         ]
         return blake2b(repr(parts).encode(), digest_size=16).digest()
+
+    def bearing(self, other: str, name: str) -> tuple[object, ...]:
+        """All that a pass over one object sees of another.
+
+        Of its claims nothing where they select no model in common. Of its standing what the shell alone
+        asks for (``awaits_pods``, ``awaits_all``) is left out, and the age of one that does not wait.
+        """
+        body, standing = self.syncs[other], self.standings.get(other)
+        selected = self.scenario.syncs
+        rivals = not {*selected[other]}.isdisjoint(selected[name])
+        claims = None if body is None else digest_of(body["metadata"]) if rivals else other
+        if standing is not None:
+            at = standing.last_change if standing.waiting else 0
+            standing = replace(standing, awaits_pods=False, awaits_all=False, last_change=at)
+        return claims, standing, other in self.unheard
 
     def _decide(self, name: str) -> Decision:
         body = self.syncs[name]
@@ -312,17 +333,17 @@ class Community(Cluster):
         live = {pod["metadata"]["uid"] for pods in self.pods.values() for pod in pods}
         parts: list[object] = [
             self.now,
-            [(n, _digest_of(b)) for n, b in sorted(self.objects.items())],
-            [(n, [_digest_of(p) for p in pods]) for n, pods in sorted(self.pods.items())],
-            [(n, _digest_of(b)) for n, b in sorted(self.syncs.items())],
-            [(n, _memory(m, live)) for n, m in sorted(self.memories.items())],
+            [(n, digest_of(b)) for n, b in sorted(self.objects.items())],
+            [(n, [digest_of(p) for p in pods]) for n, pods in sorted(self.pods.items())],
+            [(n, digest_of(b)) for n, b in sorted(self.syncs.items())],
+            [(n, memory_parts(m, live)) for n, m in sorted(self.memories.items())],
             sorted(self.standings.items()),
             sorted(self.unheard),
-            [(n, [_digest_of(item) for item in d]) for n, d in sorted(self.decided.items())],
+            [(n, [digest_of(item) for item in d]) for n, d in sorted(self.decided.items())],
             sorted(self.changing),
             sorted(self.taken_back),
             sorted(self.proven & live),
-            sorted(self.restarts.items()),
+            sorted((+self.restarts).items()),
             sorted(self.edits),
         ]
         return blake2b(repr(parts).encode(), digest_size=16).digest()
@@ -362,13 +383,19 @@ def made(name: str, manifest: Json) -> Json:
     return {"metadata": metadata, "spec": manifest}
 
 
-def _is_deleted(body: Json) -> bool:
+def is_deleted(body: Json) -> bool:
+    """Whether its user deleted it."""
     return "deletionTimestamp" in body["metadata"]
 
 
 def _add_variable(body: Json) -> None:
     engine = body["spec"]["template"]["spec"]["containers"][0]
     engine["env"] = [*engine.get("env", ()), {"name": "OF_THE_USER", "value": "1"}]
+
+
+def settings_for_pods(scenario: Scenario) -> bool:
+    """Whether pods get what objects have published (mode Admission)."""
+    return scenario.fields.get("mode") == "Admission"
 
 
 def _all_injections(syncs: Mapping[str, Json | None]) -> Json:
@@ -381,7 +408,8 @@ def _copied(memory: Memory) -> Memory:
     return Memory({**memory.targets}, {**memory.verdicts}, {**memory.answers}, memory.questions)
 
 
-def _memory(memory: Memory, live: set[str]) -> list[object]:
+def memory_parts(memory: Memory, live: set[str]) -> list[object]:
+    """What the operator knows by having looked, without what it asked pods that are gone."""
     return [
         sorted(map(repr, memory.targets.items())),
         sorted(map(repr, memory.verdicts.items())),
@@ -394,7 +422,8 @@ _KNOWN: dict[int, tuple[object, bytes]] = {}
 """Digests by identity: states share most of what they are made of, and nothing is changed in place."""
 
 
-def _digest_of(part: Any) -> bytes:
+def digest_of(part: Any) -> bytes:
+    """Tells parts of states apart by their content."""
     known = _KNOWN.get(id(part))
     if known is not None:
         return known[1]

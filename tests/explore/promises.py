@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Hashable, Sequence, Set
 
 from core.cluster import GATEWAY
 from core.objects import EVENTS_LABEL, Json
@@ -51,6 +52,20 @@ def check_state(state: Community) -> None:
         assert _holds(state, owner_name), f"the gateway is {owner_name}'s, which nothing holds back"
 
 
+def state_view(body: Json | None) -> Hashable:
+    """What ``check_state`` reads of an object or a workload: those of the same view are the same to it."""
+    if body is None:
+        return None
+    metadata, template = body["metadata"], body["spec"].get("template")
+    marks = (FINALIZER in metadata.get("finalizers", ()), "deletionTimestamp" in metadata)
+    if template is None:
+        return marks
+    deployment, engine = Deployment(body), template["spec"]["containers"][0]
+    owners = (deployment.annotations.get(OWNER_ANNOTATION), owners_of(deployment))
+    ports = tuple(port["containerPort"] for port in engine.get("ports", ()))
+    return owners, deployment.rollout.complete, tuple(engine.get("args", ())), ports
+
+
 def _check_one_configuration(name: str, body: Json) -> None:
     engine = body["spec"]["template"]["spec"]["containers"][0]
     words = [word for word in engine.get("args", ()) if word.startswith("--kv-events-config")]
@@ -83,14 +98,20 @@ def _check_flag(before: Community, after: Community) -> None:
 
     A pass knows of other objects what their last passes found: what happened since is not asked for.
     """
+    if turns_on(before, after):
+        pods = before.pods
+        silent = [n for n in before.scenario.models if is_silent(pods[n], before.proven)]
+        if silent and _is_up_to_date(before):
+            raise AssertionError(f"the gateway is turned on beside {silent}")
+
+
+def turns_on(before: Community, after: Community) -> bool:
+    """Whether the pass between two states decided to have the gateway consume."""
     gateway = before.objects[GATEWAY]
     if after.last is None or flag_is_on(gateway):
-        return
-    for action in after.last.actions:
-        if action.name == GATEWAY and flag_is_on(applied(gateway, action)):
-            silent = [n for n in before.scenario.models if _is_silent(before, n)]
-            if silent and _is_up_to_date(before):
-                raise AssertionError(f"the gateway is turned on beside {silent}")
+        return False
+    actions = [action for action in after.last.actions if action.name == GATEWAY]
+    return any(flag_is_on(applied(gateway, action)) for action in actions)
 
 
 def _is_up_to_date(state: Community) -> bool:
@@ -98,13 +119,13 @@ def _is_up_to_date(state: Community) -> bool:
     return all(state.decision(name).standing == state.standings.get(name) for name in living)
 
 
-def _is_silent(state: Community, name: str) -> bool:
-    """Whether a model has a pod that a gateway would subscribe to as it starts, and nobody heard."""
+def is_silent(pods: Sequence[Json], proven: Set[str]) -> bool:
+    """Whether one of these is a pod that a gateway would subscribe to as it starts, and nobody heard."""
     return any(
         pod["metadata"]["labels"].get(EVENTS_LABEL) == "true"
         and Pod(pod).ready
-        and pod["metadata"]["uid"] not in state.proven
-        for pod in state.pods[name]
+        and pod["metadata"]["uid"] not in proven
+        for pod in pods
     )
 
 
