@@ -6,29 +6,24 @@ are on no node, so the API server deletes them by itself.
 
 import asyncio
 import itertools
-import json
 import os
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
-
-from testbed.api import Object, entrance
+from testbed.api import Object
 from testbed.crowd import address, running
+from testbed.kubelet.client import STRATEGIC, Client, RefusedError
 
 AT_ONCE = 16
 FIRST = 30_000
 """Its first address; those below are of pods that were there before it."""
-PODS = "/api/v1/pods"
-STRATEGIC = {"Content-Type": "application/strategic-merge-patch+json"}
 
 
 class Kubelet:
     """Attends to the pods of one API server."""
 
-    def __init__(self, session: aiohttp.ClientSession, loading: float) -> None:
-        self._session = session
+    def __init__(self, client: Client, loading: float) -> None:
+        self._client = client
         self._loading = loading
         self._numbers = itertools.count(FIRST)
         self._attended: set[str] = set()
@@ -36,23 +31,15 @@ class Kubelet:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Attend to each pod that is there or comes, until cancelled."""
-        while True:
-            async with self._session.get(PODS) as answer:
-                listed = await answer.json()
-            for pod in listed["items"]:
-                self._see(pod)
-            async for event in self._watch(listed["metadata"]["resourceVersion"]):
-                if event["type"] in ("ADDED", "MODIFIED"):
-                    self._see(event["object"])
-
-    async def _watch(self, since: str) -> AsyncIterator[Object]:
-        query = {"watch": "1", "resourceVersion": since}
-        async with self._session.get(PODS, params=query) as answer:
-            if not self._attended and not self._tasks:
+        """Attend to each pod that is there or comes, until cancelled; the first list is told as ``up``."""
+        up = False
+        async for kind, body in self._client.follow("/api/v1/pods"):
+            if kind != "DELETED":
+                for pod in body["items"] if kind == "SYNC" else [body]:
+                    self._see(pod)
+            if not up:
+                up = True
                 print("up", flush=True)
-            async for line in answer.content:
-                yield json.loads(line)
 
     def _see(self, pod: Object) -> None:
         metadata = pod["metadata"]
@@ -75,28 +62,20 @@ class Kubelet:
         metadata, (first, *_) = pod["metadata"], pod["spec"]["containers"]
         body = running(own, first["image"], container=first["name"], ready=ready)
         path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/status"
-        async with (
-            self._slots,
-            self._session.patch(path, data=json.dumps(body), headers=STRATEGIC) as answer,
-        ):
-            if answer.status not in (200, 404, 409):  # it may be gone by now
-                print(f"{path}: {answer.status} {await answer.text()}", file=sys.stderr)
+        try:
+            async with self._slots:
+                await self._client.request("PATCH", path, body, STRATEGIC)
+        except RefusedError as error:
+            if error.code not in (404, 409):  # it may be gone by now
+                print(f"{path}: {error}", file=sys.stderr)
 
 
 async def main(kubeconfig: str, loading: str) -> None:
-    """Attend until stdin ends, or the API server does."""
-    server, tls, proof = entrance(Path(kubeconfig))
-    async with aiohttp.ClientSession(
-        server,
-        headers=proof,
-        connector=aiohttp.TCPConnector(ssl=tls, limit=0),
-        timeout=aiohttp.ClientTimeout(total=None),
-        read_bufsize=1 << 20,
-    ) as session:
-        attending = asyncio.create_task(Kubelet(session, float(loading)).run())
-        ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
-        await asyncio.wait((attending, ended), return_when=asyncio.FIRST_COMPLETED)
-        os._exit(0)  # a thread still reads stdin where the API server went first
+    """Attend until stdin ends."""
+    attending = asyncio.create_task(Kubelet(Client(Path(kubeconfig)), float(loading)).run())
+    ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
+    await asyncio.wait((attending, ended), return_when=asyncio.FIRST_COMPLETED)
+    os._exit(int(attending.done()))  # a thread may still read stdin
 
 
 if __name__ == "__main__":
