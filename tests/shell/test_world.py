@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from kvsync.core.desired import EVENTS_LABEL
 from kvsync.core.gateway_access import parse_grant
 from kvsync.core.pod_labels import MARK
@@ -94,6 +96,26 @@ def test_a_write_to_a_deployment_that_was_recreated_is_forgotten() -> None:
     found = seen.deployment("default", "m")
     assert found is not None
     assert found.uid == "uid-m"
+
+
+@pytest.mark.parametrize("kind", [Kind.SYNC, Kind.DEPLOYMENT, Kind.STORM_SERVICE, Kind.POD])
+def test_nothing_is_kept_of_what_is_gone_before_our_write_is_answered(kind: Kind) -> None:
+    seen = world()
+    body = pod("m-abc-1", "m-abc", "abc") if kind is Kind.POD else deployment("m", version=7)
+    seen.note_written(kind, body)
+    assert (seen._written, seen._relabelled) == ({}, {})
+    # A list from before that write is old all the same.
+    assert seen.newest_object == (7 if kind is Kind.SYNC else 0)
+
+
+def test_nothing_is_kept_of_pods_that_outlive_their_deployment_and_go() -> None:
+    seen = world(deployment("m"))
+    key = ("default", "m-abc-1")
+    seen.pod_changed(key, pod("m-abc-1", "m-abc", "abc"))
+    seen.workload_gone("default", "m")
+    seen.pod_changed(key, pod("m-abc-1", "m-abc", "abc"))
+    seen.pod_changed(key, None)
+    assert (seen._pods_of, seen._maker_of) == ({}, {})
 
 
 def test_resource_versions_are_compared_as_numbers() -> None:

@@ -126,16 +126,28 @@ class World:
             assert self.policies is not None  # else none is written
             self.policies.note_written(body)
             return
-        if kind == Kind.POD:
-            self._relabelled[metadata["namespace"], metadata["name"]] = metadata
-            return
-        key = (metadata["namespace"], metadata["name"])
-        self._written[kind, key] = body
         if kind == Kind.SYNC:
             self._note_version(body)
+        key = (metadata["namespace"], metadata["name"])
+        if not self._is_watched(kind, key):
+            return  # its deletion was told before the answer to our write: nobody would forget it again
+        if kind == Kind.POD:
+            self._relabelled[key] = metadata
+            return
+        self._written[kind, key] = body
+        if kind == Kind.SYNC:
             self._claims.note(key)
         else:
             self._index.note(Kind(kind), key)
+
+    def _is_watched(self, kind: str, key: Key) -> bool:
+        stores: Mapping[str, tuple[Mapping[Key, Any], ...]] = {
+            Kind.POD: self._pods,
+            Kind.SYNC: (self.syncs,),
+            Kind.DEPLOYMENT: (self._deployments,),
+            Kind.STORM_SERVICE: (self._storms,),
+        }
+        return any(key in store for store in stores[kind])
 
     def _note_version(self, body: Json) -> None:
         self.newest_object = max(self.newest_object, version_of(body))
@@ -166,7 +178,10 @@ class World:
         # One that left the watch of one kind may still be in the other's.
         pod = pod or next((store[key] for store in self._pods if key in store), None)
         before, name = self._maker_of.pop(key, ""), model_of(Pod(pod)) if pod else ""
-        self._pods_of.get((key[0], before), set()).discard(key)
+        siblings = self._pods_of.get((key[0], before), set())
+        siblings.discard(key)
+        if not siblings:
+            self._pods_of.pop((key[0], before), None)
         if name:
             self._maker_of[key] = name
             self._pods_of.setdefault((key[0], name), set()).add(key)
