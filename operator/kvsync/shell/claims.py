@@ -4,6 +4,7 @@ found by what it selects."""
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from kvsync.adapters.kube.by_namespace import Key, within
@@ -14,11 +15,20 @@ from kvsync.shell.changes import Changes
 from kvsync.shell.traits import Trait
 
 Json = Mapping[str, Any]
-Claim = tuple[ModelSelection, Rival]
 Place = tuple[str, ...]
 """Where a claim stands in the index: under a name, under a label with its value or with any, or anywhere."""
 
 _ANYWHERE: Place = ("anywhere",)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What an object selects, what it is to the others, and whether it makes use of that: one that is
+    deleted, paused or cannot be read does not."""
+
+    models: ModelSelection
+    rival: Rival
+    stands: bool
 
 
 class Claims:
@@ -52,8 +62,20 @@ class Claims:
         One that is deleted, paused or cannot be read claims nothing.
         """
         claims = self._desk(sync.namespace).selecting(model)
-        found = (rival for rival in claims if rival.owner.uid != sync.owner.uid)
+        found = (
+            claim.rival
+            for _, claim in claims
+            if claim.stands and claim.rival.owner.uid != sync.owner.uid
+        )
         return tuple(sorted(found, key=lambda rival: rival.seniority))
+
+    def selecting(self, namespace: str, model: Trait) -> list[Key]:
+        """The objects that select a model, whether or not they claim it."""
+        return [key for key, _ in self._desk(namespace).selecting(model)]
+
+    def key_of(self, namespace: str, uid: str) -> Key | None:
+        """The object of that uid; None where there is none."""
+        return self._desk(namespace).by_uid.get(uid)
 
     def spec(self, sync: KVEventSync) -> KVEventSyncSpec | None:
         """The spec of an object; None where it cannot be used."""
@@ -75,15 +97,18 @@ class Claims:
             desk.put(key, self._claim(sync) if sync is not None else None)
         return desk
 
-    def _claim(self, sync: KVEventSync) -> Claim | None:
-        spec = None if sync.deleting or sync.held_by else self.spec(sync)
-        return (spec.models, _rival(sync, spec)) if spec is not None and not spec.paused else None
+    def _claim(self, sync: KVEventSync) -> Claim:
+        spec = self.spec(sync)
+        usable = spec or KVEventSyncSpec(models=ModelSelection())
+        stands = not (spec is None or spec.paused or sync.deleting or sync.held_by)
+        return Claim(usable.models, _rival(sync, usable), stands)
 
 
 class _Desk:
     """The claims of one namespace, each in the places where a workload that it selects is looked up."""
 
     def __init__(self) -> None:
+        self.by_uid: dict[str, Key] = {}
         self._claims: dict[Key, Claim] = {}
         self._places_of: dict[Key, tuple[Place, ...]] = {}
         self._at: dict[Place, dict[Key, None]] = {}
@@ -91,27 +116,29 @@ class _Desk:
     def keys(self) -> Collection[Key]:
         return self._claims.keys()
 
-    def selecting(self, model: Trait) -> Iterator[Rival]:
+    def selecting(self, model: Trait) -> Iterator[tuple[Key, Claim]]:
         found: dict[Key, None] = {}
         for place in _places_of(model):
             found |= self._at.get(place, {})
         for key in found:
-            models, rival = self._claims[key]
-            if models.selects(model.name, model.labels):
-                yield rival
+            claim = self._claims[key]
+            if claim.models.selects(model.name, model.labels):
+                yield key, claim
 
     def put(self, key: Key, claim: Claim | None) -> None:
-        """The claim of an object as it is now; None: it has none."""
+        """The claim of an object as it is now; None: it is gone."""
         before = self._claims.pop(key, None)
         if before is not None:
-            self._take_off(key)
+            self._take_off(key, before)
         if claim is not None:
             self._claims[key] = claim
-            self._places_of[key] = places = tuple(self._places_for(claim[0]))
+            self.by_uid[claim.rival.owner.uid] = key
+            self._places_of[key] = places = tuple(self._places_for(claim.models))
             for place in places:
                 self._at.setdefault(place, {})[key] = None
 
-    def _take_off(self, key: Key) -> None:
+    def _take_off(self, key: Key, claim: Claim) -> None:
+        self.by_uid.pop(claim.rival.owner.uid, None)
         for place in self._places_of.pop(key):
             keys = self._at[place]
             del keys[key]

@@ -85,8 +85,9 @@ class News:
         if new is None and old is not None:
             self.inquiries.interviews.forget(old["metadata"]["uid"])
             self.inquiries.last_words.forget(old["metadata"]["uid"])
-        model = self.world.pod_changed(key, new)
-        if model:
+        before = self.world.maker_of(key)
+        after = self.world.pod_changed(key, new)
+        for model in {before, after} - {""}:
             self._concern(key[0], model)
 
     def policy_changed(self, key: Key, _: Json | None, __: Json | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping
 from typing import Any
 
 from kvsync.adapters.kube.by_namespace import ByNamespace, Key
@@ -18,13 +18,9 @@ class Roster(ByNamespace[Json], MutableMapping[Key, Json]):
         super().__init__()
         self._naming: dict[Key, dict[Key, None]] = {}
 
-    def concerned(self, namespace: str, model: str) -> Iterator[Key]:
-        """The objects for which a workload may be a model, then those that name it as a gateway or to be
-        configured beside it."""
-        yield from self.within(namespace)
-        for key in self._naming.get((namespace, model), ()):
-            if key[0] != namespace:
-                yield key
+    def naming(self, namespace: str, name: str) -> Collection[Key]:
+        """The objects that name a Deployment as a gateway or to be configured beside it; not to be kept."""
+        return self._naming.get((namespace, name), {}).keys()
 
     def __setitem__(self, key: Key, body: Json) -> None:
         before = self.get(key)

@@ -35,6 +35,7 @@ from kvsync.shell.policies import Policies
 from kvsync.shell.roster import Roster
 from kvsync.shell.settings import Settings
 from kvsync.shell.traits import Trait
+from kvsync.shell.views import Views
 from kvsync.shell.workload_index import WorkloadIndex
 
 Key = tuple[str, str]
@@ -96,6 +97,7 @@ class World:
                 Kind.STORM_SERVICE: (storms, self.storm),
             }
         )
+        self._views = Views()
         self._said: dict[Key, int] = {}
         self.newest_object = 0
         """The highest resource version of a KVEventSync that was told of or written."""
@@ -170,6 +172,10 @@ class World:
         watched = store.get((metadata["namespace"], metadata["name"]))
         if watched is not None and version_of(body) > version_of(watched):
             self.note_written(kind, body)
+
+    def maker_of(self, key: Key) -> str:
+        """The model that a pod is known to be one of; empty for any other."""
+        return self._maker_of.get(key, "")
 
     def pod_changed(self, key: Key, pod: Json | None) -> str:
         """Keep the index of pods by model. Returns the model's name, or an empty string."""
@@ -251,6 +257,8 @@ class World:
             self._listed.drop(key)
         self._written.pop((Kind.SYNC, key), None)
         self._said.pop(key, None)
+        if key in self._views:
+            self._views.forget(key)
         if not self.syncs.within(key[0]):
             self._index.forget(key[0])
             self._claims.forget_all(key[0])
@@ -303,8 +311,28 @@ class World:
         return {**body, "metadata": {**body["metadata"], "labels": metadata.get("labels") or {}}}
 
     def concerned(self, namespace: str, model: str) -> Iterator[Key]:
-        """The objects that a change of a workload or its pods concerns: as a model or as a gateway."""
-        yield from self.syncs.concerned(namespace, model)
+        """The objects that a change of a workload or its pods concerns, as a model or as a gateway: those
+        whose last pass saw it, and those whose next one would."""
+        here = self.syncs.within(namespace)
+        concerned = {key: None for key in here if key not in self._views}
+        if len(concerned) < len(here):
+            concerned |= dict.fromkeys(self._views.seers((namespace, model)))
+            concerned |= dict.fromkeys(self._to_see(namespace, model))
+        yield from concerned | dict.fromkeys(self.syncs.naming(namespace, model))
+
+    def _to_see(self, namespace: str, model: str) -> Iterator[Key]:
+        """The objects of a namespace that would see a workload as a model now."""
+        trait = self._trait(namespace, model)
+        if trait is None:
+            return
+        if trait.owed:
+            yield from self.syncs.within(namespace)
+        yield from self._claims.selecting(namespace, trait)
+        pods = self._pods_of.get((namespace, model), ())
+        for uid in {trait.owner_uid, *(self._labelled_by.get(pod, "") for pod in pods)}:
+            key = self._claims.key_of(namespace, uid)
+            if key is not None:
+                yield key
 
     def marked(self) -> Iterator[Deployment]:
         """The Deployments that are configured as gateways, by whomever."""
@@ -330,10 +358,12 @@ class World:
     ) -> Observed:
         """Everything that one pass looks at."""
         held = self._gateways.held(sync, spec)
+        models = tuple(self._models(sync, spec, heard))
+        self._views.note((sync.namespace, sync.name), _seen(sync, models, held))
         return Observed(
             sync=sync,
             spec=spec,
-            models=tuple(self._models(sync, spec, heard)),
+            models=models,
             gateway=self._gateway(sync, spec, heard, held),
             strays=held.strays,
             revoked=held.revoked,
@@ -401,6 +431,14 @@ class World:
         """Models with pods that the object labelled."""
         labelled = self._labelled_of.get((sync.namespace, sync.owner.uid), ())
         return frozenset(self._maker_of.get(key, "") for key in labelled)
+
+
+def _seen(
+    sync: KVEventSync, models: Iterable[ObservedModel], held: Held
+) -> frozenset[tuple[str, str]]:
+    names = {*(model.name for model in models), *announced(sync)}
+    gateways = ((each.namespace, each.name) for each in (*held.strays, *held.revoked))
+    return frozenset([*((sync.namespace, name) for name in names), *gateways])
 
 
 def _claims(body: Json) -> Json:
