@@ -33,6 +33,7 @@ class Leftovers:
 class Stage:
     def __init__(self, deployments: dict[tuple[str, str], Json] | None = None) -> None:
         self.queued: list[tuple[str, str]] = []
+        self.woken: list[tuple[str, str]] = []
         self.world = World(Settings(), deployments or {}, {})
         self.standings = Standings(self.queued.append, lambda: 0.0)
         self.leftovers = Leftovers()
@@ -42,13 +43,19 @@ class Stage:
             self.standings,
             cast("Any", self.leftovers),
             self.queued.append,
+            self.wake,
         )
+
+    def wake(self, key: tuple[str, str]) -> None:
+        self.woken.append(key)
+        self.queued.append(key)
 
     def told(self, *bodies: Json) -> None:
         """By the watch."""
         for body in bodies:
             self.news.object_changed(("ns", body["metadata"]["name"]), body)
         self.queued.clear()
+        self.woken.clear()
 
     def listed(self, *bodies: Json) -> None:
         self.news.objects_listed(bodies, self.news.known_objects())
@@ -150,6 +157,23 @@ def test_what_a_pass_only_said_is_no_news_and_whatever_else_came_with_it_is(stag
     assert news(written(5, spec={"models": {"names": ["a", "b"]}})), "someone changed it meanwhile"
     assert news(written(6, meta={"labels": {"x": "y"}}))
     assert news({**before, "metadata": {**before["metadata"], "resourceVersion": "7"}}), "not ours"
+
+
+def test_what_is_said_of_an_object_ends_its_rest_and_its_own_status_does_not(stage: Stage) -> None:
+    before = sync("a")
+    stage.told(before)
+
+    def wakes(version: int, **more: Any) -> bool:
+        metadata = {**before["metadata"], "resourceVersion": str(version), **more.pop("meta", {})}
+        stage.news.object_changed(("ns", "a"), {**before, "metadata": metadata, **more})
+        woken, stage.woken = stage.woken, []
+        return woken == [("ns", "a")]
+
+    assert not wakes(2, status={"models": [{"name": "a", "record": 7}]})
+    assert wakes(3, meta={"annotations": {"retry": "again"}})
+    assert not wakes(4, meta={"annotations": {"retry": "again"}})
+    assert wakes(5, spec={"models": {"names": ["a", "b"]}})
+    assert wakes(6, meta={"deletionTimestamp": "2026-01-01T00:00:00Z"})
 
 
 class Server:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from kvsync.model.errors import Unavailable
 from kvsync.shell.monitoring import OnePass
-from kvsync.shell.passes import REST, Passes
+from kvsync.shell.passes import LONGEST_REST, REST, SHARE, Passes, rest_after
 from kvsync.shell.queue import WorkQueue
 from kvsync.shell.reconcile import Outcome
 
@@ -73,6 +73,25 @@ async def test_a_pass_that_found_nothing_to_do_rests() -> None:
 async def test_what_a_pass_changed_is_followed_up_at_once() -> None:
     acted, idle = Outcome(acted=True, look_again=None), Outcome(acted=False, look_again=None)
     assert await rests_after(acted, acted, idle) == [0.0, 0.0, REST]
+
+
+async def test_a_pass_that_took_long_is_followed_by_a_long_rest() -> None:
+    assert await rests_after(Outcome(acted=False, look_again=None, seconds=0.2)) == [0.2 / SHARE]
+
+
+async def test_who_waits_in_line_is_there_when_its_turn_comes() -> None:
+    waits = Outcome(acted=False, look_again=None, seconds=60.0, in_line=True)
+    assert await rests_after(waits) == [REST]
+
+
+def test_all_that_there_is_news_of_take_their_share_together() -> None:
+    for busy in range(1, 60):
+        rest = rest_after(0.015, busy - 1)
+        taken = busy * 0.015 / rest
+        assert taken <= SHARE * 1.001
+        assert rest == REST or taken >= SHARE * 0.999, "nor do they rest longer than that takes"
+    assert rest_after(0.015, 1_000) == LONGEST_REST, "nobody waits for ever"
+    assert rest_after(0.0, 1_000) == REST
 
 
 async def test_a_pass_that_failed_rests_as_well() -> None:

@@ -42,6 +42,45 @@ async def test_what_comes_while_a_key_rests_comes_once_and_only_then() -> None:
     assert len(queue) == 0
 
 
+async def test_a_key_that_is_woken_rests_no_longer_than_it_must() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add("a")
+    queue.done(await queue.get(), rest=60)
+    queue.wake("a", least=30)
+    queue.wake("a", least=0.01)
+    queue.wake("a", least=30)
+    assert len(queue) == 0
+    assert await asyncio.wait_for(queue.get(), 5) == "a"
+
+
+async def test_a_key_that_is_woken_comes_once() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add("a")
+    queue.done(await queue.get(), rest=60)
+    queue.add("a")
+    queue.wake("a")
+    queue.wake("a")
+    assert await queue.get() == "a"
+    assert len(queue) == 0
+    queue.wake("a")
+    assert len(queue) == 0, "never in two hands"
+    queue.done("a", rest=60)
+    queue.wake("a")
+    assert await queue.get() == "a"
+    queue.wake("b")
+    assert await queue.get() == "b", "nor need it rest"
+
+
+async def test_those_that_there_is_news_of_are_told() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    for key in ("a", "b", "c"):
+        queue.add(key)
+    queue.done(await queue.get(), rest=60)
+    assert queue.news() == {"b", "c"}
+    queue.add("a")
+    assert queue.news() == {"a", "b", "c"}, "it rests, and comes again"
+
+
 async def test_retries_double_up_to_a_bound_and_success_forgets_them() -> None:
     queue: WorkQueue[str] = WorkQueue()
     delays = [queue.retry("a") for _ in range(12)]

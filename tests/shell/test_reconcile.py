@@ -133,3 +133,11 @@ async def test_two_passes_at_the_same_moment_do_not_take_the_same_place() -> Non
 )
 def test_what_moved_meanwhile_is_no_refusal(error: ApiError, *, passing: bool) -> None:
     assert is_race(error) is passing
+
+
+async def test_a_pass_tells_whether_models_wait_for_their_turn() -> None:
+    writer, told = SlowWriter(), list[Key]()
+    writer.let_go.set()
+    passes = reconciler(writer, told, 1)
+    first, second = [await passes.reconcile(key) for key in KEYS]
+    assert (first.acted, second.acted, second.in_line) == (True, False, True)

@@ -52,7 +52,12 @@ class Operator:
         self.world = World(Settings(), {}, {})
         self.standings = Standings(lambda _: None, lambda: 0.0)
         self.news = News(
-            self.world, cast("Any", None), self.standings, cast("Any", self), lambda _: None
+            self.world,
+            cast("Any", None),
+            self.standings,
+            cast("Any", self),
+            enqueue=lambda _: None,
+            wake=lambda _: None,
         )
         self.watches = Watches(cast("Any", self), cast("Any", None), Settings())
         self.shards = Shards(

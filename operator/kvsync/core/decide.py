@@ -116,6 +116,7 @@ def decide(observed: Observed, templates: Templates) -> Decision:
         status=status,
         announcements=announce(observed.sync.status, status),
         look_again=_look_again(observed, views, gateway, moves, standing),
+        waits=bool(wave.waiting),
         standing=standing,
     )
 

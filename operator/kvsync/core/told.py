@@ -47,10 +47,11 @@ _OF_NO_PASS = frozenset({"resourceVersion", "managedFields"})
 def is_only_said(before: KVEventSync, after: KVEventSync) -> bool:
     """Whether an object changed in nothing that a pass over it goes by: only in what its status says to
     others. Then another pass comes to the same again."""
-    return _given(before) == _given(after) and _remembered(before) == _remembered(after)
+    return given(before) == given(after) and _remembered(before) == _remembered(after)
 
 
-def _given(sync: KVEventSync) -> tuple[Mapping[str, Any], Any]:
+def given(sync: KVEventSync) -> tuple[Mapping[str, Any], Any]:
+    """All that others say of an object: everything but its status."""
     metadata = sync.body["metadata"]
     kept = {key: value for key, value in metadata.items() if key not in _OF_NO_PASS}
     return kept, sync.body.get("spec")

@@ -146,5 +146,7 @@ class Decision:
     status: Mapping[str, Any] | None = None
     announcements: tuple[Announcement, ...] = ()
     look_again: float | None = None
+    waits: bool = False
+    """Whether models wait for their turn: for those before them, or for those of other objects."""
     standing: Standing | None = None
     """What the object is to the others; None: nothing any more."""

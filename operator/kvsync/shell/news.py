@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
+from kvsync.core.told import given
+from kvsync.model.observed import KVEventSync
 from kvsync.model.storm import storm_model, storm_of
 from kvsync.shell.inquiries import Inquiries
 from kvsync.shell.leftovers import Leftovers
@@ -19,13 +21,15 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Takes what the watches tell (``shell.watches.Listener``). ``enqueue`` has an object looked at."""
+    """Takes what the watches tell (``shell.watches.Listener``). ``enqueue`` has an object looked at, ``wake``
+    also one that rests for long: what its user says of it is not held up by its models."""
 
     world: World
     inquiries: Inquiries
     standings: Standings
     leftovers: Leftovers
     enqueue: Callable[[Key], None]
+    wake: Callable[[Key], None]
 
     def known_objects(self) -> frozenset[Key]:
         """The objects that are taken for existing."""
@@ -59,6 +63,7 @@ class News:
 
     def object_changed(self, key: Key, body: Json | None) -> None:
         """Look at it, and at those that share something with it; not for what a pass over it only said."""
+        before = self.world.syncs.get(key)
         if body is None:
             self.world.sync_gone(key)
             self.standings.forget(key)
@@ -69,7 +74,9 @@ class News:
         elif self.world.note_object(key, body):
             for sibling in self.world.siblings(key[0]):
                 self.enqueue((sibling.namespace, sibling.name))
-        if body is None or not self.world.is_said(key, body):
+        if body is None or before is None or _is_spoken_of(before, body):
+            self.wake(key)
+        elif not self.world.is_said(key, body):
             self.enqueue(key)
 
     def deployment_changed(self, key: Key, _: Json | None, new: Json | None) -> None:
@@ -116,6 +123,10 @@ class News:
     def _concern(self, namespace: str, model: str) -> None:
         for sync in list(self.world.concerned(namespace, model)):
             self.enqueue(sync)
+
+
+def _is_spoken_of(before: Json, after: Json) -> bool:
+    return given(KVEventSync(before)) != given(KVEventSync(after))
 
 
 def _key(body: Json) -> Key:

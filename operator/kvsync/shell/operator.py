@@ -30,7 +30,7 @@ from kvsync.shell.leftovers import Leftovers
 from kvsync.shell.metering import Metering
 from kvsync.shell.monitoring import Monitoring
 from kvsync.shell.news import News
-from kvsync.shell.passes import Passes
+from kvsync.shell.passes import REST, Passes
 from kvsync.shell.policies import Policies
 from kvsync.shell.queue import WorkQueue
 from kvsync.shell.reconcile import Reconciler
@@ -99,7 +99,9 @@ class Operator:
             boot_clock,
         )
         self._leftovers = Leftovers(self._world, writer)
-        self._news = News(self._world, self._inquiries, standings, self._leftovers, self._enqueue)
+        self._news = News(
+            self._world, self._inquiries, standings, self._leftovers, self._enqueue, self._wake
+        )
         self._watching = False
         self._monitoring = Monitoring(
             metrics,
@@ -211,6 +213,12 @@ class Operator:
         """Have an object looked at. A standby has all of them looked at when it leads, not before."""
         if self._leads:
             self._queue.add(key)
+
+    def _wake(self, key: Key) -> None:
+        """Have an object looked at whose user spoke of it. No sooner than in half a second again: he may do
+        so as often as he likes."""
+        if self._leads:
+            self._queue.wake(key, REST)
 
     async def _relay_form(self) -> RelayForm:
         """How sidecars are written here. Asked once: a cluster that is upgraded restarts no model."""

@@ -24,9 +24,21 @@ QUICK_ACTS = 10
 """Passes in a row that may change something before the next one waits: a healthy sequence is
 shorter, and one that never ends must not restart pods again and again."""
 
-REST = 0.5
-"""Seconds between a pass that changed nothing and the next one over the same object. A rollout is told in
-bursts (of each pod and its Deployment a dozen events), and each pass looks at all models."""
+REST, LONGEST_REST = 0.5, 10.0
+"""Seconds between a pass that changed nothing and the next one over the same object, at least and at most.
+A rollout is told in bursts (of each pod and its Deployment a dozen events), and each pass looks at all
+models."""
+
+SHARE = 0.1
+"""The part of a core that such passes take while there is news again and again. The more models roll at
+once the longer each of them does: without a share passes would grow with the square of their number."""
+
+
+def rest_after(seconds: float, busy: int) -> float:
+    """Seconds for which an object rests after a pass that changed nothing and took ``seconds`` of the
+    processor, while there is news of ``busy`` others: all of them together take their share, each as much
+    of it as any other."""
+    return max(REST, min(LONGEST_REST, seconds * (busy + 1) / SHARE))
 
 
 class Passes:
@@ -44,6 +56,8 @@ class Passes:
         self._standings = standings
         self._monitoring = monitoring
         self._acts: dict[Key, int] = {}
+        self._in_line: set[Key] = set()
+        """Those with models that wait for their turn: each move of another object may be news to them."""
 
     def start(self, workers: int) -> list[asyncio.Task[None]]:
         """Begin; the tasks are to run as long as the operator does."""
@@ -54,13 +68,27 @@ class Passes:
     async def _work(self) -> None:
         while True:
             key = await self._queue.get()
+            rest = REST
             with self._monitoring.one_pass() as this:
                 try:
-                    this.result = await self._pass(key)
+                    this.result, outcome = await self._pass(key)
+                    if outcome is not None:
+                        rest = self._rest(key, outcome)
                 finally:
-                    self._queue.done(key, 0.0 if this.result is Result.CHANGED else REST)
+                    self._queue.done(key, rest)
 
-    async def _pass(self, key: Key) -> Result:
+    def _rest(self, key: Key, outcome: Outcome) -> float:
+        if outcome.acted:
+            return 0.0
+        if outcome.in_line:
+            # The turn of its next model comes at any moment; few of them roll at once.
+            self._in_line.add(key)
+            return REST
+        self._in_line.discard(key)
+        return rest_after(outcome.seconds, len(self._queue.news() - self._in_line))
+
+    async def _pass(self, key: Key) -> tuple[Result, Outcome | None]:
+        """One pass; no outcome where it failed."""
         try:
             outcome = await self._reconciler.reconcile(key)
         except ApiError as error:
@@ -70,17 +98,17 @@ class Passes:
             log.log(level, "%s; again in %.1f s", error, delay, extra=about(*key))
             if isinstance(error, Unavailable):
                 log.info("the API server did not answer; nothing is lost", extra=about(*key))
-            return Result.RACED if is_race(error) else Result.FAILED
+            return (Result.RACED if is_race(error) else Result.FAILED), None
         except NotLeading as refused:
             log.warning("%s", refused, extra=about(*key))
-            return Result.FAILED
+            return Result.FAILED, None
         except Exception:  # one object's bug must not stop the others
             self._standings.note_failed(key, "/".join(key))
             delay = self._queue.retry(key)
             log.exception("a pass failed; again in %.1f s", delay, extra=about(*key))
-            return Result.FAILED
+            return Result.FAILED, None
         self._come_again(key, outcome)
-        return Result.CHANGED if outcome.acted else Result.UNCHANGED
+        return (Result.CHANGED if outcome.acted else Result.UNCHANGED), outcome
 
     def _come_again(self, key: Key, outcome: Outcome) -> None:
         if not outcome.acted:

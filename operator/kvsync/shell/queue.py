@@ -30,12 +30,18 @@ class WorkQueue(Generic[Key]):
         self._working: set[Key] = set()
         """Those that a worker has, and those that rest after it."""
         self._again: set[Key] = set()
+        self._rests: dict[Key, tuple[float, asyncio.TimerHandle]] = {}
+        """Since when each rests, by the loop's clock, and what ends that."""
         self._failures: dict[Key, int] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
 
     def __len__(self) -> int:
         """How many keys wait for a worker."""
         return len(self._waiting)
+
+    def news(self) -> set[Key]:
+        """The keys that there is news of: those that wait for a worker, and those that come again."""
+        return {*self._waiting, *self._again}
 
     def oldest(self) -> float:
         """Seconds that the key has waited for a worker that waits longest; 0.0 where none waits."""
@@ -49,6 +55,15 @@ class WorkQueue(Generic[Key]):
             self.adds += 1
             self._waiting[key] = self._clock()
             self._ready.put_nowait(key)
+
+    def wake(self, key: Key, least: float = 0.0) -> None:
+        """Have a key worked on soon; one that rests once it did so for ``least`` seconds."""
+        self.add(key)
+        if key in self._rests:
+            since, timer = self._rests[key]
+            if since + least < timer.when():
+                timer.cancel()
+                self._rest(key, since, least)
 
     def add_after(self, key: Key, delay: float) -> None:
         """Have a key worked on in ``delay`` seconds; an earlier timer of the same key stays."""
@@ -88,11 +103,16 @@ class WorkQueue(Generic[Key]):
     def done(self, key: Key, rest: float = 0.0) -> None:
         """Give a key back. What is added within ``rest`` seconds comes after them, and once."""
         if rest:
-            asyncio.get_running_loop().call_later(rest, self._give_back, key)
+            self._rest(key, asyncio.get_running_loop().time(), rest)
         else:
             self._give_back(key)
 
+    def _rest(self, key: Key, since: float, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._rests[key] = since, loop.call_at(since + seconds, self._give_back, key)
+
     def _give_back(self, key: Key) -> None:
+        self._rests.pop(key, None)
         self._working.discard(key)
         if key in self._again:
             self._again.discard(key)

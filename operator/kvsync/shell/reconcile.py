@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -30,10 +31,16 @@ _UNREADABLE = KVEventSyncSpec(models=ModelSelection())
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a pass came to: whether it changed anything, and the seconds after which to come again."""
+    """What a pass came to: whether it changed anything, and the seconds after which to come again.
+
+    ``seconds`` of the processor it took to decide. ``in_line``: whether models wait for their turn, or the
+    object is to go.
+    """
 
     acted: bool
     look_again: float | None
+    seconds: float = 0.0
+    in_line: bool = False
 
 
 class Writer(Protocol):
@@ -96,7 +103,9 @@ class Reconciler:
                 self._inquiries.forget(key)
                 return Outcome(served.acted, served.look_again)
         # No pass of another object may decide between these two: both would take the last place.
+        began = time.thread_time()
         decision = self._decide(sync)
+        seconds = time.thread_time() - began
         standing = decision.standing or Standing(mark_of(sync))
         self._standings.note(key, standing)
         if self._shards is not None and decision.status is not None:
@@ -109,7 +118,12 @@ class Reconciler:
                 await self._carry_out(sync, decision)
             return Outcome(acted=True, look_again=None)
         await self._report(sync, decision.status, decision.announcements)
-        return Outcome(acted=False, look_again=decision.look_again)
+        return Outcome(
+            acted=False,
+            look_again=decision.look_again,
+            seconds=seconds,
+            in_line=decision.waits or sync.deleting,
+        )
 
     def _observe(self, sync: KVEventSync, spec: KVEventSyncSpec) -> Observed:
         verdicts = self._probes.verdicts((sync.namespace, sync.name))
