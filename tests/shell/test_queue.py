@@ -112,6 +112,12 @@ async def test_how_long_the_first_one_has_waited_is_told() -> None:
     assert queue.oldest() == 2.0
 
 
+def test_where_none_waits_the_clock_that_goes_on_is_no_age() -> None:
+    ticks = iter(range(10))
+    queue: WorkQueue[str] = WorkQueue(lambda: float(next(ticks)))
+    assert queue.oldest() == 0.0
+
+
 async def test_what_comes_and_what_is_put_off_is_counted() -> None:
     queue: WorkQueue[str] = WorkQueue()
     queue.add("a")

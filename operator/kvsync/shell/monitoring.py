@@ -136,4 +136,5 @@ class Monitoring:
         return trouble(signs)
 
     def _longest_pass(self) -> float:
-        return self._clock() - min(self._passes.values(), default=self._clock())
+        now = self._clock()
+        return now - min(self._passes.values(), default=now)

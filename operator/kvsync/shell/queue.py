@@ -45,7 +45,8 @@ class WorkQueue(Generic[Key]):
 
     def oldest(self) -> float:
         """Seconds that the key has waited for a worker that waits longest; 0.0 where none waits."""
-        return self._clock() - next(iter(self._waiting.values()), self._clock())
+        now = self._clock()
+        return now - next(iter(self._waiting.values()), now)
 
     def add(self, key: Key) -> None:
         """Have a key worked on soon; nothing happens when it waits already."""
