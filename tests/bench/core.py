@@ -22,7 +22,7 @@ PODS = 10
 """Of each model."""
 SIZES = (10, 100, 1_000)
 """Models that the exponents are of."""
-LARGE = (10, 100, 500)
+LARGE = (100, 500)
 """Models an object, of 10,000; 500 is the most that mode Admission has room for."""
 SHORT_LARGE = (100,)
 """The same in the short form."""
