@@ -97,6 +97,17 @@ class Play:
         ((operator, _),) = self._kept
         return operator
 
+    def end(self) -> int:
+        """SIGTERM to what is kept, once it holds the Lease again, and its exit code: one that lost it in
+        a fault that took long is about to end by itself."""
+        before = self._renewed()
+        self.wait("the Lease renewed", lambda: self._renewed() not in ("", before))
+        return self.kept.stop()
+
+    def _renewed(self) -> str:
+        found = self.scene.api.find("leases", *LEASE) or {}
+        return str((found.get("spec") or {}).get("renewTime") or "")
+
     def _revive(self) -> None:
         for number, (operator, how) in enumerate(self._kept):
             code = operator.process.poll()

@@ -34,7 +34,7 @@ def test_away_for_longer_than_a_lease_lasts(play: Play) -> None:
 
     play.enable(away)
     play.undo()
-    assert play.kept.stop() == 0
+    assert play.end() == 0
 
 
 def test_the_lease_is_deleted_under_a_leader(play: Play) -> None:
@@ -62,7 +62,7 @@ def test_another_takes_the_lease_from_a_leader(play: Play) -> None:
 
     play.enable(steal)
     play.undo()
-    assert play.kept.stop() == 0
+    assert play.end() == 0
 
 
 def holder(play: Play) -> str:

@@ -154,7 +154,7 @@ def test_names_are_resolved_no_more(play: Play, hosts: Path) -> None:
     assert pods
     play.enable(find_tokenizer, gateway=tokenizer)
     play.undo(lose_names)
-    assert play.kept.stop() == 0
+    assert play.end() == 0
 
 
 def tokenizer_fails(play: Play) -> bool:
@@ -178,7 +178,7 @@ def test_the_token_expires_and_is_replaced(play: Play, tmp_path: Path) -> None:
 
     play.enable(expire)
     play.undo()
-    assert play.kept.stop() == 0
+    assert play.end() == 0
 
 
 def give(bed: Bed, like: Path, config: Path, name: str) -> None:
