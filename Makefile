@@ -126,7 +126,7 @@ soak: setup ## on request: SECONDS=1800 of churn beside hostile publishers, and 
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
 	@$(INSIDE) $(BIN)/python -m chaos.soak --seconds $(SECONDS) --write
 
-chaos: setup ## on request: every API call with every fault, MIXTURES=500 mixtures by SEED=1; CASE=... runs one again (20 minutes)
+chaos: setup ## on request: every API call with every fault, MIXTURES=500 mixtures by SEED=1; CASE=... runs one again (20 to 25 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
 	@$(INSIDE) $(BIN)/python -m chaos --seed $(SEED) --mixtures $(MIXTURES) $(if $(CASE),--case '$(CASE)',--page)
 	$(if $(CASE),,$(INSIDE) $(BIN)/pytest -m chaos tests/chaos -n 4 --dist loadfile)
@@ -150,7 +150,7 @@ bench-admission: setup ## on request: what the admission policy costs a pod's cr
 	@PYTHONPATH=tests $(BIN)/python -m testbed.programs > /dev/null
 	$(BENCH).admission $(FORM)
 
-bench-core: setup ## on request: the decisions alone, up to 10,000 models and 100,000 sources (8 minutes)
+bench-core: setup ## on request: the decisions alone, up to 10,000 models and 100,000 sources (4 minutes)
 	$(BENCH).core $(FORM)
 
 bench-converge: setup ## on request: from unconfigured to verified, beside a bare loop and kubectl, up to 200 models (6 minutes)
@@ -173,7 +173,7 @@ bench-start: setup ## on request: from a process' start to the first right statu
 	$(BENCH).start
 
 bench: SHORT := 1
-bench: bench-admission bench-core bench-publisher bench-latency bench-hostile bench-probe bench-relay bench-start bench-converge bench-steady bench-render bench-import ## on request: all measurements, one after another (25 minutes)
+bench: bench-admission bench-core bench-publisher bench-latency bench-hostile bench-probe bench-relay bench-start bench-converge bench-steady bench-render bench-import ## on request: all measurements, one after another (22 minutes)
 
 lint: setup ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check operator tests docs charts
