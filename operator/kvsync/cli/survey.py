@@ -7,8 +7,6 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
-from types import TracebackType
-from typing import Self
 
 from kvsync.adapters.kube.client import Kube
 from kvsync.cli.reading import Reading, Scope, read
@@ -22,7 +20,7 @@ from kvsync.model.decision import Question
 from kvsync.model.finding import VersionSource
 from kvsync.model.observed import EngineAnswers, KVEventSync, Observed, ObservedModel
 from kvsync.model.reasons import ConditionReason, ModelReason
-from kvsync.model.source import Observation, SourceKey, Target, Traffic, Verdict
+from kvsync.model.source import Observation, SourceKey, Target, Verdict
 from kvsync.model.spec import KVEventSyncSpec, SpecError
 from kvsync.model.verification import ObjectFinding, Verification
 from kvsync.shell.traffic import Pace
@@ -54,32 +52,20 @@ class Picture:
     gateway_unread: str
 
 
-class Survey:
+class Survey(Watching):
     """Watches the sources of the objects in ``scope`` while this context manager is open."""
 
     def __init__(self, kube: Kube, scope: Scope, templates: Templates, manner: Manner) -> None:
+        super().__init__(manner.pace)
         self._kube = kube
         self.scope = scope
         self._templates = templates
         self._manner = manner
-        self._watching = Watching(manner.pace)
         self._answers: dict[str, EngineAnswers] = {}
         self.pictures: list[Picture] = []
         self._unlooked: list[ObjectFinding] = []
         self._notes: tuple[str, ...] = ()
         self.targets: dict[SourceKey, Target] = {}
-
-    async def __aenter__(self) -> Self:
-        await self._watching.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._watching.__aexit__(kind, error, trace)
 
     @property
     def empty(self) -> bool:
@@ -104,24 +90,16 @@ class Survey:
             for target in view.targets
         )
         self.targets = dict(islice(targets, self._manner.most))
-        self._watching.set_targets(self.targets)
+        self.set_targets(self.targets)
 
     def verdicts(self) -> dict[SourceKey, Verdict]:
         """What is true now of each source."""
-        verdict, policy = self._watching.verdict, self._manner.policy
-        return {key: verdict(key, target, policy) for key, target in self.targets.items()}
-
-    def traffic(self, key: SourceKey) -> Traffic | None:
-        """What a source's engine has told of itself; None while it has not."""
-        return self._watching.traffic(key)
+        policy = self._manner.policy
+        return {key: self.verdict(key, target, policy) for key, target in self.targets.items()}
 
     def is_asked(self, key: SourceKey) -> bool:
         """Whether a source's engine has told what it counts."""
-        return self._watching.traffic(key) is not None
-
-    def observation(self, key: SourceKey) -> Observation | None:
-        """What was seen of a source so far."""
-        return self._watching.observation(key)
+        return self.traffic(key) is not None
 
     def conclude(self) -> Verification:
         """What is true now of all of it, with each model assessed again by what was seen."""
@@ -179,7 +157,7 @@ class Survey:
 
         async def ask(question: Question) -> bool:
             async with slots:
-                answers = await self._watching.engines.ask(question.host, question.port)
+                answers = await self.engines.ask(question.host, question.port)
             self._answers[question.uid] = answers
             return answers.version is not None
 
